@@ -1,0 +1,160 @@
+"""Evaluation of generators: held-out likelihood, samples, and the metrics of their texts."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from .sampling import RolloutEngine, Samples
+from .trainer.players import own_randomness
+
+
+# Samples are drawn in blocks of this size with a seed each, so that they do not depend on the number of processes.
+SAMPLE_BLOCK = 256
+
+
+@torch.no_grad()
+def corpus_nll(
+    model: PreTrainedModel,
+    engine: RolloutEngine,
+    dataset: Sequence[dict[str, Any]],
+    collate: Callable[[list[dict]], dict],
+    batch_size: int = 256,
+    rank: int = 0,
+    world_size: int = 1,
+) -> torch.Tensor:
+    """
+    Sums for the negative log-likelihood of a held-out corpus under `model` at temperature 1, EOS counted, padding not.
+
+    Returns:
+        `torch.DoubleTensor` of shape `(3,)`: the NLL in nats, the tokens and the sequences of this rank's share.
+    """
+    sums = torch.zeros(3, dtype=torch.float64)
+    for start in range(rank * batch_size, len(dataset), world_size * batch_size):
+        rows = [dataset[i] for i in range(start, min(start + batch_size, len(dataset)))]
+        batch = {key: value.to(model.device) for key, value in collate(rows).items()}
+        real = Samples(batch["input_ids"][:, 1:], batch["attention_mask"][:, 1:])
+        logps = engine.per_token_logps(model, real)
+        sums += torch.tensor([-float(logps.double().sum()), float(real.attention_mask.sum()), len(logps)])
+    return sums
+
+
+def nll_metrics(sums: torch.Tensor) -> dict[str, float]:
+    """`nll_per_token` and `nll_per_sequence` in nats, `perplexity` per token, of the sums of [`corpus_nll`]."""
+    nll, tokens, sequences = (float(value) for value in sums)
+    per_token = nll / tokens
+    return {
+        "nll_per_token": per_token,
+        "nll_per_sequence": nll / sequences,
+        "perplexity": math.exp(per_token) if per_token < 700 else math.inf,
+    }
+
+
+def sample_sequences(
+    model: PreTrainedModel,
+    engine: RolloutEngine,
+    num_samples: int,
+    seed: int = 0,
+    temperature: float = 1.0,
+    rank: int = 0,
+    world_size: int = 1,
+) -> torch.LongTensor:
+    """
+    This rank's share of `num_samples` sequences: the blocks `rank`, `rank + world_size`, ... of [`SAMPLE_BLOCK`].
+
+    Returns:
+        `torch.LongTensor` of shape `(num_blocks * SAMPLE_BLOCK, max_length)`; the last block is drawn whole.
+    """
+    blocks = []
+    for block in range(rank, math.ceil(num_samples / SAMPLE_BLOCK), world_size):
+        with own_randomness("samples", seed, block):
+            blocks.append(engine.sample(model, SAMPLE_BLOCK, temperature).sequences)
+    return torch.cat(blocks) if blocks else torch.empty(0, engine.max_length, dtype=torch.long, device=model.device)
+
+
+def sample_texts(
+    model: PreTrainedModel,
+    engine: RolloutEngine,
+    tokenizer: PreTrainedTokenizerBase,
+    num_samples: int,
+    seed: int = 0,
+    temperature: float = 1.0,
+) -> list[str]:
+    """`num_samples` generated texts, the same for the same seed."""
+    sequences = sample_sequences(model, engine, num_samples, seed, temperature)[:num_samples]
+    return decode(tokenizer, sequences)
+
+
+def decode(tokenizer: PreTrainedTokenizerBase, sequences: torch.LongTensor) -> list[str]:
+    """The texts of sequences `(num_sequences, length)`, without special tokens."""
+    texts = tokenizer.batch_decode(sequences, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+    return [text.strip() for text in texts]
+
+
+class TextMetrics:
+    """
+    The metrics of generated texts: BLEU against held-out text, Self-BLEU, and the scores of the caption grammar.
+
+    Args:
+        references (`list[str]`, *optional*):
+            Held-out text; the whole of it is the reference set of BLEU.
+        split (`Callable[[str], list[str]]`, *optional*):
+            Cuts a text into the units of the n-grams; by default at blanks.
+        grammar ([`CaptionGrammar`], *optional*):
+            The grammar that wrote the training text.
+        max_order (`int`, *optional*, defaults to `5`):
+            The longest n-grams.
+    """
+
+    def __init__(
+        self,
+        references: list[str] | None = None,
+        split: Callable[[str], list[str]] = str.split,
+        grammar: Any = None,
+        max_order: int = 5,
+    ):
+        from .metrics.ngrams import ReferenceTable
+
+        self.split = split
+        self.grammar = grammar
+        self.max_order = max_order
+        self.table = ReferenceTable([split(text) for text in references], max_order) if references else None
+
+    def __call__(self, texts: list[str]) -> dict[str, float]:
+        from .metrics.ngrams import self_bleu
+
+        tokens = [self.split(text) for text in texts]
+        metrics = {}
+        if self.table is not None:
+            metrics.update(self.table.score(tokens))
+        if len(tokens) > 1:
+            metrics.update(self_bleu(tokens, self.max_order))
+        metrics["distinct_texts"] = len(set(texts)) / len(texts)
+        if self.grammar is not None:
+            metrics.update(self.grammar.scores(texts))
+        return metrics
+
+
+class Stopwatch:
+    """Seconds since its construction."""
+
+    def __init__(self) -> None:
+        self.start = time.perf_counter()
+
+    def __call__(self) -> float:
+        return time.perf_counter() - self.start
+
+
+__all__ = [
+    "SAMPLE_BLOCK",
+    "Stopwatch",
+    "TextMetrics",
+    "corpus_nll",
+    "decode",
+    "nll_metrics",
+    "sample_sequences",
+    "sample_texts",
+]

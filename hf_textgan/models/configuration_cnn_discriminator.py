@@ -1,0 +1,73 @@
+"""Configuration of the convolutional discriminator."""
+
+from huggingface_hub.dataclasses import strict
+from transformers import PreTrainedConfig
+
+
+@strict
+class CNNDiscriminatorConfig(PreTrainedConfig):
+    r"""
+    Configuration of [`CNNDiscriminator`]. The defaults are SeqGAN's discriminator for sequences of 20 tokens
+    (arXiv 1609.05473; the network is Kim 2014, arXiv 1408.5882, with a highway layer).
+
+    Args:
+        vocab_size (`int`, *optional*, defaults to `5000`):
+            Number of symbols, special tokens included.
+        sequence_length (`int`, *optional*, defaults to `20`):
+            Number of positions it reads. Shorter sequences are padded to it on the right, longer ones are an error;
+            so a sentence has one score, however its batch was padded.
+        embedding_size (`int`, *optional*, defaults to `64`):
+            Width of the token embeddings.
+        window_sizes (`list[int]`, *optional*):
+            Widths of the convolution windows, in tokens. A window wider than `sequence_length` is cut to it.
+        num_filters (`list[int]`, *optional*):
+            Number of filters of each window size.
+        num_highway_layers (`int`, *optional*, defaults to `1`):
+            Number of highway layers after pooling.
+        dropout (`float`, *optional*, defaults to `0.25`):
+            Dropout before the output layer, in training mode only.
+        initializer_range (`float`, *optional*, defaults to `0.1`):
+            Standard deviation of the truncated normal (cut at two standard deviations) of the convolution and output
+            weights, and the value at which their biases start.
+
+    Label 0 is `fake`, label 1 is `real`."""
+
+    model_type = "textgan_cnn_discriminator"
+
+    vocab_size: int = 5000
+    sequence_length: int = 20
+    embedding_size: int = 64
+    window_sizes: list[int] | tuple[int, ...] = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 15, 20)
+    num_filters: list[int] | tuple[int, ...] = (100, 200, 200, 200, 200, 100, 100, 100, 100, 100, 160, 160)
+    num_highway_layers: int = 1
+    dropout: float = 0.25
+    initializer_range: float = 0.1
+    bos_token_id: int | None = 1
+    eos_token_id: int | list[int] | None = 2
+    pad_token_id: int | None = 0
+
+    def __post_init__(self, **kwargs) -> None:
+        if "id2label" not in kwargs and "num_labels" not in kwargs:
+            kwargs["id2label"] = {0: "fake", 1: "real"}
+            kwargs["label2id"] = {"fake": 0, "real": 1}
+        super().__post_init__(**kwargs)
+
+    def validate_sizes(self) -> None:
+        for name in ("vocab_size", "embedding_size", "sequence_length"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; set it to 1 or more.")
+        if not self.window_sizes or min((*self.window_sizes, *self.num_filters), default=0) < 1:
+            raise ValueError(
+                f"window_sizes is {list(self.window_sizes)} and num_filters {list(self.num_filters)}; "
+                "give at least one window, and only values of 1 or more."
+            )
+        if len(self.window_sizes) != len(self.num_filters):
+            raise ValueError(
+                f"window_sizes has {len(self.window_sizes)} entries and num_filters {len(self.num_filters)}; "
+                "give one number of filters for each window size."
+            )
+        if not 0.0 <= self.dropout < 1.0:
+            raise ValueError(f"dropout is {self.dropout}; set it to at least 0 and less than 1.")
+
+
+__all__ = ["CNNDiscriminatorConfig"]

@@ -1,0 +1,144 @@
+"""A convolutional classifier of sequences: the discriminator of SeqGAN and its relatives."""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+from transformers import PreTrainedModel
+from transformers import initialization as init
+
+from .configuration_cnn_discriminator import CNNDiscriminatorConfig
+from .modeling_outputs import DiscriminatorOutput
+
+
+class Highway(nn.Module):
+    """``t * relu(W_H x + b_H) + (1 - t) * x`` with ``t = sigmoid(W_T x + b_T)`` (Srivastava et al., arXiv 1505.00387)."""
+
+    def __init__(self, size: int):
+        super().__init__()
+        self.gate = nn.Linear(size, size)
+        self.candidate = nn.Linear(size, size)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        gate = torch.sigmoid(self.gate(features))
+        return gate * F.relu(self.candidate(features)) + (1.0 - gate) * features
+
+
+class CNNDiscriminatorPreTrainedModel(PreTrainedModel):
+    config: CNNDiscriminatorConfig
+    config_class = CNNDiscriminatorConfig
+    base_model_prefix = "discriminator"
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        std = self.config.initializer_range
+        if isinstance(module, nn.Embedding):
+            init.uniform_(module.weight, -1.0, 1.0)
+        elif isinstance(module, nn.Conv1d) or module is self.classifier:
+            init.trunc_normal_(module.weight, std=std, a=-2 * std, b=2 * std)
+            init.constant_(module.bias, std)
+        elif isinstance(module, nn.Linear):  # the two of a highway layer
+            init.xavier_uniform_(module.weight)
+            init.zeros_(module.bias)
+
+
+class CNNDiscriminator(CNNDiscriminatorPreTrainedModel):
+    """
+    Embedding, parallel convolutions with ReLU and max-over-time pooling, highway, dropout, linear output
+    (SeqGAN, arXiv 1609.05473, equations 12 to 14). Class 1 is `real`.
+
+    Padding is an ordinary symbol with its own embedding, as in the paper: every input is padded to
+    `config.sequence_length` with `config.pad_token_id`, so the score does not depend on how a batch was padded.
+    """
+
+    def __init__(self, config: CNNDiscriminatorConfig):
+        super().__init__(config)
+        if config.pad_token_id is None or not 0 <= config.pad_token_id < config.vocab_size:
+            raise ValueError(
+                f"pad_token_id is {config.pad_token_id}; set it to an id from 0 to {config.vocab_size - 1}."
+            )
+        self.embed_tokens = nn.Embedding(config.vocab_size, config.embedding_size)
+        self.convolutions = nn.ModuleList(
+            nn.Conv1d(config.embedding_size, filters, min(window, config.sequence_length))
+            for window, filters in zip(config.window_sizes, config.num_filters, strict=True)
+        )
+        num_features = sum(config.num_filters)
+        self.highways = nn.ModuleList(Highway(num_features) for _ in range(config.num_highway_layers))
+        self.dropout = nn.Dropout(config.dropout)
+        self.classifier = nn.Linear(num_features, config.num_labels)
+        self.post_init()
+
+    def get_input_embeddings(self) -> nn.Embedding:
+        return self.embed_tokens
+
+    def set_input_embeddings(self, value: nn.Embedding) -> None:
+        self.embed_tokens = value
+
+    def forward(
+        self,
+        input_ids: torch.LongTensor | None = None,
+        attention_mask: torch.LongTensor | None = None,
+        inputs_onehot: torch.FloatTensor | None = None,
+        inputs_embeds: torch.FloatTensor | None = None,
+        labels: torch.LongTensor | None = None,
+        return_dict: bool | None = None,
+        **kwargs,
+    ) -> DiscriminatorOutput | tuple:
+        r"""
+        Args:
+            input_ids (`torch.LongTensor` of shape `(batch_size, sequence_length)`, *optional*):
+                Token ids without BOS. Give exactly one of `input_ids`, `inputs_onehot` and `inputs_embeds`.
+            attention_mask (`torch.LongTensor` of shape `(batch_size, sequence_length)`, *optional*):
+                1 for real tokens, 0 for padding on either side; masked positions count as padding at the end.
+            inputs_onehot (`torch.FloatTensor` of shape `(batch_size, sequence_length, vocab_size)`, *optional*):
+                One-hot rows or probabilities; differentiable.
+            inputs_embeds (`torch.FloatTensor` of shape `(batch_size, sequence_length, embedding_size)`, *optional*):
+                Embeddings; differentiable.
+            labels (`torch.LongTensor` of shape `(batch_size,)`, *optional*):
+                1 for real, 0 for fake.
+        """
+        if sum(value is not None for value in (input_ids, inputs_onehot, inputs_embeds)) != 1:
+            raise ValueError("Give exactly one of input_ids, inputs_onehot and inputs_embeds.")
+        return_dict = return_dict if return_dict is not None else self.config.return_dict
+        if input_ids is not None:
+            embeds = self.embed_tokens(input_ids)  # (B, L, E)
+        elif inputs_onehot is not None:
+            embeds = inputs_onehot @ self.embed_tokens.weight
+        else:
+            embeds = inputs_embeds
+
+        features = self.pool(self._pad(embeds, attention_mask))
+        for highway in self.highways:
+            features = highway(features)
+        logits = self.classifier(self.dropout(features))
+        loss = F.cross_entropy(logits, labels) if labels is not None else None
+        output = DiscriminatorOutput(loss=loss, logits=logits, features=features)
+        return output if return_dict else output.to_tuple()
+
+    def _pad(self, embeds: torch.Tensor, attention_mask: torch.Tensor | None) -> torch.Tensor:
+        """Moves padding to the end and fills it, and the rest of `sequence_length`, with the pad embedding."""
+        length, target = embeds.shape[1], self.config.sequence_length
+        if length > target:
+            raise ValueError(
+                f"The input has {length} positions and sequence_length is {target}; cut the input, "
+                "or build the discriminator for longer sequences."
+            )
+        pad = self.embed_tokens.weight[self.config.pad_token_id]
+        if attention_mask is not None:
+            mask = attention_mask != 0
+            if not bool(mask[:, :1].all()):
+                order = torch.sort(mask, dim=1, descending=True, stable=True).indices
+                embeds = embeds.gather(1, order[..., None].expand_as(embeds))
+                mask = mask.gather(1, order)
+            embeds = torch.where(mask[..., None], embeds, pad.to(embeds.dtype))
+        if length < target:
+            filler = pad.to(embeds.dtype).expand(embeds.shape[0], target - length, -1)
+            embeds = torch.cat([embeds, filler], dim=1)
+        return embeds  # (B, sequence_length, E)
+
+    def pool(self, embeds: torch.Tensor) -> torch.Tensor:
+        """Convolutions and max-over-time pooling: `(B, sequence_length, E)` to `(B, num_features)`."""
+        channels = embeds.transpose(1, 2)
+        return torch.cat([F.relu(convolution(channels)).amax(dim=2) for convolution in self.convolutions], dim=1)
+
+
+__all__ = ["CNNDiscriminator", "CNNDiscriminatorPreTrainedModel"]

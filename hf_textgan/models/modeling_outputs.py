@@ -1,0 +1,74 @@
+"""Outputs and recurrent states shared by the models."""
+
+from dataclasses import dataclass
+
+import torch
+from transformers.utils import ModelOutput
+
+
+class RecurrentState:
+    """
+    The state of a recurrent generator after the tokens it has read; its counterpart of a key-value cache.
+
+    Args:
+        tensors (`tuple[torch.FloatTensor, ...]`):
+            `(h, c)` of an LSTM or `(h,)` of a GRU, each of shape `(num_layers, batch_size, hidden_size)`.
+        length (`int`):
+            Number of tokens read.
+    """
+
+    def __init__(self, tensors: tuple[torch.Tensor, ...], length: int):
+        self.tensors = tensors
+        self.length = length
+
+    def reorder_cache(self, beam_idx: torch.LongTensor) -> None:
+        """Replaces row `i` by row `beam_idx[i]`, in place; `beam_idx` may repeat and drop rows."""
+        self.tensors = tuple(tensor.index_select(1, beam_idx.to(tensor.device)) for tensor in self.tensors)
+
+    def get_seq_length(self, layer_idx: int = 0) -> int:
+        return self.length
+
+
+@dataclass
+class RecurrentCausalLMOutput(ModelOutput):
+    """
+    Output of a recurrent generator.
+
+    Args:
+        loss (`torch.FloatTensor` of shape `(1,)`, *optional*, returned when `labels` is provided):
+            Mean cross-entropy of the next token, in nats per token whose label is not -100.
+        logits (`torch.FloatTensor` of shape `(batch_size, sequence_length, vocab_size)`):
+            Scores of the next token at each position, before the softmax.
+        cache_params (`RecurrentState`, *optional*, returned when `use_cache` is set):
+            The state after the last token.
+        hidden_states (`tuple[torch.FloatTensor]`, *optional*, returned when `output_hidden_states=True`):
+            The embeddings of shape `(batch_size, sequence_length, embedding_size)` and the output of the top layer of
+            shape `(batch_size, sequence_length, hidden_size)`.
+    """
+
+    loss: torch.FloatTensor | None = None
+    logits: torch.FloatTensor | None = None
+    cache_params: RecurrentState | None = None
+    hidden_states: tuple[torch.FloatTensor, ...] | None = None
+
+
+@dataclass
+class DiscriminatorOutput(ModelOutput):
+    """
+    Output of a discriminator of whole sequences.
+
+    Args:
+        loss (`torch.FloatTensor` of shape `(1,)`, *optional*, returned when `labels` is provided):
+            Mean cross-entropy of the labels.
+        logits (`torch.FloatTensor` of shape `(batch_size, num_labels)`):
+            Scores of the classes before the softmax; class 1 is `real`.
+        features (`torch.FloatTensor` of shape `(batch_size, num_features)`):
+            The representation that the output layer reads, without dropout.
+    """
+
+    loss: torch.FloatTensor | None = None
+    logits: torch.FloatTensor | None = None
+    features: torch.FloatTensor | None = None
+
+
+__all__ = ["DiscriminatorOutput", "RecurrentCausalLMOutput", "RecurrentState"]

@@ -1,0 +1,180 @@
+"""A recurrent (LSTM, GRU) language model with `generate`: the generator of SeqGAN and its relatives."""
+
+from contextlib import nullcontext
+
+import torch
+from torch import nn
+from torch.backends import mkldnn
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+from transformers import GenerationMixin, PreTrainedModel
+from transformers import initialization as init
+
+from .configuration_recurrent_generator import RecurrentGeneratorConfig
+from .modeling_outputs import RecurrentCausalLMOutput, RecurrentState
+
+
+def left_align(attention_mask: torch.LongTensor) -> torch.LongTensor:
+    """
+    The permutation of positions that moves each row's real tokens to the front and keeps their order.
+
+    Args:
+        attention_mask (`torch.LongTensor` of shape `(batch_size, sequence_length)`):
+            1 for real tokens, 0 for padding.
+
+    Returns:
+        `torch.LongTensor` of shape `(batch_size, sequence_length)`: indices for `torch.gather` along dimension 1.
+    """
+    return torch.sort(attention_mask != 0, dim=1, descending=True, stable=True).indices
+
+
+class RecurrentGeneratorPreTrainedModel(PreTrainedModel):
+    config: RecurrentGeneratorConfig
+    config_class = RecurrentGeneratorConfig
+    base_model_prefix = "generator"
+    _is_stateful = True
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        # SeqGAN draws every array, biases included, from N(0, 0.1).
+        if isinstance(module, nn.Embedding | nn.Linear | nn.LSTM | nn.GRU):
+            for name, parameter in module.named_parameters(recurse=False):
+                if name.startswith("bias_hh") and isinstance(module, nn.LSTM):
+                    init.zeros_(parameter)
+                else:
+                    init.normal_(parameter, mean=0.0, std=self.config.initializer_range)
+
+
+class RecurrentGeneratorForCausalLM(RecurrentGeneratorPreTrainedModel, GenerationMixin):
+    """
+    Embedding, recurrent layers, linear output. With the default configuration this is the generator of SeqGAN
+    (arXiv 1609.05473, equations 9 to 11): ``h_t = g(h_{t-1}, x_t)``, ``p(y_t | y_1..y_{t-1}) = softmax(c + V h_t)``.
+
+    The LSTM of the paper has one bias per gate, PyTorch's two that are added: the second one (`bias_hh`) starts at
+    zero, so that their sum has the paper's distribution.
+    """
+
+    def __init__(self, config: RecurrentGeneratorConfig):
+        super().__init__(config)
+        self.embed_tokens = nn.Embedding(config.vocab_size, config.embedding_size)
+        cell = {"lstm": nn.LSTM, "gru": nn.GRU}[config.cell_type]
+        self.rnn = cell(
+            config.embedding_size,
+            config.hidden_size,
+            config.num_hidden_layers,
+            batch_first=True,
+            dropout=config.dropout if config.num_hidden_layers > 1 else 0.0,
+        )
+        self.dropout = nn.Dropout(config.dropout)
+        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size)
+        self.post_init()
+
+    @classmethod
+    def _supports_default_dynamic_cache(cls) -> bool:
+        return False  # `generate` must not build a key-value cache: the state is `cache_params`
+
+    def get_input_embeddings(self) -> nn.Embedding:
+        return self.embed_tokens
+
+    def set_input_embeddings(self, value: nn.Embedding) -> None:
+        self.embed_tokens = value
+
+    def get_output_embeddings(self) -> nn.Linear:
+        return self.lm_head
+
+    def set_output_embeddings(self, value: nn.Linear) -> None:
+        self.lm_head = value
+
+    def forward(
+        self,
+        input_ids: torch.LongTensor | None = None,
+        attention_mask: torch.LongTensor | None = None,
+        inputs_embeds: torch.FloatTensor | None = None,
+        cache_params: RecurrentState | None = None,
+        labels: torch.LongTensor | None = None,
+        use_cache: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+        logits_to_keep: int = 0,
+        **kwargs,
+    ) -> RecurrentCausalLMOutput | tuple:
+        r"""
+        Args:
+            input_ids (`torch.LongTensor` of shape `(batch_size, sequence_length)`, *optional*):
+                Token ids; give exactly one of `input_ids` and `inputs_embeds`.
+            attention_mask (`torch.LongTensor` of shape `(batch_size, past_length + sequence_length)`, *optional*):
+                1 for real tokens, 0 for padding on either side; padding leaves the state as it is.
+            inputs_embeds (`torch.FloatTensor` of shape `(batch_size, sequence_length, embedding_size)`, *optional*):
+                Embeddings instead of ids.
+            cache_params (`RecurrentState`, *optional*):
+                The state after the tokens already read; zero at the start of a sequence.
+            labels (`torch.LongTensor` of shape `(batch_size, sequence_length)`, *optional*):
+                Usually `input_ids` with -100 at padding; shifted inside the model.
+            logits_to_keep (`int`, *optional*, defaults to `0`):
+                Compute the logits of the last positions only; 0 keeps all.
+        """
+        if (input_ids is None) == (inputs_embeds is None):
+            raise ValueError("Give exactly one of input_ids and inputs_embeds.")
+        return_dict = return_dict if return_dict is not None else self.config.return_dict
+        use_cache = use_cache if use_cache is not None else (self.config.use_cache and not self.training)
+
+        embeds = self.embed_tokens(input_ids) if inputs_embeds is None else inputs_embeds  # (B, L, E)
+        hidden, state = self._run(self.dropout(embeds), attention_mask, cache_params)  # (B, L, H)
+        kept = hidden[:, -logits_to_keep:] if logits_to_keep else hidden
+        logits = self.lm_head(self.dropout(kept))
+
+        loss = None
+        if labels is not None:
+            if logits_to_keep:
+                raise ValueError(f"logits_to_keep is {logits_to_keep}; labels need all logits, so leave it at 0.")
+            loss = self.loss_function(logits, labels, vocab_size=self.config.vocab_size, **kwargs)
+        length = embeds.shape[1] + (cache_params.length if cache_params is not None else 0)
+        output = RecurrentCausalLMOutput(
+            loss=loss,
+            logits=logits,
+            cache_params=RecurrentState(state, length) if use_cache else None,
+            hidden_states=(embeds, hidden) if output_hidden_states else None,
+        )
+        return output if return_dict else output.to_tuple()
+
+    def _run(
+        self, embeds: torch.Tensor, attention_mask: torch.Tensor | None, cache_params: RecurrentState | None
+    ) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
+        """The recurrence over `(B, L, E)`: outputs `(B, L, H)` and the state after each row's last real token."""
+        past = None
+        if cache_params is not None:
+            past = cache_params.tensors if self.config.cell_type == "lstm" else cache_params.tensors[0]
+        mask = attention_mask[:, -embeds.shape[1] :] if attention_mask is not None else None
+        if mask is None or bool((mask != 0).all()):
+            return self._recur(embeds, past)
+
+        # Padding must not advance the state: move it to the end, run packed, and put the outputs back.
+        order = left_align(mask)
+        aligned = embeds.gather(1, order[..., None].expand_as(embeds))
+        # A row of padding alone still runs one step: packing takes no empty rows. Its state is put back below.
+        lengths = (mask != 0).sum(1)
+        packed = pack_padded_sequence(aligned, lengths.clamp(min=1).cpu(), batch_first=True, enforce_sorted=False)
+        packed_hidden, state = self._recur(packed, past)
+        hidden, _ = pad_packed_sequence(packed_hidden, batch_first=True, total_length=embeds.shape[1])
+        back = order.argsort(1)
+        hidden = hidden.gather(1, back[..., None].expand_as(hidden))
+        empty = (lengths == 0)[None, :, None]
+        if past is not None:
+            past = past if isinstance(past, tuple) else (past,)
+            return hidden, tuple(torch.where(empty, old, new) for old, new in zip(past, state, strict=True))
+        return hidden, tuple(new.masked_fill(empty, 0.0) for new in state)
+
+    def _recur(self, inputs: torch.Tensor | PackedSequence, past):
+        """
+        The recurrent layers in the dtype of their weights, also under autocast: rounding the state at every step adds
+        up, and the LSTM kernel of PyTorch for CPUs does not support bfloat16.
+        """
+        device_type, dtype = self.rnn.weight_hh_l0.device.type, self.rnn.weight_hh_l0.dtype
+        unsupported = device_type == "cpu" and dtype != torch.float32
+        kernel = mkldnn.flags(enabled=False) if unsupported else nullcontext()
+        with torch.autocast(device_type, enabled=False), kernel:
+            past = tuple(p.to(dtype) for p in past) if isinstance(past, tuple) else past
+            hidden, state = self.rnn(inputs.to(dtype), past)
+        return hidden, state if isinstance(state, tuple) else (state,)
+
+
+__all__ = ["RecurrentGeneratorForCausalLM", "RecurrentGeneratorPreTrainedModel"]

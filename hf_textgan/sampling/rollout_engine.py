@@ -1,0 +1,271 @@
+"""
+Sampling, Monte-Carlo rollouts and log-probabilities for any causal language model.
+
+A generator that keeps a state between steps returns it under one of the names that `generate` knows (a key-value cache,
+or the recurrent state of our own generators), and the state reorders its rows. Nothing else is assumed, so one engine
+serves an LSTM and a pretrained transformer.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch.nn import functional as F
+from transformers import PreTrainedModel
+from transformers.generation.utils import ALL_CACHE_NAMES
+
+from .categorical import draw_categorical
+
+
+@dataclass
+class Samples:
+    """
+    Sampled sequences, without BOS.
+
+    Args:
+        sequences (`torch.LongTensor` of shape `(batch_size, max_length)`):
+            Token ids through EOS, then padding.
+        attention_mask (`torch.LongTensor` of shape `(batch_size, max_length)`):
+            1 through the EOS (inclusive), 0 at padding.
+    """
+
+    sequences: torch.LongTensor
+    attention_mask: torch.LongTensor
+
+
+@dataclass
+class RolloutChunk:
+    """
+    Completions of some prefixes of a batch of sequences.
+
+    Args:
+        row (`torch.LongTensor` of shape `(num_completions,)`):
+            Which sequence of the batch a completion continues.
+        prefix_length (`torch.LongTensor` of shape `(num_completions,)`):
+            How many tokens of that sequence it keeps, from 1.
+        sequences (`torch.LongTensor` of shape `(num_completions, max_length)`):
+            The kept tokens and the drawn ones through EOS, then padding.
+    """
+
+    row: torch.LongTensor
+    prefix_length: torch.LongTensor
+    sequences: torch.LongTensor
+
+
+@contextmanager
+def evaluating(model: torch.nn.Module) -> Iterator[None]:
+    """Puts `model` in evaluation mode (dropout off) and restores its mode."""
+    was_training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(was_training)
+
+
+class RolloutEngine:
+    """
+    Draws sequences from a generator and scores them under it.
+
+    Args:
+        max_length (`int`):
+            Number of generated tokens, EOS included, BOS excluded.
+        bos_token_id (`int`):
+            The first input of every sequence.
+        pad_token_id (`int`):
+            Fills the positions after EOS; may be the EOS itself.
+        eos_token_id (`int`, *optional*):
+            Ends a sequence. `None` for sequences of fixed length.
+        chunk_size (`int`, *optional*, defaults to `16384`):
+            Bound on the number of continuations that `rollout` advances together; memory is proportional to it.
+    """
+
+    def __init__(
+        self,
+        max_length: int,
+        bos_token_id: int,
+        pad_token_id: int,
+        eos_token_id: int | None = None,
+        chunk_size: int = 16384,
+    ):
+        if max_length < 1:
+            raise ValueError(f"max_length is {max_length}; set it to 1 or more generated tokens.")
+        if chunk_size < 1:
+            raise ValueError(f"chunk_size is {chunk_size}; set it to 1 or more.")
+        self.max_length = max_length
+        self.bos_token_id = bos_token_id
+        self.pad_token_id = pad_token_id
+        self.eos_token_id = eos_token_id
+        self.chunk_size = chunk_size
+
+    @torch.no_grad()
+    def sample(self, model: PreTrainedModel, num_samples: int, temperature: float = 1.0) -> Samples:
+        """
+        Ancestral sampling from the unwrapped `model`, dropout off, without gradient.
+
+        Returns:
+            [`Samples`] of `num_samples` sequences, padded to `max_length`.
+        """
+        device = model.device
+        sequences = torch.full((num_samples, self.max_length), self.pad_token_id, device=device)
+        lengths = torch.full((num_samples,), self.max_length, device=device)
+        alive = torch.arange(num_samples, device=device)  # rows still growing
+        tokens = torch.full((num_samples,), self.bos_token_id, device=device)
+        stepper = _Stepper(model)
+        with evaluating(model):
+            for position in range(self.max_length):
+                tokens = draw_categorical(stepper.logits(tokens), temperature)
+                sequences[alive, position] = tokens
+                if self.eos_token_id is not None:
+                    ended = tokens == self.eos_token_id
+                    if bool(ended.any()):
+                        lengths[alive[ended]] = position + 1
+                        kept = (~ended).nonzero().squeeze(1)
+                        alive, tokens = alive[kept], tokens[kept]
+                        if not len(alive):
+                            break
+                        stepper.select(kept)
+        return Samples(sequences, self._mask(lengths))
+
+    @torch.no_grad()
+    def rollout(
+        self, model: PreTrainedModel, samples: Samples, num_rollouts: int, temperature: float = 1.0
+    ) -> Iterator[RolloutChunk]:
+        """
+        Completes every proper prefix of every sequence `num_rollouts` times with the current policy (SeqGAN, arXiv
+        1609.05473, equation 3): the prefixes of lengths 1 to `length - 1`, since a finished sequence has one
+        completion, itself.
+
+        All continuations of a chunk advance together, one model call per position: a continuation enters the batch
+        with the state of its prefix, which is read once, and leaves it at EOS.
+
+        Yields:
+            [`RolloutChunk`] of at most about `chunk_size` completions, dropout off, without gradient.
+        """
+        if num_rollouts < 1:
+            raise ValueError(f"num_rollouts is {num_rollouts}; set it to 1 or more.")
+        per_row = num_rollouts * max(1, self.max_length - 1)
+        rows_at_once = max(1, self.chunk_size // per_row)
+        for start in range(0, len(samples.sequences), rows_at_once):
+            rows = slice(start, start + rows_at_once)
+            chunk = self._rollout_chunk(
+                model, samples.sequences[rows], samples.attention_mask[rows], num_rollouts, temperature
+            )
+            chunk.row += start
+            yield chunk
+
+    def _rollout_chunk(
+        self,
+        model: PreTrainedModel,
+        sequences: torch.LongTensor,
+        attention_mask: torch.LongTensor,
+        num_rollouts: int,
+        temperature: float,
+    ) -> RolloutChunk:
+        device = sequences.device
+        lengths = attention_mask.sum(1)  # (B,)
+        # Every completion to come: (row, prefix_length), prefix by prefix, so that they join the batch in order.
+        prefix_lengths = torch.arange(1, self.max_length, device=device)
+        prefix, row = (prefix_lengths[:, None] < lengths).nonzero(as_tuple=True)
+        row = row.repeat_interleave(num_rollouts)
+        prefix = prefix_lengths[prefix].repeat_interleave(num_rollouts)
+        completions = sequences[row]
+        positions = torch.arange(self.max_length, device=device)
+        completions[positions >= prefix[:, None]] = self.pad_token_id
+
+        stepper = _Stepper(model)
+        trunk = torch.arange(len(sequences), device=device)  # sequences whose prefixes are being read
+        alive = torch.empty(0, dtype=torch.long, device=device)  # completions still growing
+        tokens = torch.full((len(sequences),), self.bos_token_id, device=device)
+        joined = 0
+        with evaluating(model):
+            stepper.logits(tokens)
+            for position in range(1, self.max_length):
+                # The batch is [trunk, alive]; it reads the token before `position`.
+                kept = (lengths[trunk] > position).nonzero().squeeze(1)
+                if not len(kept) and not len(alive):
+                    break
+                if len(kept) < len(trunk):
+                    stepper.select(torch.cat([kept, torch.arange(len(trunk), stepper.size, device=device)]))
+                    trunk = trunk[kept]
+                tokens = torch.cat([sequences[trunk, position - 1], completions[alive, position - 1]])
+                logits = stepper.logits(tokens)
+
+                # The prefixes of this length join: `num_rollouts` copies of each row of the trunk.
+                copies = torch.arange(len(trunk), device=device).repeat_interleave(num_rollouts)
+                joining = torch.arange(joined, joined + len(copies), device=device)
+                joined += len(copies)
+                source = torch.cat([torch.arange(len(trunk), stepper.size, device=device), copies])
+                alive = torch.cat([alive, joining])
+                drawn = draw_categorical(logits[source], temperature)
+                completions[alive, position] = drawn
+
+                if self.eos_token_id is not None:
+                    growing = (drawn != self.eos_token_id).nonzero().squeeze(1)
+                    alive, source = alive[growing], source[growing]
+                stepper.select(torch.cat([torch.arange(len(trunk), device=device), source]))
+        return RolloutChunk(row, prefix, completions)
+
+    def per_token_logps(self, model: Callable, samples: Samples, temperature: float = 1.0) -> torch.Tensor:
+        """
+        Log-probabilities of given sequences in one teacher-forced call, with gradient.
+
+        Args:
+            model (`torch.nn.Module`):
+                The generator; wrapped, where it is trained under data parallelism.
+            samples ([`Samples`]):
+                Sequences without BOS.
+
+        Returns:
+            `torch.FloatTensor` of shape `(batch_size, sequence_length)`: ``log p(y_t | y_1..y_{t-1})`` in nats, 0 at
+            padding.
+        """
+        sequences, mask = samples.sequences, samples.attention_mask
+        width = max(1, int(mask.sum(1).max()))  # padding at the end costs nothing
+        targets = sequences[:, :width]
+        bos = torch.full_like(targets[:, :1], self.bos_token_id)
+        # The padding is on the right and the model is causal: no mask has to reach it.
+        logits = model(input_ids=torch.cat([bos, targets[:, :-1]], dim=1), use_cache=False).logits.float()
+        logps = -F.cross_entropy((logits / temperature).transpose(1, 2), targets, reduction="none")
+        logps = logps.masked_fill(mask[:, :width] == 0, 0.0)
+        return F.pad(logps, (0, sequences.shape[1] - width))  # (B, T)
+
+    def _mask(self, lengths: torch.LongTensor) -> torch.LongTensor:
+        return (torch.arange(self.max_length, device=lengths.device) < lengths[:, None]).long()
+
+
+class _Stepper:
+    """A model, its state, and the batch of sequences that it has read so far: one token at a time."""
+
+    def __init__(self, model: PreTrainedModel):
+        self.model = model
+        self.state_name: str | None = None
+        self.state = None
+        self.history: torch.LongTensor | None = None  # for a model that keeps no state
+        self.size = 0
+
+    def logits(self, tokens: torch.LongTensor) -> torch.Tensor:
+        """Reads one token per row, `(R,)`, and returns the scores of the next one, `(R, V)`."""
+        self.size = len(tokens)
+        if self.state is not None:
+            output = self.model(input_ids=tokens[:, None], use_cache=True, **{self.state_name: self.state})
+        else:
+            column = tokens[:, None]
+            self.history = column if self.history is None else torch.cat([self.history, column], dim=1)
+            output = self.model(input_ids=self.history, use_cache=True)
+        for name in ALL_CACHE_NAMES:
+            if output.get(name) is not None:
+                self.state_name, self.state, self.history = name, output[name], None
+        return output.logits[:, -1]
+
+    def select(self, rows: torch.LongTensor) -> None:
+        """Keeps `rows`, in this order; rows may repeat."""
+        self.size = len(rows)
+        if self.state is not None:
+            self.state.reorder_cache(rows)
+        else:
+            self.history = self.history[rows]
+
+
+__all__ = ["RolloutChunk", "RolloutEngine", "Samples", "evaluating"]

@@ -1,0 +1,134 @@
+"""The record of a system. Importing it, and the systems, needs neither torch nor transformers."""
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from ..objectives import Objective
+
+
+@dataclass(frozen=True)
+class Paper:
+    """The source of a system."""
+
+    title: str
+    arxiv_id: str | None
+    bibtex: str
+
+    @property
+    def url(self) -> str | None:
+        return f"https://arxiv.org/abs/{self.arxiv_id}" if self.arxiv_id else None
+
+
+@dataclass(frozen=True)
+class SystemSpec:
+    """
+    Everything that is particular to a system, and the only place where its numbers live.
+
+    Args:
+        name (`str`):
+            As on the command line.
+        mode (`str`):
+            How the generator gets its gradient: `"mle"`, `"policy-gradient"`, `"gumbel"` or `"wgan-gp"`.
+        status (`"validated"` or `"experimental"`):
+            Whether a measured outcome backs it.
+        paper ([`Paper`]):
+            The source.
+        players (`dict[str, tuple[str, dict]]`):
+            Name to configuration class and its values. What follows from the data (`vocab_size`, token ids,
+            `sequence_length`) is filled in when the models are built.
+        objective (`tuple[str, dict]`):
+            Name in [`~objectives.OBJECTIVES`] and hyperparameters.
+        training (`dict`, *optional*):
+            Defaults of [`AdversarialConfig`].
+        presets (`dict[str, dict]`, *optional*):
+            Named changes of training arguments, hyperparameters (by their names) and configurations
+            (`"generator.hidden_size"`).
+        deviations (`tuple[str, ...]`, *optional*):
+            Where this implementation differs from the paper, one sentence each.
+    """
+
+    name: str
+    mode: Literal["mle", "policy-gradient", "gumbel", "wgan-gp"]
+    status: Literal["validated", "experimental"]
+    paper: Paper
+    players: dict[str, tuple[str, dict[str, Any]]]
+    objective: tuple[str, dict[str, Any]]
+    training: dict[str, Any] = field(default_factory=dict)
+    presets: dict[str, dict[str, Any]] = field(default_factory=dict)
+    deviations: tuple[str, ...] = ()
+
+    def preset(self, name: str | None) -> dict[str, Any]:
+        if name is None:
+            return {}
+        if name not in self.presets:
+            raise ValueError(unknown(f"preset of {self.name}", name, self.presets))
+        return self.presets[name]
+
+    def build_objective(self, **hyperparameters: Any) -> "Objective":
+        """The objective with these hyperparameters in place of the system's."""
+        from ..objectives import OBJECTIVES
+
+        name, defaults = self.objective
+        known = OBJECTIVES[name].__dataclass_fields__
+        for key in (*defaults, *hyperparameters):
+            if key not in known:
+                raise ValueError(unknown(f"hyperparameter of {self.name}", key, known))
+        return OBJECTIVES[name](**{**defaults, **hyperparameters})
+
+    def build_player(
+        self, player: str, overrides: dict[str, Any] | None = None, from_data: dict[str, Any] | None = None
+    ) -> "PreTrainedModel":
+        """
+        A freshly initialised model of a player.
+
+        Args:
+            player (`str`):
+                Its name.
+            overrides (`dict`, *optional*):
+                Configuration values in place of the system's; unknown names are errors.
+            from_data (`dict`, *optional*):
+                Values that follow from the data, such as `vocab_size`; those that the configuration lacks are left out.
+        """
+        from transformers import AutoModel
+
+        from .. import models
+
+        if player not in self.players:
+            raise ValueError(unknown(f"player of {self.name}", player, self.players))
+        class_name, defaults = self.players[player]
+        config_class = getattr(models, class_name)
+        known = config_fields(config_class)
+        for key in (*defaults, *(overrides or {})):
+            if key not in known:
+                raise ValueError(unknown(f"option of the {player} of {self.name}", key, known))
+        following = {key: value for key, value in (from_data or {}).items() if key in known}
+        return AutoModel.from_config(config_class(**{**following, **defaults, **(overrides or {})}))
+
+
+def config_fields(config_class: type) -> set[str]:
+    """The values that a configuration class itself declares, beside those of every `PreTrainedConfig`."""
+    from transformers import PreTrainedConfig
+
+    declared: set[str] = set()
+    for base in config_class.__mro__:
+        if base is PreTrainedConfig:
+            break
+        declared |= {name for name in getattr(base, "__annotations__", {}) if not name.startswith("_")}
+    return declared
+
+
+def unknown(what: str, name: str, known: Iterable[str]) -> str:
+    """An error sentence for a name that is not known, with the nearest one that is."""
+    known = sorted(known)
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(known) or '(none)'}."
+    return f"There is no {what} called {name!r}; {hint}"
+
+
+__all__ = ["Paper", "SystemSpec", "config_fields", "unknown"]

@@ -1,0 +1,168 @@
+"""The arguments of adversarial training."""
+
+import copy
+from dataclasses import dataclass, field, fields
+
+from transformers import TrainingArguments
+
+
+# Arguments that one player, or one optimizer of a player, may have for itself.
+OPTIMIZER_ARGUMENTS = (
+    "learning_rate",
+    "lr_scheduler_type",
+    "lr_scheduler_kwargs",
+    "warmup_steps",
+    "optim",
+    "optim_args",
+    "weight_decay",
+    "adam_beta1",
+    "adam_beta2",
+    "adam_epsilon",
+    "max_grad_norm",
+)
+
+
+@dataclass
+class AdversarialConfig(TrainingArguments):
+    r"""
+    Arguments of [`AdversarialTrainer`], beside those of [`~transformers.TrainingArguments`].
+
+    > Steps
+
+    max_steps (`int`, *optional*, defaults to `0`):
+        Adversarial generator steps.
+    pretrain_generator_steps (`int`, *optional*, defaults to `0`):
+        Maximum-likelihood steps of the generator before them.
+    pretrain_discriminator_steps (`int`, *optional*, defaults to `0`):
+        Discriminator steps between the two.
+
+    > Optimizers
+
+    player_optimizers (`dict[str, dict]`, *optional*):
+        Optimizer arguments of a player (`{"discriminator": {"learning_rate": 1e-4}}`) or of one of its phases
+        (`{"generator/pretrain_generator": {...}}`), where they differ from the arguments of the run. Each phase of a
+        player has an optimizer and a schedule of its own.
+    max_skipped_steps (`int`, *optional*, defaults to `10`):
+        Training stops when this many steps in a row of one player had a NaN or infinite loss or gradient.
+
+    > Sampling
+
+    max_length (`int`, *optional*):
+        Generated tokens, EOS included. Defaults to the longest training text.
+    temperature (`float`, *optional*, defaults to `1.0`):
+        Sampling temperature of the generator in training and evaluation.
+    rollout_chunk_size (`int`, *optional*, defaults to `16384`):
+        Continuations that advance together; bounds the memory of rollouts.
+
+    > Evaluation
+
+    eval_num_samples (`int`, *optional*, defaults to `1000`):
+        Samples drawn for the metrics of an evaluation.
+    eval_seed (`int`, *optional*, defaults to `0`):
+        Seed of these samples.
+
+    Other defaults that differ from `TrainingArguments`: batch size 64, learning rate 1e-3 constant, gradient norm
+    clipped at 5, `use_cache=True`, and `metric_for_best_model="nll_per_token"`.
+    """
+
+    _VALID_DICT_FIELDS = [*TrainingArguments._VALID_DICT_FIELDS, "player_optimizers"]
+
+    max_steps: int = field(default=0, metadata={"help": "Adversarial generator steps."})
+    pretrain_generator_steps: int = field(
+        default=0, metadata={"help": "Maximum-likelihood steps of the generator before adversarial training."}
+    )
+    pretrain_discriminator_steps: int = field(
+        default=0, metadata={"help": "Discriminator steps before adversarial training."}
+    )
+
+    player_optimizers: dict | str | None = field(
+        default=None,
+        metadata={
+            "help": 'Optimizer arguments of a player or phase, as in \'{"discriminator": {"weight_decay": 0.1}}\'.'
+        },
+    )
+    max_skipped_steps: int = field(
+        default=10,
+        metadata={"help": "Stop after this many steps in a row with a NaN or infinite loss or gradient."},
+    )
+
+    max_length: int | None = field(
+        default=None,
+        metadata={"help": "Generated tokens, EOS included; longer training texts are left out. Default: the longest."},
+    )
+    temperature: float = field(default=1.0, metadata={"help": "Sampling temperature in training and evaluation."})
+    rollout_chunk_size: int = field(
+        default=16384, metadata={"help": "Continuations that advance together; bounds the memory of rollouts."}
+    )
+
+    eval_num_samples: int = field(default=1000, metadata={"help": "Samples drawn for the metrics of an evaluation."})
+    eval_seed: int = field(default=0, metadata={"help": "Seed of the samples of an evaluation."})
+
+    per_device_train_batch_size: int = field(default=64, metadata={"help": "The batch size per device for training."})
+    per_device_eval_batch_size: int = field(
+        default=256, metadata={"help": "The batch size per device for evaluation."}
+    )
+    learning_rate: float = field(default=1e-3, metadata={"help": "The initial learning rate of every optimizer."})
+    lr_scheduler_type: str = field(default="constant", metadata={"help": "The learning rate schedule."})
+    max_grad_norm: float = field(default=5.0, metadata={"help": "Bound on each player's gradient norm; 0 for none."})
+    logging_steps: float = field(default=10, metadata={"help": "Log every this many steps."})
+    metric_for_best_model: str | None = field(
+        default="nll_per_token", metadata={"help": "The evaluation metric that decides each phase's best models."}
+    )
+    use_cache: bool = field(default=True, metadata={"help": "The saved generators keep a state in `generate`."})
+
+    def __post_init__(self) -> None:
+        if self.greater_is_better is None and self.metric_for_best_model is not None:
+            smaller = ("loss", "nll", "self_bleu")
+            self.greater_is_better = not any(word in self.metric_for_best_model for word in smaller)
+        super().__post_init__()
+        self._refuse_unsupported()
+        self._check_player_optimizers()
+
+    def _refuse_unsupported(self) -> None:
+        if self.num_train_epochs != 3.0:
+            raise ValueError(
+                f"num_train_epochs is {self.num_train_epochs}, but adversarial training counts steps; set max_steps and "
+                "pretrain_generator_steps instead."
+            )
+        for name in ("eval_strategy", "save_strategy", "logging_strategy"):
+            if getattr(self, name) == "epoch":
+                raise ValueError(f'{name} is "epoch", but a run has no epochs; set it to "steps" or "no".')
+        if self.fp16:
+            raise ValueError(
+                "fp16 is set, but its loss scaling is shared by all optimizers and breaks with several players; use bf16."
+            )
+        for name in ("auto_find_batch_size", "ignore_data_skip", "deepspeed", "fsdp"):
+            if getattr(self, name):
+                raise ValueError(
+                    f"{name} is {getattr(self, name)!r}, which training with several players does not support; remove it."
+                )
+        if self.temperature <= 0:
+            raise ValueError(f"temperature is {self.temperature}; set it above 0.")
+        for name in ("rollout_chunk_size", "eval_num_samples", "max_skipped_steps"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; set it to 1 or more.")
+
+    def _check_player_optimizers(self) -> None:
+        if self.player_optimizers is None:
+            self.player_optimizers = {}
+        for player, arguments in self.player_optimizers.items():
+            for name in arguments:
+                if name not in OPTIMIZER_ARGUMENTS:
+                    raise ValueError(
+                        f"player_optimizers[{player!r}] has the unknown argument {name!r}; use one of "
+                        f"{', '.join(OPTIMIZER_ARGUMENTS)}."
+                    )
+
+    def for_optimizer(self, player: str, optimizer: str) -> "AdversarialConfig":
+        """These arguments with those of one optimizer of one player in place of the run's."""
+        arguments = copy.copy(self)
+        types = {f.name: f.type for f in fields(self)}
+        for key in (player, f"{player}/{optimizer}"):
+            for name, value in self.player_optimizers.get(key, {}).items():
+                # JSON and the command line give numbers as strings where YAML reads "1e-4" as one.
+                setattr(arguments, name, float(value) if types[name] is float else value)
+        return arguments
+
+
+__all__ = ["AdversarialConfig", "OPTIMIZER_ARGUMENTS"]

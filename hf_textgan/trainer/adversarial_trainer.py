@@ -1,0 +1,620 @@
+"""The Trainer of adversarial systems: a shell around the timetable, the rounds, the players and the objective."""
+
+import copy
+import functools
+import json
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate.utils import broadcast_object_list
+from torch.utils.data import DataLoader, SequentialSampler
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, get_scheduler
+from transformers.trainer_callback import PrinterCallback, ProgressCallback, TrainerCallback
+from transformers.utils import logging
+
+from .. import evaluation
+from ..data.text import check_batch, collate
+from ..data.tokenizers import discriminator_tokenizer
+from ..objectives.base import Objective, StepContext
+from ..sampling import RolloutEngine
+from . import checkpoints
+from .adversarial_config import AdversarialConfig
+from .callbacks import AdversarialProgressCallback, PhaseCallback, SamplesCallback
+from .players import PlayerOptimizer, Players, own_randomness, seed_tick, take_step
+from .rounds import Rounds
+from .timetable import Timetable
+
+
+logger = logging.get_logger(__name__)
+
+PLAYERS_STATE = "players.pt"
+
+
+def _first(items: list) -> Any:
+    return items[0]
+
+
+class AdversarialTrainer(Trainer):
+    """
+    Trains a generator against other players, in the turns and with the losses of an objective.
+
+    One call of [`~AdversarialTrainer.train`] runs all phases: maximum-likelihood pre-training of the generator,
+    pre-training of the discriminator, adversarial training. `global_step` counts the ticks of all phases.
+
+    Args:
+        model (`PreTrainedModel`):
+            The generator: one of this library's, or any causal language model.
+        args ([`AdversarialConfig`]):
+            The arguments.
+        objective ([`Objective`]):
+            The losses and the turns.
+        train_dataset (`datasets.Dataset` or sequence of `dict`):
+            Encoded text: `input_ids` from BOS to EOS ([`~data.text.encode_lines`]).
+        eval_dataset (`datasets.Dataset` or sequence of `dict`, *optional*):
+            Held-out text, encoded alike; its likelihood is part of every evaluation.
+        processing_class (`PreTrainedTokenizerBase`):
+            The tokenizer; saved with the models.
+        players (`dict[str, PreTrainedModel]`, *optional*):
+            The other models by name, for example `{"discriminator": ...}`.
+        text_metrics (`Callable[[list[str]], dict[str, float]]`, *optional*):
+            Metrics of the texts sampled at an evaluation, for example [`~evaluation.TextMetrics`].
+        callbacks (`list[TrainerCallback]`, *optional*):
+            Further callbacks.
+    """
+
+    args: AdversarialConfig
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        args: AdversarialConfig,
+        objective: Objective,
+        train_dataset: Sequence[dict[str, Any]],
+        eval_dataset: Sequence[dict[str, Any]] | None = None,
+        processing_class: PreTrainedTokenizerBase | None = None,
+        players: dict[str, PreTrainedModel] | None = None,
+        text_metrics: Callable[[list[str]], dict[str, float]] | None = None,
+        callbacks: list[TrainerCallback] | None = None,
+    ):
+        self.objective = objective
+        self.timetable = Timetable(
+            objective.phases(args.pretrain_generator_steps, args.pretrain_discriminator_steps, args.max_steps)
+        )
+        self.other_players = dict(players or {})
+        self.text_metrics = text_metrics
+        self.last_samples: list[str] = []
+        self.engine = _build_engine(model, processing_class, args, train_dataset)
+        self._check(model, args, train_dataset, processing_class)
+        self._collate = functools.partial(collate, pad_token_id=self.engine.pad_token_id)
+        self._set_generation_config(model)
+
+        if args.n_gpu > 1:
+            args._n_gpu = 1  # one process drives one device; `accelerate launch` starts more
+        super().__init__(
+            model=model,
+            args=args,
+            data_collator=self._collate,
+            train_dataset=train_dataset,
+            eval_dataset=eval_dataset,
+            processing_class=processing_class,
+            callbacks=callbacks,
+        )
+        for player in self.other_players.values():
+            player.to(args.device)
+        self.add_callback(PhaseCallback(self.timetable))
+        self.add_callback(SamplesCallback(self))
+        if self.pop_callback(ProgressCallback) or self.pop_callback(PrinterCallback):
+            progress = PrinterCallback() if args.disable_tqdm else AdversarialProgressCallback(self.timetable)
+            self.add_callback(progress)
+
+        self.players: Players | None = None
+        self.player_optimizers: dict[tuple[str, str], PlayerOptimizer] = {}
+        self.best: dict[str, dict[str, float]] = {}  # phase -> metric and step of its best models
+        self._metrics: dict[str, list[float]] = defaultdict(list)
+        self._round: list[list[list[dict]]] = []
+        self._generator_grad_norm = 0.0
+        self._last_finite_loss = 0.0
+
+    # ---- Checks and set-up --------------------------------------------------------------------------------------
+
+    def _check(self, model, args, train_dataset, tokenizer) -> None:
+        """What would fail later fails here, before the first step."""
+        check_batch(len(train_dataset), args.per_device_train_batch_size)
+        named = {"generator": model, **self.other_players}
+        for player, _ in self.timetable.optimizers():
+            if player not in named:
+                raise ValueError(
+                    f"{type(self.objective).__name__} moves the player {player!r}, but this run has "
+                    f"{', '.join(named)}; pass it in players."
+                )
+        for key in args.player_optimizers:
+            if key.partition("/")[0] not in named:
+                raise ValueError(f"player_optimizers names the player {key!r}; this run has {', '.join(named)}.")
+        if self.objective.couples_batch and args.gradient_accumulation_steps > 1:
+            raise ValueError(
+                f"gradient_accumulation_steps is {args.gradient_accumulation_steps}, but {type(self.objective).__name__} "
+                "compares the examples of a batch with each other; set it to 1 and raise the batch size."
+            )
+        for name, player in named.items():
+            vocab_size = getattr(player.config, "vocab_size", None)
+            if tokenizer is not None and vocab_size is not None and vocab_size < len(tokenizer):
+                raise ValueError(
+                    f"The {name} has vocab_size {vocab_size} and the tokenizer {len(tokenizer)} symbols; build the "
+                    f"{name} with vocab_size={len(tokenizer)}."
+                )
+            positions = getattr(player.config, "sequence_length", None)
+            if positions is not None and positions < self.engine.max_length:
+                raise ValueError(
+                    f"The {name} reads {positions} tokens and max_length is {self.engine.max_length}; build it with "
+                    f"sequence_length={self.engine.max_length}."
+                )
+
+    def _set_generation_config(self, model) -> None:
+        """What `generate` does by default with the saved generator: the model's own distribution."""
+        config = model.generation_config
+        config.do_sample, config.top_k, config.top_p, config.temperature = True, 0, 1.0, 1.0
+        config.max_length, config.max_new_tokens = None, self.engine.max_length
+        config.bos_token_id = self.engine.bos_token_id
+        config.eos_token_id = self.engine.eos_token_id
+        config.pad_token_id = self.engine.pad_token_id
+
+    def get_train_dataloader(self) -> DataLoader:
+        rounds = Rounds(
+            self.train_dataset,
+            self.timetable,
+            self.args.per_device_train_batch_size,
+            self._collate,
+            seed=self.args.data_seed if self.args.data_seed is not None else self.args.seed,
+            accumulation=self.args.gradient_accumulation_steps,
+            world_size=self.args.world_size,
+        )
+        loader = DataLoader(
+            rounds,
+            batch_size=1,
+            sampler=SequentialSampler(rounds),
+            collate_fn=_first,
+            num_workers=self.args.dataloader_num_workers,
+            pin_memory=self.args.dataloader_pin_memory and self.args.device.type != "cpu",
+        )
+        return self.accelerator.prepare(loader)
+
+    def set_initial_training_values(self, args, dataloader):
+        # The loader holds the whole run, all phases: it is one epoch, and `max_steps` is but one phase of it.
+        one_epoch = copy.copy(args)
+        one_epoch.max_steps, one_epoch.num_train_epochs = -1, 1
+        return super().set_initial_training_values(one_epoch, dataloader)
+
+    def create_optimizer(self, model=None):
+        # The Trainer steps its optimizer once a tick. The players step theirs within their turns and clear the
+        # gradients, so it gets one that never finds any.
+        if self.optimizer is None:
+            self.optimizer = torch.optim.SGD(self.model.parameters(), lr=0.0)
+        return self.optimizer
+
+    def create_scheduler(self, num_training_steps: int, optimizer=None):
+        self.lr_scheduler = get_scheduler("constant", optimizer or self.optimizer)
+        self._created_lr_scheduler = True
+        return self.lr_scheduler
+
+    def _prepare_for_training(self, max_steps, train_dataloader, resume_from_checkpoint):
+        model, train_dataloader = super()._prepare_for_training(max_steps, train_dataloader, resume_from_checkpoint)
+        moving = {player for player, _ in self.timetable.optimizers()}
+        modules = {"generator": model}
+        for name, player in self.other_players.items():
+            if resume_from_checkpoint is not None:
+                _load_weights(player, Path(resume_from_checkpoint) / name)
+            # A frozen player has no gradients to average, and data parallelism refuses to wrap it.
+            modules[name] = self.accelerator.prepare_model(player) if name in moving else player
+        self.players = Players(modules, self._unwrap, self._mean_over_processes)
+        self.player_optimizers = {key: self._create_player_optimizer(*key) for key in self.timetable.optimizers()}
+        if resume_from_checkpoint is not None:
+            self._load_players_state(Path(resume_from_checkpoint))
+        return model, train_dataloader
+
+    def _unwrap(self, module: torch.nn.Module) -> torch.nn.Module:
+        return self.accelerator.unwrap_model(module, keep_fp32_wrapper=True)
+
+    def _mean_over_processes(self, tensor: torch.Tensor) -> torch.Tensor:
+        return self.accelerator.reduce(tensor, reduction="mean")
+
+    def _create_player_optimizer(self, player: str, name: str) -> PlayerOptimizer:
+        arguments = self.args.for_optimizer(player, name)
+        module = self.players.unwrap(player)
+        decayed = set(self.get_decay_parameter_names(module))
+        trainable = [(n, p) for n, p in module.named_parameters() if p.requires_grad]
+        groups = [
+            {"params": [p for n, p in trainable if n in decayed], "weight_decay": arguments.weight_decay},
+            {"params": [p for n, p in trainable if n not in decayed], "weight_decay": 0.0},
+        ]
+        optimizer_class, options = self.get_optimizer_cls_and_kwargs(arguments, module)
+        optimizer = self.accelerator.prepare_optimizer(optimizer_class(groups, **options))
+        steps = self.timetable.before(self.timetable.total, player, name)
+        # Accelerate would step a prepared scheduler once for each process.
+        scheduler = get_scheduler(
+            arguments.lr_scheduler_type,
+            optimizer,
+            num_warmup_steps=arguments.get_warmup_steps(steps),
+            num_training_steps=steps,
+            scheduler_specific_kwargs=arguments.lr_scheduler_kwargs,
+        )
+        return PlayerOptimizer(optimizer, scheduler, arguments.max_grad_norm)
+
+    # ---- Training -----------------------------------------------------------------------------------------------
+
+    def train(self, resume_from_checkpoint: str | bool | None = None, **kwargs):
+        """
+        Runs all phases.
+
+        Args:
+            resume_from_checkpoint (`str` or `bool`, *optional*):
+                A checkpoint of this run, or `True` for the newest complete one in `output_dir`.
+        """
+        output_dir = Path(self.args.output_dir)
+        if self.is_world_process_zero():
+            checkpoints.clear_partial(output_dir)
+        if resume_from_checkpoint:
+            resume_from_checkpoint = str(self._find_checkpoint(resume_from_checkpoint, output_dir))
+        return super().train(resume_from_checkpoint=resume_from_checkpoint or None, **kwargs)
+
+    def _find_checkpoint(self, wanted: str | bool, output_dir: Path) -> Path:
+        if wanted is True:
+            checkpoint, skipped = checkpoints.newest_complete(output_dir)
+            for path, reason in skipped:
+                logger.warning(f"Skipped {path}: {reason}.")
+            if checkpoint is None:
+                raise ValueError(
+                    f"{output_dir} holds no complete checkpoint; start it without resume_from_checkpoint."
+                )
+            logger.warning(f"Resuming from {checkpoint}.")
+        else:
+            checkpoint = Path(wanted)
+            reason = checkpoints.why_incomplete(checkpoint)
+            if reason is not None:
+                raise ValueError(
+                    f"{checkpoint} cannot be resumed: {reason}; name a complete checkpoint, or pass True for the newest."
+                )
+        self._check_same_run(checkpoint)
+        return checkpoint
+
+    def get_batch_samples(self, epoch_iterator, num_batches, device):
+        self._round = [batches for _, batches in zip(range(num_batches), epoch_iterator, strict=False)]
+        return self._round, None
+
+    def training_step(self, model, inputs, num_items_in_batch=None) -> torch.Tensor:
+        # The turns need all micro-batches of the tick; the last micro-step has them, with gradient synchronisation on.
+        if inputs is not self._round[-1]:
+            return torch.zeros((), device=self.args.device)
+        tick = self.state.global_step
+        position = self.timetable.at(tick)
+        context = StepContext(tick, position.phase.name, position.progress, self.args.temperature)
+        seed_tick(self.args.seed, tick, self.args.process_index)
+
+        losses: dict[str, list[float]] = defaultdict(list)
+        for number, turn in enumerate(position.turns):
+            optimizer = self.player_optimizers[turn.player, position.phase.optimizer_of(turn)]
+            for k in range(turn.repeat):
+                batches = [micro[number][k] for micro in self._round]
+                result = take_step(
+                    self.accelerator, self.players, optimizer, turn, batches, self.objective, self.engine, context
+                )
+                if result.skipped:
+                    self._report_skipped(turn, optimizer, result)
+                    continue
+                losses[turn.player].append(result.loss)
+                self._metrics[f"{turn.player}/loss"].append(result.loss)
+                self._metrics[f"{turn.player}/grad_norm"].append(result.grad_norm)
+                self._metrics[f"{turn.player}/learning_rate"].append(optimizer.scheduler.get_last_lr()[0])
+                for key, value in result.metrics.items():
+                    self._metrics[key].append(value)
+                if turn.player == "generator":
+                    self._generator_grad_norm = result.grad_norm
+        if losses:
+            shown = losses.get("generator") or next(reversed(losses.values()))
+            self._last_finite_loss = sum(shown) / len(shown)
+        return torch.tensor(self._last_finite_loss, device=self.args.device)
+
+    def _report_skipped(self, turn, optimizer: PlayerOptimizer, result) -> None:
+        what = f"loss {result.loss:.4g}, gradient norm {result.grad_norm:.4g}"
+        where = f"step {self.state.global_step}, {turn.player}/{turn.loss}"
+        if optimizer.skipped_in_a_row > self.args.max_skipped_steps:
+            newest, _ = checkpoints.newest_complete(Path(self.args.output_dir))
+            kept = f"the last good checkpoint is {newest}" if newest else "no checkpoint was written yet"
+            raise FloatingPointError(
+                f"Training stopped at {where}: {optimizer.skipped_in_a_row} steps in a row were not finite ({what}); "
+                f"{kept}; lower the learning rate or max_grad_norm and resume."
+            )
+        if self.is_world_process_zero():
+            logger.warning(f"Skipped a step that is not finite at {where}: {what}.")
+        self._metrics[f"{turn.player}/skipped_steps"].append(float(optimizer.skipped))
+
+    def _clip_grad_norm(self, model):
+        return self._generator_grad_norm  # the players clip their own gradients
+
+    def _get_grad_norm(self, model, grad_norm=None):
+        return self._generator_grad_norm
+
+    def _get_learning_rate(self) -> float:
+        position = self.timetable.at(min(self.state.global_step, self.timetable.total - 1))
+        moved = position.turns or position.phase.turns
+        turn = next((turn for turn in moved if turn.player == "generator"), moved[-1])
+        optimizer = self.player_optimizers[turn.player, position.phase.optimizer_of(turn)]
+        return float(optimizer.scheduler.get_last_lr()[0])
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        if "loss" in logs and self._metrics:
+            means = {key: sum(values) / len(values) for key, values in self._metrics.items()}
+            self._metrics.clear()
+            if self.args.world_size > 1:
+                keys = sorted(means)
+                values = torch.tensor([means[key] for key in keys], dtype=torch.float64, device=self.args.device)
+                means = dict(zip(keys, self._mean_over_processes(values).tolist(), strict=True))
+            logs = {**logs, **means}
+        super().log(logs, start_time)
+
+    def phase_after(self, step: int) -> str:
+        """The phase that the last of `step` ticks belonged to."""
+        return self.timetable.at(max(step - 1, 0)).phase.name
+
+    # ---- Evaluation ---------------------------------------------------------------------------------------------
+
+    def evaluate(self, eval_dataset=None, ignore_keys=None, metric_key_prefix: str = "eval") -> dict[str, float]:
+        """
+        Likelihood of the held-out text, and the text metrics of `eval_num_samples` samples.
+
+        Training is not disturbed: the state of every random number generator is restored. The samples depend on
+        `eval_seed` alone, not on the number of processes.
+
+        Returns:
+            `dict[str, float]`: `eval_nll_per_token` and `eval_nll_per_sequence` in nats, `eval_loss` (the former), and
+            the text metrics under the same prefix.
+        """
+        stopwatch = evaluation.Stopwatch()
+        eval_dataset = eval_dataset if eval_dataset is not None else self.eval_dataset
+        model = self.accelerator.unwrap_model(self.model_wrapped, keep_fp32_wrapper=True)
+        rank, world_size = self.args.process_index, self.args.world_size
+        was_training = model.training
+        model.eval()
+        metrics: dict[str, float] = {}
+        try:
+            with own_randomness("evaluation", self.args.eval_seed), self.accelerator.autocast():
+                if eval_dataset is not None:
+                    sums = evaluation.corpus_nll(
+                        model,
+                        self._engine_for(eval_dataset),
+                        eval_dataset,
+                        self._collate,
+                        self.args.per_device_eval_batch_size,
+                        rank,
+                        world_size,
+                    )
+                    metrics.update(evaluation.nll_metrics(self.accelerator.reduce(sums.to(self.args.device)).cpu()))
+                    metrics["loss"] = metrics["nll_per_token"]
+                metrics.update(self._sample_metrics(model, rank, world_size))
+        finally:
+            model.train(was_training)
+        metrics["runtime"] = stopwatch()
+        metrics = {f"{metric_key_prefix}_{key}": value for key, value in metrics.items()}
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+    def _engine_for(self, dataset) -> RolloutEngine:
+        """Held-out texts may be longer than `max_length`: their likelihood is defined all the same."""
+        return self.engine
+
+    def _sample_metrics(self, model, rank: int, world_size: int) -> dict[str, float]:
+        if self.text_metrics is None or self.processing_class is None:
+            return {}
+        number = self.args.eval_num_samples
+        mine = evaluation.sample_sequences(
+            model, self.engine, number, self.args.eval_seed, self.args.temperature, rank, world_size
+        )
+        blocks = self.accelerator.gather(
+            self.accelerator.pad_across_processes(mine, pad_index=self.engine.pad_token_id)
+        )
+        if world_size > 1:
+            # (world, blocks, SAMPLE_BLOCK, T): block b of rank r is block b * world_size + r of the whole.
+            blocks = blocks.view(world_size, -1, evaluation.SAMPLE_BLOCK, self.engine.max_length)
+            blocks = blocks.transpose(0, 1).reshape(-1, self.engine.max_length)
+        result: list = [None]
+        if self.is_world_process_zero():
+            self.last_samples = evaluation.decode(self.processing_class, blocks[:number])
+            result = [self.text_metrics(self.last_samples)]
+        if world_size > 1:
+            broadcast_object_list(result)
+        return result[0]
+
+    # ---- Saving and loading ---------------------------------------------------------------------------------------
+
+    def _save(self, output_dir: str | None = None, state_dict=None) -> None:
+        if not self.args.should_save:
+            return
+        folder = Path(output_dir if output_dir is not None else self.args.output_dir)
+        self._save_models(folder, state_dict)
+        arguments = json.dumps(self.args.to_dict(), indent=2, default=str)
+        checkpoints.write_text(folder / "training_args.json", arguments + "\n")
+
+    def _save_models(self, folder: Path, state_dict=None) -> None:
+        """The generator and the tokenizer at the root, the other players in subfolders."""
+        folder.mkdir(parents=True, exist_ok=True)
+        model = self.accelerator.unwrap_model(self.model, keep_torch_compile=False)
+        model.save_pretrained(folder, state_dict=state_dict)
+        if self.processing_class is not None:
+            self.processing_class.save_pretrained(folder)
+        for name, player in self.other_players.items():
+            player.save_pretrained(folder / name)
+            if self.processing_class is not None and getattr(player.config, "sequence_length", None) is not None:
+                discriminator_tokenizer(self.processing_class).save_pretrained(folder / name)
+
+    def _save_checkpoint(self, model, trial) -> None:
+        self.store_flos()
+        final = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+        if self.args.should_save:
+            with checkpoints.writing_folder(final) as folder:
+                self._save(str(folder))
+                if not self.args.save_only_model:
+                    torch.save(self._players_state(), folder / PLAYERS_STATE)
+                (folder / "run.json").write_text(json.dumps(self._describe_run(), indent=2) + "\n")
+                self._export_callback_states()
+                self.state.save_to_json(str(folder / "trainer_state.json"))
+            self._rotate_checkpoints(final.parent)
+        self.accelerator.wait_for_everyone()
+        if self.args.push_to_hub:
+            self._push_from_checkpoint(str(final))
+
+    def _export_callback_states(self) -> None:
+        from transformers.trainer_callback import ExportableState
+
+        exported: dict[str, Any] = {}
+        for callback in [*self.callback_handler.callbacks, self.control]:
+            if isinstance(callback, ExportableState):
+                exported.setdefault(type(callback).__name__, []).append(callback.state())
+        self.state.stateful_callbacks = {k: v if len(v) > 1 else v[0] for k, v in exported.items()}
+
+    def _rotate_checkpoints(self, output_dir: Path) -> None:
+        limit = self.args.save_total_limit
+        for old in checkpoints.checkpoints(output_dir)[limit:] if limit and limit > 0 else []:
+            checkpoints.remove_folder(old)
+
+    def _players_state(self) -> dict[str, Any]:
+        return {
+            "optimizers": {"/".join(key): value.state_dict() for key, value in self.player_optimizers.items()},
+            "objective": self.objective.state_dict(),
+            "best": self.best,
+        }
+
+    def _load_players_state(self, checkpoint: Path) -> None:
+        state = torch.load(checkpoint / PLAYERS_STATE, map_location="cpu", weights_only=True)
+        for key, optimizer in self.player_optimizers.items():
+            name = "/".join(key)
+            if name in state["optimizers"]:  # a run extended by a phase has an optimizer more
+                optimizer.load_state_dict(state["optimizers"][name])
+        self.objective.load_state_dict(state["objective"])
+        self.best = state["best"]
+
+    def _load_optimizer_and_scheduler(self, checkpoint) -> None:
+        """The Trainer's own optimizer has no state; the players' are loaded with the players."""
+
+    def _describe_run(self) -> dict[str, Any]:
+        """What must be the same for a resumed run to take the steps of the uninterrupted one."""
+        return {
+            "seed": self.args.seed,
+            "data_seed": self.args.data_seed,
+            "world_size": self.args.world_size,
+            "gradient_accumulation_steps": self.args.gradient_accumulation_steps,
+            "per_device_train_batch_size": self.args.per_device_train_batch_size,
+            "num_train_examples": len(self.train_dataset),
+            "max_length": self.engine.max_length,
+            "objective": type(self.objective).__name__,
+            "hyperparameters": self.objective.hyperparameters(),
+            "players": ["generator", *self.other_players],
+            "phases": self.timetable.describe(),
+        }
+
+    def _check_same_run(self, checkpoint: Path) -> None:
+        if not (checkpoint / PLAYERS_STATE).is_file():
+            raise ValueError(
+                f"{checkpoint} was written with save_only_model, so it has no optimizers to resume; start from its "
+                "models instead."
+            )
+        then = json.loads((checkpoint / "run.json").read_text())
+        now = json.loads(json.dumps(self._describe_run()))
+        then_phases, now_phases = then.pop("phases"), now.pop("phases")
+        for key in now:
+            if then.get(key) != now[key]:
+                raise ValueError(
+                    f"{checkpoint} was written with {key}={then.get(key)!r} and this run has {now[key]!r}; a resumed "
+                    "run must keep it, or it would see other data and take other steps."
+                )
+        # Only what lies ahead may change: the last phase may grow, and phases may follow.
+        step = int(checkpoint.name.rpartition("-")[2]) if "-" in checkpoint.name else 0
+        start = 0
+        for old, new in zip(then_phases, now_phases, strict=False):
+            if old != new and (
+                {**old, "ticks": 0} != {**new, "ticks": 0} or start + min(old["ticks"], new["ticks"]) < step
+            ):
+                raise ValueError(
+                    f"{checkpoint} was written in a run with the phase {old} where this one has {new}; a resumed run may "
+                    "only extend what lies ahead of the checkpoint."
+                )
+            start += new["ticks"]
+            if start >= step:
+                break
+
+    def _load_from_checkpoint(self, resume_from_checkpoint, model=None) -> None:
+        _load_weights(model if model is not None else self.model, Path(resume_from_checkpoint))
+
+    # ---- Best models ----------------------------------------------------------------------------------------------
+
+    def _determine_best_metric(self, metrics, trial) -> bool:
+        """
+        Keeps the best models of each phase in `best/<phase>`: an adversarial phase is not measured against the
+        maximum-likelihood phase before it, which no GAN matches in likelihood.
+        """
+        name = self.args.metric_for_best_model
+        phase = self.phase_after(self.state.global_step)
+        moves = any(turn.player == "generator" for p in self.timetable.phases if p.name == phase for turn in p.turns)
+        if name is None or not moves:
+            return False
+        key = name if name.startswith("eval_") else f"eval_{name}"
+        if key not in metrics:
+            raise KeyError(
+                f"metric_for_best_model is {name!r}, which is not among the evaluation metrics "
+                f"({', '.join(k.removeprefix('eval_') for k in metrics)}); choose one of them."
+            )
+        value = float(metrics[key])
+        best = self.best.get(phase)
+        better = best is None or (value > best["value"] if self.args.greater_is_better else value < best["value"])
+        if not better:
+            return False
+        self.best[phase] = {"step": self.state.global_step, "value": value, "metric": key}
+        if self.args.should_save and self.args.save_strategy != "no":
+            folder = Path(self.args.output_dir) / "best" / phase
+            with checkpoints.writing_folder(folder) as partial:
+                self._save_models(partial)
+                (partial / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
+        self.accelerator.wait_for_everyone()
+        return True
+
+    def _finalize_training(self, trial, num_train_samples, start_time):
+        if self.args.load_best_model_at_end and self.best:
+            self._load_best_model()
+        return super()._finalize_training(trial, num_train_samples, start_time)
+
+    def _load_best_model(self) -> None:
+        """Loads all players of the best evaluation of the last phase that had one."""
+        phase = next(p.name for p in reversed(self.timetable.phases) if p.name in self.best)
+        folder = Path(self.args.output_dir) / "best" / phase
+        logger.warning(f"Loading the best models of the {phase} phase, of step {self.best[phase]['step']}.")
+        _load_weights(self.model, folder)
+        for name, player in self.other_players.items():
+            _load_weights(player, folder / name)
+
+
+def _load_weights(model: PreTrainedModel, folder: Path) -> None:
+    loaded = type(model).from_pretrained(folder, dtype=model.dtype)
+    model.load_state_dict(loaded.state_dict())
+
+
+def _build_engine(model, tokenizer, args: AdversarialConfig, train_dataset) -> RolloutEngine:
+    source = tokenizer if tokenizer is not None else model.config
+    eos = source.eos_token_id
+    if eos is None:
+        raise ValueError("The tokenizer has no EOS token, so no text would end; set tokenizer.eos_token.")
+    bos = source.bos_token_id if source.bos_token_id is not None else eos
+    pad = source.pad_token_id if source.pad_token_id is not None else eos
+    lengths = [len(row["input_ids"]) for row in train_dataset]
+    longest = max(lengths, default=0) - 1
+    max_length = args.max_length if args.max_length is not None else longest
+    if longest > max_length:
+        raise ValueError(
+            f"max_length is {max_length}, but the longest training text has {longest} tokens with EOS; leave the longer "
+            "texts out (encode_lines does) or raise max_length."
+        )
+    return RolloutEngine(max_length, bos, pad, eos, args.rollout_chunk_size)
+
+
+__all__ = ["AdversarialTrainer"]

@@ -1,0 +1,305 @@
+"""Reading, encoding, batching and describing text."""
+
+import json
+import logging
+
+import pytest
+import torch
+from datasets import Dataset
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerFast
+
+from hf_textgan.data.text import (
+    DataError,
+    check_batch,
+    collate,
+    data_report,
+    encode_lines,
+    format_report,
+    read_lines,
+)
+from hf_textgan.data.tokenizers import character_tokenizer, word_tokenizer
+
+
+# Ids: "." 4, a 5, dog 6, then cat 7, runs 8, sits 9, very 10.
+LINES = ["a dog sits .", "a dog runs .", "a very very dog .", "cat ."]
+
+
+@pytest.fixture
+def tokenizer():
+    return word_tokenizer(["a dog .", "a dog .", "a . cat", "runs sits very"])
+
+
+def write(tmp_path, data: bytes):
+    path = tmp_path / "text.txt"
+    path.write_bytes(data)
+    return path
+
+
+def test_read_lines_keeps_sentences_as_they_are(tmp_path, caplog):
+    data = "\ufeff a  dog .\r\n白日 依\u2028山\n\tCafe\u0301\x0cx \n".encode()
+    assert read_lines(write(tmp_path, data)) == ["a  dog .", "白日 依\u2028山", "Cafe\u0301\x0cx"]
+    assert caplog.records == []
+
+
+def test_read_lines_works_without_a_final_newline(tmp_path):
+    assert read_lines(str(write(tmp_path, b"a\nb"))) == ["a", "b"]
+
+
+def test_read_lines_counts_the_blank_lines_it_skips(tmp_path, caplog):
+    with caplog.at_level(logging.WARNING):
+        assert read_lines(write(tmp_path, b"\na\n \r\nb\n\n")) == ["a", "b"]
+    assert caplog.messages == [f"Skipped 3 blank lines of {str(tmp_path / 'text.txt')!r}."]
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "has no line with text; give a file with at least 2 sentences, one a line.$"),
+        (b"\n \r\n\t\n", "has no line with text; give"),
+        (b"\xef\xbb\xbf", "has no line with text; give"),
+        (b"a dog .\n\n", "has only 1 line with text; give a file with at least 2 sentences, one a line.$"),
+        (b"a dog\nb\xff\n", r"is not valid UTF-8 at byte offset 7 \(line 2\); convert the file to UTF-8.$"),
+        ("größe\n".encode("latin-1"), r"is not valid UTF-8 at byte offset 2 \(line 1\)"),
+        (b"\xef\xbb\xbfa\nb\n\xe7\x99", r"is not valid UTF-8 at byte offset 7 \(line 3\)"),  # the mark counts
+        (b"a\nb\nc\0d\n", r"contains a NUL byte at byte offset 5 \(line 3\); give a plain text file in UTF-8.$"),
+        ("a\nb\n".encode("utf-16-le"), r"contains a NUL byte at byte offset 1 \(line 1\)"),
+    ],
+)
+def test_read_lines_refuses_unusable_files(tmp_path, data, message):
+    with pytest.raises(DataError, match="text.txt' " + message):
+        read_lines(write(tmp_path, data))
+
+
+def test_read_lines_refuses_missing_files_and_folders(tmp_path):
+    with pytest.raises(DataError, match="^There is no file '.*nothing.txt'; give the path of a text file"):
+        read_lines(tmp_path / "nothing.txt")
+    with pytest.raises(DataError, match="^'.*' is a folder; give the path of a text file with one sentence a line.$"):
+        read_lines(tmp_path)
+    assert issubclass(DataError, ValueError)
+
+
+def test_encode_lines_adds_bos_and_eos(tokenizer):
+    encoded = encode_lines(LINES, tokenizer)
+    assert encoded.dataset.column_names == ["input_ids"]
+    assert encoded.dataset["input_ids"][:] == [
+        [1, 5, 6, 9, 4, 2],
+        [1, 5, 6, 8, 4, 2],
+        [1, 5, 10, 10, 6, 4, 2],
+        [1, 7, 4, 2],
+    ]
+    assert (encoded.max_length, encoded.num_dropped, encoded.num_lines) == (6, 0, 4)
+    assert (encoded.num_tokens, encoded.num_unknown) == (15, 0)
+
+
+def test_encode_lines_drops_and_counts(tokenizer):
+    # 4 tokens and the end fit into 5; the third line has 5 tokens. The dropped line's unknown word does not count.
+    encoded = encode_lines([*LINES[:2], "a very red dog .", "red cat"], tokenizer, max_length=5)
+    assert encoded.dataset["input_ids"][:] == [[1, 5, 6, 9, 4, 2], [1, 5, 6, 8, 4, 2], [1, 3, 7, 2]]
+    assert (encoded.max_length, encoded.num_dropped, encoded.num_lines) == (5, 1, 4)
+    assert (encoded.num_tokens, encoded.num_unknown) == (10, 1)
+    assert max(map(len, encoded.dataset["input_ids"])) == encoded.max_length + 1
+
+
+def test_encode_lines_stays_in_memory(tokenizer):
+    assert encode_lines(LINES, tokenizer).dataset.cache_files == []
+
+
+def test_encode_lines_keeps_the_order_over_many_batches(tokenizer):
+    words = ["a", "dog", "cat", "runs"]
+    lines = [words[index % 4] for index in range(20_003)]
+    ids = [5, 6, 7, 8]
+    encoded = encode_lines(lines, tokenizer)
+    assert encoded.dataset["input_ids"][:] == [[1, ids[index % 4], 2] for index in range(20_003)]
+
+
+def test_encode_lines_begins_with_eos_where_there_is_no_bos():
+    backend = Tokenizer(models.WordLevel({"a": 0, "<end>": 1}))
+    backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="<end>")
+    encoded = encode_lines(["a a", "a"], tokenizer)
+    assert encoded.dataset["input_ids"][:] == [[1, 0, 0, 1], [1, 0, 1]]
+    assert encoded.num_unknown == 0
+    with pytest.raises(DataError, match="^Line 2 contains the tokenizer's end-of-sequence token '<end>'; remove or"):
+        encode_lines(["a", "a <end> a"], tokenizer)
+
+
+def test_encode_lines_reads_special_tokens_as_text(tokenizer):
+    assert encode_lines(["a <eos> dog"], tokenizer).dataset["input_ids"][:] == [[1, 5, 3, 6, 2]]
+    backend = Tokenizer(models.BPE())
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=260,
+        special_tokens=["<|endoftext|>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    backend.train_from_iterator(LINES, trainer)
+    byte_level = PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="<|endoftext|>")
+    row = encode_lines(["a <|endoftext|> dog"], byte_level).dataset["input_ids"][0]
+    assert row[0] == row[-1] == 0
+    assert 0 not in row[1:-1]
+
+
+def test_encode_lines_refuses_unusable_lines(tokenizer):
+    with pytest.raises(
+        DataError,
+        match="^All 2 lines are longer than max_length=2; the shortest has 3 tokens with the end of the line, so use "
+        "a max_length of at least 3.$",
+    ):
+        encode_lines(["cat .", "a dog ."], tokenizer, max_length=2)
+    with pytest.raises(DataError, match="^max_length=1 leaves no room for a token and the end .*; use 2 or more.$"):
+        encode_lines(LINES, tokenizer, max_length=1)
+    with pytest.raises(DataError, match="^There are 0 lines; pass at least 1 sentence.$"):
+        encode_lines([], tokenizer)
+    with pytest.raises(DataError, match=r"^Line 2 \('  '\) has no token; remove blank lines from the text.$"):
+        encode_lines(["a", "  "], tokenizer)
+    with pytest.raises(DataError, match="^The lines are one string .*; pass a list of sentences instead.$"):
+        encode_lines("a dog", tokenizer)
+    tokenizer.eos_token = None
+    with pytest.raises(DataError, match="^The tokenizer has no eos_token, .*; set tokenizer.eos_token"):
+        encode_lines(LINES, tokenizer)
+
+
+def test_collate_pads_on_the_right():
+    batch = collate([{"input_ids": [1, 5, 2]}, {"input_ids": [1, 5, 6, 4, 2]}], pad_token_id=0)
+    assert set(batch) == {"input_ids", "attention_mask"}
+    assert batch["input_ids"].tolist() == [[1, 5, 2, 0, 0], [1, 5, 6, 4, 2]]
+    assert batch["attention_mask"].tolist() == [[1, 1, 1, 0, 0], [1, 1, 1, 1, 1]]
+    assert {value.dtype for value in batch.values()} == {torch.int64}
+
+
+def test_collate_masks_by_length_when_padding_is_eos():
+    batch = collate([{"input_ids": [2, 5, 2]}, {"input_ids": [2, 5, 6, 2]}], pad_token_id=2)
+    assert batch["input_ids"].tolist() == [[2, 5, 2, 2], [2, 5, 6, 2]]
+    assert batch["attention_mask"].tolist() == [[1, 1, 1, 0], [1, 1, 1, 1]]
+
+
+def test_collate_stacks_labels():
+    rows = Dataset.from_dict({"input_ids": [[1, 2], [1, 5, 2]], "labels": [3, 0]})
+    batch = collate([rows[0], rows[1]], pad_token_id=0)
+    assert batch["labels"].tolist() == [3, 0]
+    assert batch["labels"].dtype == torch.int64
+    tensors = rows.with_format("torch")
+    again = collate([tensors[0], tensors[1]], pad_token_id=0)
+    assert all(torch.equal(batch[name], again[name]) for name in batch)
+
+
+def test_collate_refuses_mixed_rows():
+    with pytest.raises(ValueError, match="^Only 1 of 2 rows have 'labels'; give them to all or to none.$"):
+        collate([{"input_ids": [1], "labels": 1}, {"input_ids": [1]}], pad_token_id=0)
+    with pytest.raises(ValueError, match="^There are 0 rows to make a batch of; pass at least 1.$"):
+        collate([], pad_token_id=0)
+
+
+def test_data_report_counts(tokenizer):
+    train = ["a dog .", "a dog .", "a dog sits .", "a very very red dog ."]
+    evaluation = ["a dog .", "red cat"]
+    report = data_report(train, evaluation, tokenizer, max_length=5)
+    warnings = report.pop("warnings")
+    assert report == {
+        "max_length": 5,
+        "vocab_size": 11,
+        "train": {
+            "lines": 4,
+            "tokens": 16,
+            "mean_length": 5.0,  # 4, 4, 5 and 7 with the end
+            "median_length": 4.5,
+            "longest": 7,
+            "dropped": 1,
+            "unknown_rate": 1 / 16,
+        },
+        "eval": {
+            "lines": 2,
+            "tokens": 5,
+            "mean_length": 3.5,
+            "median_length": 3.5,
+            "longest": 4,
+            "dropped": 0,
+            "unknown_rate": 1 / 5,
+        },
+        "duplicate_rate": 0.25,
+        "overlap_rate": 0.5,
+    }
+    assert warnings == [
+        "6.2% of the training tokens are unknown to the tokenizer; build it from more text or with a larger "
+        "vocabulary.",
+        "25.0% of the training lines are longer than max_length=5 and are dropped; a max_length of 7 keeps them all.",
+        "20.0% of the evaluation tokens are unknown to the tokenizer; build it from more text or with a larger "
+        "vocabulary.",
+        "25.0% of the training lines repeat an earlier one; remove duplicates, or the generator will favour them.",
+        "50.0% of the evaluation lines are also training lines; remove them from one side, or copying the training "
+        "text will look like quality.",
+    ]
+
+
+def test_data_report_of_good_data_has_no_warnings(tokenizer):
+    report = data_report(LINES, ["a cat sits ."], tokenizer)
+    assert report["warnings"] == []
+    assert report["max_length"] == 6
+    assert json.loads(json.dumps(report)) == report
+
+
+def test_data_report_warns_above_the_limits_only():
+    # Exactly at every limit: 1 of 20 tokens unknown, 2 of 10 lines repeated, 1 of 10 too long, 1 of 20 also in train.
+    train = ["aa", "aa", "aa", "ab", "ba", "bb", "a", "b", "bbbb", "b?"]
+    evaluation = ["ab"] + ["cc"] * 19
+    tokenizer = character_tokenizer(["abc"])
+    report = data_report(train, evaluation, tokenizer, max_length=3)
+    assert (report["train"]["unknown_rate"], report["train"]["dropped"]) == (0.05, 1)
+    assert (report["duplicate_rate"], report["overlap_rate"]) == (0.2, 0.05)
+    assert report["warnings"] == []
+    (warning,) = data_report([*train, "aa"], evaluation, tokenizer, max_length=3)["warnings"]
+    assert warning.startswith("27.3% of the training lines repeat an earlier one;")
+
+
+def test_data_report_survives_a_max_length_below_every_line(tokenizer):
+    report = data_report(LINES, None, tokenizer, max_length=2)
+    assert report["train"]["dropped"] == 4
+    assert report["warnings"][0].startswith("100.0% of the training lines are longer than max_length=2")
+
+
+def test_data_report_refuses_empty_text(tokenizer):
+    with pytest.raises(DataError, match="^There are 0 lines; pass at least 1 sentence.$"):
+        data_report([], None, tokenizer)
+    with pytest.raises(DataError, match="^There are 0 lines; pass at least 1 sentence.$"):
+        data_report(LINES, [], tokenizer)
+
+
+def test_format_report_aligns_the_columns(tokenizer):
+    text = format_report(data_report(["a dog ."] * 1200 + ["red cat"], ["cat ."], tokenizer, max_length=5))
+    assert text.split("\n") == [
+        "                  train    eval",
+        "lines             1,201       1",
+        "tokens            3,602       2",
+        "mean length         4.0     3.0",
+        "median length         4       3",
+        "longest line          4       3",
+        "dropped lines         0       0",
+        "unknown tokens    0.03%   0.00%",
+        "duplicate lines  99.83%",
+        "also in train             0.00%",
+        "vocabulary           11",
+        "max_length            5",
+        "(lengths count the end-of-sequence token)",
+        "Warning: 99.8% of the training lines repeat an earlier one; remove duplicates, or the generator will favour "
+        "them.",
+    ]
+
+
+def test_format_report_without_evaluation_text(tokenizer):
+    text = format_report(data_report(LINES, None, tokenizer))
+    assert text.startswith("                 train\nlines                4\n")
+    assert "also in train" not in text
+    assert "Warning" not in text
+
+
+def test_check_batch():
+    check_batch(8, 8)
+    with pytest.raises(
+        DataError,
+        match="^The 7 training lines do not fill one batch of batch_size=8; use a batch_size of at most 7, or give",
+    ):
+        check_batch(7, 8)
+    with pytest.raises(DataError, match="^batch_size=0 is not a number of lines; use 1 or more.$"):
+        check_batch(7, 0)

@@ -1,7 +1,6 @@
 """Evaluation of generators: held-out likelihood, samples, and the metrics of their texts."""
 
 import math
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -138,19 +137,8 @@ class TextMetrics:
         return metrics
 
 
-class Stopwatch:
-    """Seconds since its construction."""
-
-    def __init__(self) -> None:
-        self.start = time.perf_counter()
-
-    def __call__(self) -> float:
-        return time.perf_counter() - self.start
-
-
 __all__ = [
     "SAMPLE_BLOCK",
-    "Stopwatch",
     "TextMetrics",
     "corpus_nll",
     "decode",

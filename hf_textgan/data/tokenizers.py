@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 
 from tokenizers import Regex, Tokenizer, decoders, normalizers, pre_tokenizers, processors
 from tokenizers.models import WordLevel
-from transformers import PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from .text import DataError
 
@@ -185,3 +185,24 @@ def _wrap(backend: Tokenizer) -> PreTrainedTokenizerFast:
         clean_up_tokenization_spaces=False,
         split_special_tokens=True,  # text to encode never turns into a special token
     )
+
+
+def special_token_ids(tokenizer: PreTrainedTokenizerBase) -> tuple[int, int, int]:
+    """
+    The ids that begin, end and pad a text; EOS stands in for a BOS or a padding token that the tokenizer lacks.
+
+    Args:
+        tokenizer (`PreTrainedTokenizerBase`):
+            Any tokenizer, or a model's configuration.
+
+    Returns:
+        `tuple[int, int, int]`: BOS, EOS and padding.
+
+    Raises:
+        `ValueError`: If there is no EOS, because no text would end.
+    """
+    eos = tokenizer.eos_token_id
+    if eos is None:
+        raise ValueError("The tokenizer has no EOS token, so no text would end; set tokenizer.eos_token.")
+    bos, pad = tokenizer.bos_token_id, tokenizer.pad_token_id
+    return (eos if bos is None else bos), eos, (eos if pad is None else pad)

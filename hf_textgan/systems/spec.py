@@ -107,7 +107,7 @@ class SystemSpec:
         for key in (*defaults, *(overrides or {})):
             if key not in known:
                 raise ValueError(unknown(f"option of the {player} of {self.name}", key, known))
-        following = {key: value for key, value in (from_data or {}).items() if key in known}
+        following = {key: value for key, value in (from_data or {}).items() if key in known}  # what it has use for
         return AutoModel.from_config(config_class(**{**following, **defaults, **(overrides or {})}))
 
 

@@ -122,20 +122,22 @@ class AdversarialConfig(TrainingArguments):
     def _refuse_unsupported(self) -> None:
         if self.num_train_epochs != 3.0:
             raise ValueError(
-                f"num_train_epochs is {self.num_train_epochs}, but adversarial training counts steps; set max_steps and "
-                "pretrain_generator_steps instead."
+                f"num_train_epochs is {self.num_train_epochs}, but adversarial training counts steps; set max_steps "
+                "and pretrain_generator_steps instead."
             )
         for name in ("eval_strategy", "save_strategy", "logging_strategy"):
             if getattr(self, name) == "epoch":
                 raise ValueError(f'{name} is "epoch", but a run has no epochs; set it to "steps" or "no".')
         if self.fp16:
             raise ValueError(
-                "fp16 is set, but its loss scaling is shared by all optimizers and breaks with several players; use bf16."
+                "fp16 is set, but its loss scaling is shared by all optimizers and breaks with several players; "
+                "use bf16."
             )
         for name in ("auto_find_batch_size", "ignore_data_skip", "deepspeed", "fsdp"):
             if getattr(self, name):
                 raise ValueError(
-                    f"{name} is {getattr(self, name)!r}, which training with several players does not support; remove it."
+                    f"{name} is {getattr(self, name)!r}, which training with several players does not support; "
+                    "remove it."
                 )
         if self.temperature <= 0:
             raise ValueError(f"temperature is {self.temperature}; set it above 0.")

@@ -2,17 +2,29 @@
 
 import copy
 import functools
+import itertools
 import json
+import time
+import zlib
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from accelerate.utils import broadcast_object_list
+from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars
 from torch.utils.data import DataLoader, SequentialSampler
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, get_scheduler
-from transformers.trainer_callback import PrinterCallback, ProgressCallback, TrainerCallback
+from transformers.trainer_callback import (
+    ExportableState,
+    PrinterCallback,
+    ProgressCallback,
+    TrainerCallback,
+    TrainerState,
+)
 from transformers.utils import logging
 
 from .. import evaluation
@@ -31,6 +43,8 @@ from .timetable import Timetable
 logger = logging.get_logger(__name__)
 
 PLAYERS_STATE = "players.pt"
+RUN = "run.json"
+TRAINER_STATE = "trainer_state.json"
 
 
 def _first(items: list) -> Any:
@@ -86,8 +100,9 @@ class AdversarialTrainer(Trainer):
         self.other_players = dict(players or {})
         self.text_metrics = text_metrics
         self.last_samples: list[str] = []
-        self.engine = _build_engine(model, processing_class, args, train_dataset)
-        self._check(model, args, train_dataset, processing_class)
+        longest, self._data_checksum = _survey(train_dataset)
+        self.engine = _build_engine(model, processing_class, args, longest)
+        self._check(model, args, train_dataset, eval_dataset, processing_class)
         self._collate = functools.partial(collate, pad_token_id=self.engine.pad_token_id)
         self._set_generation_config(model)
 
@@ -120,9 +135,15 @@ class AdversarialTrainer(Trainer):
 
     # ---- Checks and set-up --------------------------------------------------------------------------------------
 
-    def _check(self, model, args, train_dataset, tokenizer) -> None:
+    def _check(self, model, args, train_dataset, eval_dataset, tokenizer) -> None:
         """What would fail later fails here, before the first step."""
         check_batch(len(train_dataset), args.per_device_train_batch_size)
+        if eval_dataset is not None and len(eval_dataset) == 0:
+            raise ValueError("eval_dataset has 0 rows; give held-out text, or leave eval_dataset out.")
+        if "generator" in self.other_players:
+            raise ValueError(
+                'players has a "generator", but the generator is passed as model; leave it out of players.'
+            )
         named = {"generator": model, **self.other_players}
         for player, _ in self.timetable.optimizers():
             if player not in named:
@@ -135,8 +156,8 @@ class AdversarialTrainer(Trainer):
                 raise ValueError(f"player_optimizers names the player {key!r}; this run has {', '.join(named)}.")
         if self.objective.couples_batch and args.gradient_accumulation_steps > 1:
             raise ValueError(
-                f"gradient_accumulation_steps is {args.gradient_accumulation_steps}, but {type(self.objective).__name__} "
-                "compares the examples of a batch with each other; set it to 1 and raise the batch size."
+                f"gradient_accumulation_steps is {args.gradient_accumulation_steps}, but "
+                f"{type(self.objective).__name__} compares the examples of a batch with each other; set it to 1 and raise the batch size."
             )
         for name, player in named.items():
             vocab_size = getattr(player.config, "vocab_size", None)
@@ -209,6 +230,8 @@ class AdversarialTrainer(Trainer):
             # A frozen player has no gradients to average, and data parallelism refuses to wrap it.
             modules[name] = self.accelerator.prepare_model(player) if name in moving else player
         self.players = Players(modules, self._unwrap, self._mean_over_processes)
+        self.best.clear()
+        self._metrics.clear()
         self.player_optimizers = {key: self._create_player_optimizer(*key) for key in self.timetable.optimizers()}
         if resume_from_checkpoint is not None:
             self._load_players_state(Path(resume_from_checkpoint))
@@ -230,9 +253,10 @@ class AdversarialTrainer(Trainer):
             {"params": [p for n, p in trainable if n not in decayed], "weight_decay": 0.0},
         ]
         optimizer_class, options = self.get_optimizer_cls_and_kwargs(arguments, module)
-        optimizer = self.accelerator.prepare_optimizer(optimizer_class(groups, **options))
+        # Neither the optimizer nor the schedule is prepared by Accelerate: a prepared optimizer would silently not step
+        # in the middle of an accumulation, and a prepared schedule steps once for each process.
+        optimizer = optimizer_class(groups, **options)
         steps = self.timetable.before(self.timetable.total, player, name)
-        # Accelerate would step a prepared scheduler once for each process.
         scheduler = get_scheduler(
             arguments.lr_scheduler_type,
             optimizer,
@@ -253,28 +277,36 @@ class AdversarialTrainer(Trainer):
                 A checkpoint of this run, or `True` for the newest complete one in `output_dir`.
         """
         output_dir = Path(self.args.output_dir)
-        if self.is_world_process_zero():
+        if self.is_world_process_zero():  # the other processes read finished folders only
             checkpoints.clear_partial(output_dir)
         if resume_from_checkpoint:
             resume_from_checkpoint = str(self._find_checkpoint(resume_from_checkpoint, output_dir))
+        elif self.is_world_process_zero() and (old := checkpoints.checkpoints(output_dir)):
+            logger.warning(
+                f"{old[0]} is there already: this run starts afresh, but resume_from_checkpoint=True would later "
+                "continue whichever checkpoint has the highest step; use another output_dir."
+            )
         return super().train(resume_from_checkpoint=resume_from_checkpoint or None, **kwargs)
 
     def _find_checkpoint(self, wanted: str | bool, output_dir: Path) -> Path:
         if wanted is True:
             checkpoint, skipped = checkpoints.newest_complete(output_dir)
-            for path, reason in skipped:
-                logger.warning(f"Skipped {path}: {reason}.")
             if checkpoint is None:
+                reasons = "".join(f" ({path.name}: {reason})" for path, reason in skipped)
                 raise ValueError(
-                    f"{output_dir} holds no complete checkpoint; start it without resume_from_checkpoint."
+                    f"{output_dir} holds no complete checkpoint{reasons}; start it without resume_from_checkpoint."
                 )
-            logger.warning(f"Resuming from {checkpoint}.")
+            if self.is_world_process_zero():
+                for path, reason in skipped:
+                    logger.warning(f"Skipped {path}: {reason}.")
+                logger.warning(f"Resuming from {checkpoint}.")
         else:
             checkpoint = Path(wanted)
             reason = checkpoints.why_incomplete(checkpoint)
             if reason is not None:
                 raise ValueError(
-                    f"{checkpoint} cannot be resumed: {reason}; name a complete checkpoint, or pass True for the newest."
+                    f"{checkpoint} cannot be resumed: {reason}; name a complete checkpoint, or pass True for the "
+                    "newest."
                 )
         self._check_same_run(checkpoint)
         return checkpoint
@@ -319,7 +351,7 @@ class AdversarialTrainer(Trainer):
     def _report_skipped(self, turn, optimizer: PlayerOptimizer, result) -> None:
         what = f"loss {result.loss:.4g}, gradient norm {result.grad_norm:.4g}"
         where = f"step {self.state.global_step}, {turn.player}/{turn.loss}"
-        if optimizer.skipped_in_a_row > self.args.max_skipped_steps:
+        if optimizer.skipped_in_a_row >= self.args.max_skipped_steps:
             newest, _ = checkpoints.newest_complete(Path(self.args.output_dir))
             kept = f"the last good checkpoint is {newest}" if newest else "no checkpoint was written yet"
             raise FloatingPointError(
@@ -328,7 +360,6 @@ class AdversarialTrainer(Trainer):
             )
         if self.is_world_process_zero():
             logger.warning(f"Skipped a step that is not finite at {where}: {what}.")
-        self._metrics[f"{turn.player}/skipped_steps"].append(float(optimizer.skipped))
 
     def _clip_grad_norm(self, model):
         return self._generator_grad_norm  # the players clip their own gradients
@@ -347,6 +378,10 @@ class AdversarialTrainer(Trainer):
         if "loss" in logs and self._metrics:
             means = {key: sum(values) / len(values) for key, values in self._metrics.items()}
             self._metrics.clear()
+            for (player, _), optimizer in self.player_optimizers.items():
+                if optimizer.skipped:
+                    key = f"{player}/skipped_steps"
+                    means[key] = means.get(key, 0) + optimizer.skipped
             if self.args.world_size > 1:
                 keys = sorted(means)
                 values = torch.tensor([means[key] for key in keys], dtype=torch.float64, device=self.args.device)
@@ -362,7 +397,8 @@ class AdversarialTrainer(Trainer):
 
     def evaluate(self, eval_dataset=None, ignore_keys=None, metric_key_prefix: str = "eval") -> dict[str, float]:
         """
-        Likelihood of the held-out text, and the text metrics of `eval_num_samples` samples.
+        Likelihood of the held-out text, which may be longer than `max_length`, and the text metrics of
+        `eval_num_samples` samples.
 
         Training is not disturbed: the state of every random number generator is restored. The samples depend on
         `eval_seed` alone, not on the number of processes.
@@ -371,7 +407,7 @@ class AdversarialTrainer(Trainer):
             `dict[str, float]`: `eval_nll_per_token` and `eval_nll_per_sequence` in nats, `eval_loss` (the former), and
             the text metrics under the same prefix.
         """
-        stopwatch = evaluation.Stopwatch()
+        start = time.perf_counter()
         eval_dataset = eval_dataset if eval_dataset is not None else self.eval_dataset
         model = self.accelerator.unwrap_model(self.model_wrapped, keep_fp32_wrapper=True)
         rank, world_size = self.args.process_index, self.args.world_size
@@ -383,7 +419,7 @@ class AdversarialTrainer(Trainer):
                 if eval_dataset is not None:
                     sums = evaluation.corpus_nll(
                         model,
-                        self._engine_for(eval_dataset),
+                        self.engine,
                         eval_dataset,
                         self._collate,
                         self.args.per_device_eval_batch_size,
@@ -395,15 +431,11 @@ class AdversarialTrainer(Trainer):
                 metrics.update(self._sample_metrics(model, rank, world_size))
         finally:
             model.train(was_training)
-        metrics["runtime"] = stopwatch()
+        metrics["runtime"] = time.perf_counter() - start
         metrics = {f"{metric_key_prefix}_{key}": value for key, value in metrics.items()}
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
-
-    def _engine_for(self, dataset) -> RolloutEngine:
-        """Held-out texts may be longer than `max_length`: their likelihood is defined all the same."""
-        return self.engine
 
     def _sample_metrics(self, model, rank: int, world_size: int) -> dict[str, float]:
         if self.text_metrics is None or self.processing_class is None:
@@ -441,12 +473,15 @@ class AdversarialTrainer(Trainer):
         """The generator and the tokenizer at the root, the other players in subfolders."""
         folder.mkdir(parents=True, exist_ok=True)
         model = self.accelerator.unwrap_model(self.model, keep_torch_compile=False)
-        model.save_pretrained(folder, state_dict=state_dict)
-        if self.processing_class is not None:
-            self.processing_class.save_pretrained(folder)
+        with _no_progress_bars():
+            model.save_pretrained(folder, state_dict=state_dict)
+            for name, player in self.other_players.items():
+                player.save_pretrained(folder / name)
+        if self.processing_class is None:
+            return
+        self.processing_class.save_pretrained(folder)
         for name, player in self.other_players.items():
-            player.save_pretrained(folder / name)
-            if self.processing_class is not None and getattr(player.config, "sequence_length", None) is not None:
+            if getattr(player.config, "sequence_length", None) is not None:
                 discriminator_tokenizer(self.processing_class).save_pretrained(folder / name)
 
     def _save_checkpoint(self, model, trial) -> None:
@@ -457,27 +492,21 @@ class AdversarialTrainer(Trainer):
                 self._save(str(folder))
                 if not self.args.save_only_model:
                     torch.save(self._players_state(), folder / PLAYERS_STATE)
-                (folder / "run.json").write_text(json.dumps(self._describe_run(), indent=2) + "\n")
+                (folder / RUN).write_text(json.dumps(self._describe_run(), indent=2) + "\n")
                 self._export_callback_states()
-                self.state.save_to_json(str(folder / "trainer_state.json"))
-            self._rotate_checkpoints(final.parent)
+                self.state.save_to_json(str(folder / TRAINER_STATE))
+            if self.args.save_total_limit is not None and self.args.save_total_limit > 0:
+                checkpoints.rotate(final, self.args.save_total_limit)
         self.accelerator.wait_for_everyone()
         if self.args.push_to_hub:
             self._push_from_checkpoint(str(final))
 
     def _export_callback_states(self) -> None:
-        from transformers.trainer_callback import ExportableState
-
         exported: dict[str, Any] = {}
         for callback in [*self.callback_handler.callbacks, self.control]:
             if isinstance(callback, ExportableState):
                 exported.setdefault(type(callback).__name__, []).append(callback.state())
         self.state.stateful_callbacks = {k: v if len(v) > 1 else v[0] for k, v in exported.items()}
-
-    def _rotate_checkpoints(self, output_dir: Path) -> None:
-        limit = self.args.save_total_limit
-        for old in checkpoints.checkpoints(output_dir)[limit:] if limit and limit > 0 else []:
-            checkpoints.remove_folder(old)
 
     def _players_state(self) -> dict[str, Any]:
         return {
@@ -507,7 +536,9 @@ class AdversarialTrainer(Trainer):
             "gradient_accumulation_steps": self.args.gradient_accumulation_steps,
             "per_device_train_batch_size": self.args.per_device_train_batch_size,
             "num_train_examples": len(self.train_dataset),
+            "train_data_checksum": self._data_checksum,
             "max_length": self.engine.max_length,
+            "temperature": self.args.temperature,
             "objective": type(self.objective).__name__,
             "hyperparameters": self.objective.hyperparameters(),
             "players": ["generator", *self.other_players],
@@ -520,29 +551,23 @@ class AdversarialTrainer(Trainer):
                 f"{checkpoint} was written with save_only_model, so it has no optimizers to resume; start from its "
                 "models instead."
             )
-        then = json.loads((checkpoint / "run.json").read_text())
+        then = json.loads((checkpoint / RUN).read_text())
         now = json.loads(json.dumps(self._describe_run()))
-        then_phases, now_phases = then.pop("phases"), now.pop("phases")
+        phases_then, phases_now = then.pop("phases"), now.pop("phases")
         for key in now:
             if then.get(key) != now[key]:
                 raise ValueError(
                     f"{checkpoint} was written with {key}={then.get(key)!r} and this run has {now[key]!r}; a resumed "
                     "run must keep it, or it would see other data and take other steps."
                 )
-        # Only what lies ahead may change: the last phase may grow, and phases may follow.
-        step = int(checkpoint.name.rpartition("-")[2]) if "-" in checkpoint.name else 0
-        start = 0
-        for old, new in zip(then_phases, now_phases, strict=False):
-            if old != new and (
-                {**old, "ticks": 0} != {**new, "ticks": 0} or start + min(old["ticks"], new["ticks"]) < step
-            ):
+        # Only what lies ahead may change: the phase of the checkpoint may end later, and phases may follow.
+        step = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE)).global_step
+        for old, new in itertools.zip_longest(_phases_before(step, phases_then), _phases_before(step, phases_now)):
+            if old != new:
                 raise ValueError(
-                    f"{checkpoint} was written in a run with the phase {old} where this one has {new}; a resumed run may "
-                    "only extend what lies ahead of the checkpoint."
+                    f"Up to its step {step}, {checkpoint} was written in a run with the phase {old} where this one "
+                    f"has {new}; a resumed run may only change what lies ahead of the checkpoint."
                 )
-            start += new["ticks"]
-            if start >= step:
-                break
 
     def _load_from_checkpoint(self, resume_from_checkpoint, model=None) -> None:
         _load_weights(model if model is not None else self.model, Path(resume_from_checkpoint))
@@ -571,6 +596,7 @@ class AdversarialTrainer(Trainer):
         if not better:
             return False
         self.best[phase] = {"step": self.state.global_step, "value": value, "metric": key}
+        self.state.best_metric, self.state.best_global_step = value, self.state.global_step  # for stock callbacks
         if self.args.should_save and self.args.save_strategy != "no":
             folder = Path(self.args.output_dir) / "best" / phase
             with checkpoints.writing_folder(folder) as partial:
@@ -594,25 +620,59 @@ class AdversarialTrainer(Trainer):
             _load_weights(player, folder / name)
 
 
+@contextmanager
+def _no_progress_bars() -> Iterator[None]:
+    """Hides the bars of `save_pretrained` and `from_pretrained`, which would break up the one of the training."""
+    shown, hub_hidden = logging.is_progress_bar_enabled(), are_progress_bars_disabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+            if hub_hidden:
+                disable_progress_bars()
+
+
 def _load_weights(model: PreTrainedModel, folder: Path) -> None:
-    loaded = type(model).from_pretrained(folder, dtype=model.dtype)
+    with _no_progress_bars():
+        loaded = type(model).from_pretrained(folder, dtype=model.dtype)
     model.load_state_dict(loaded.state_dict())
 
 
-def _build_engine(model, tokenizer, args: AdversarialConfig, train_dataset) -> RolloutEngine:
+def _phases_before(step: int, phases: list[dict]) -> list[dict]:
+    """The phases of [`Timetable.describe`] that began before a step, with the ticks that lie before it."""
+    begun = []
+    for phase in phases:
+        if step > 0:
+            begun.append({**phase, "ticks": min(phase["ticks"], step)})
+        step -= phase["ticks"]
+    return begun
+
+
+def _survey(dataset: Sequence[dict[str, Any]]) -> tuple[int, int]:
+    """The number of ids of the longest row, and a checksum of all rows."""
+    longest, checksum = 0, 0
+    for row in dataset:
+        ids = np.asarray(row["input_ids"], dtype=np.int64)
+        longest = max(longest, len(ids))
+        checksum = zlib.crc32(ids.tobytes(), zlib.crc32(b"row", checksum))
+    return longest, checksum
+
+
+def _build_engine(model, tokenizer, args: AdversarialConfig, longest_row: int) -> RolloutEngine:
     source = tokenizer if tokenizer is not None else model.config
     eos = source.eos_token_id
     if eos is None:
         raise ValueError("The tokenizer has no EOS token, so no text would end; set tokenizer.eos_token.")
     bos = source.bos_token_id if source.bos_token_id is not None else eos
     pad = source.pad_token_id if source.pad_token_id is not None else eos
-    lengths = [len(row["input_ids"]) for row in train_dataset]
-    longest = max(lengths, default=0) - 1
+    longest = longest_row - 1  # without BOS
     max_length = args.max_length if args.max_length is not None else longest
     if longest > max_length:
         raise ValueError(
-            f"max_length is {max_length}, but the longest training text has {longest} tokens with EOS; leave the longer "
-            "texts out (encode_lines does) or raise max_length."
+            f"max_length is {max_length}, but the longest training text has {longest} tokens with EOS; leave the "
+            "longer texts out (encode_lines does) or raise max_length."
         )
     return RolloutEngine(max_length, bos, pad, eos, args.rollout_chunk_size)
 

@@ -49,7 +49,10 @@ def partial_folder(final: Path) -> Path:
 
 
 def finish_folder(final: Path) -> None:
-    """Lists the files of the partial folder of `final` in its manifest, forces them to disk and renames it."""
+    """
+    Lists the files of the partial folder of `final` in its manifest, forces them to disk and renames it. A folder that
+    is there already is replaced.
+    """
     partial = partial_folder(final)
     manifest = {
         str(path.relative_to(partial).as_posix()): {"size": path.stat().st_size, "sha256": _digest(path)}
@@ -94,8 +97,8 @@ def remove_folder(folder: Path) -> None:
 
 def clear_partial(output_dir: Path) -> None:
     """Deletes what killed processes left half-written."""
-    for path in output_dir.rglob(f"{_PARTIAL}*"):
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for path in list(output_dir.rglob(f"{_PARTIAL}*")):  # one may lie in another, and be gone with it
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def why_incomplete(checkpoint: Path) -> str | None:
@@ -106,15 +109,18 @@ def why_incomplete(checkpoint: Path) -> str | None:
         return f"it has no {MANIFEST}, so it was not written to the end"
     try:
         manifest = json.loads((checkpoint / MANIFEST).read_text())
-    except ValueError:
+        files = [(name, entry["size"], entry["sha256"]) for name, entry in manifest.items()]
+    except (ValueError, AttributeError, KeyError, TypeError):
+        files = []
+    if not files:
         return f"its {MANIFEST} is damaged"
-    for name, entry in manifest.items():
+    for name, size, sha256 in files:
         path = checkpoint / name
         if not path.is_file():
             return f"{name} is missing"
-        if path.stat().st_size != entry["size"]:
-            return f"{name} has {path.stat().st_size} bytes instead of {entry['size']}"
-        if _digest(path) != entry["sha256"]:
+        if path.stat().st_size != size:
+            return f"{name} has {path.stat().st_size} bytes instead of {size}"
+        if _digest(path) != sha256:
             return f"{name} is damaged (its checksum differs)"
     return None
 
@@ -122,7 +128,22 @@ def why_incomplete(checkpoint: Path) -> str | None:
 def checkpoints(output_dir: Path) -> list[Path]:
     """The folders `checkpoint-N`, complete or not, newest first."""
     found = [path for path in output_dir.glob("checkpoint-*") if re.fullmatch(r"checkpoint-\d+", path.name)]
-    return sorted(found, key=lambda path: int(path.name.rpartition("-")[2]), reverse=True)
+    return sorted(found, key=_step, reverse=True)
+
+
+def _step(checkpoint: Path) -> int:
+    return int(checkpoint.name.rpartition("-")[2])
+
+
+def rotate(written: Path, limit: int) -> None:
+    """
+    Keeps `limit` checkpoints: the one just written and the newest before it. Those of later steps were left by an
+    earlier run in this folder and go first.
+    """
+    step = _step(written)
+    others = sorted((path for path in checkpoints(written.parent) if path != written), key=lambda p: _step(p) > step)
+    for path in others[limit - 1 :]:
+        remove_folder(path)
 
 
 def newest_complete(output_dir: Path) -> tuple[Path | None, list[tuple[Path, str]]]:
@@ -144,6 +165,7 @@ __all__ = [
     "newest_complete",
     "partial_folder",
     "remove_folder",
+    "rotate",
     "why_incomplete",
     "write_text",
     "writing_folder",

@@ -4,6 +4,7 @@ The players, their optimizers, and the taking of a turn.
 Nothing here imports the Trainer: a loop over a bare `accelerate.Accelerator` can use it (examples/own_loop.py).
 """
 
+import math
 import random
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -28,9 +29,9 @@ class Players(Mapping):
     """
     The models of a run by name, in the order of the system; all that an objective gets to see of them.
 
-    In a turn of a player, `players[name]` is the wrapped model for that player, so that gradients are averaged over the
-    processes, and the bare one for the others, which have no gradients to average. The player that moves is in training
-    mode; the others are in evaluation mode and frozen.
+    In a turn of a player, `players[name]` is the wrapped model for that player, so that gradients are averaged over
+    the processes, and the bare one for the others, which have no gradients to average. The player that moves is in
+    training mode; the others are in evaluation mode and frozen.
 
     Args:
         modules (`dict[str, torch.nn.Module]`):
@@ -86,8 +87,7 @@ class Players(Mapping):
         ]
         modes = {other: self._modules[other].training for other in self}
         self._moving = name
-        for other in self:
-            self._modules[other].train(other == name)
+        self._set_modes({other: other == name for other in self})
         for parameter in frozen:
             parameter.requires_grad_(False)
         try:
@@ -95,9 +95,13 @@ class Players(Mapping):
         finally:
             for parameter in frozen:
                 parameter.requires_grad_(True)
-            for other, mode in modes.items():
-                self._modules[other].train(mode)
+            self._set_modes(modes)
             self._moving = None
+
+    def _set_modes(self, training: dict[str, bool]) -> None:
+        for name, wanted in training.items():
+            if self._modules[name].training != wanted:
+                self._modules[name].train(wanted)
 
 
 @dataclass
@@ -107,7 +111,7 @@ class PlayerOptimizer:
 
     Args:
         optimizer (`torch.optim.Optimizer`):
-            The optimizer, prepared by the accelerator or not.
+            The optimizer; need not be prepared by the accelerator.
         scheduler (`torch.optim.lr_scheduler.LRScheduler`):
             Steps once per optimizer step.
         max_grad_norm (`float`, *optional*, defaults to `0.0`):
@@ -129,8 +133,16 @@ class PlayerOptimizer:
         }
 
     def load_state_dict(self, state: dict) -> None:
+        """Restores moments, schedule and counts; a learning rate that differs from the saved one takes over."""
+        wanted = self.scheduler.base_lrs
         self.optimizer.load_state_dict(state["optimizer"])
         self.scheduler.load_state_dict(state["scheduler"])
+        if self.scheduler.base_lrs != wanted:
+            for group, new, old in zip(self.optimizer.param_groups, wanted, self.scheduler.base_lrs, strict=True):
+                group["initial_lr"] = new
+                group["lr"] = group["lr"] / old * new if old else new
+            self.scheduler.base_lrs = wanted
+            self.scheduler._last_lr = [group["lr"] for group in self.optimizer.param_groups]
         self.skipped = state["skipped"]
         self.skipped_in_a_row = state["skipped_in_a_row"]
 
@@ -159,8 +171,9 @@ def take_step(
     One optimizer step of one player over the micro-batches of all processes.
 
     The step minimises the weighted mean of the micro-batches' losses, ``sum(weight * loss) / sum(weight)`` over
-    micro-batches and processes, or their sum where the objective says `reduction="sum"`; so that accumulation and data
-    parallelism change nothing but memory and time. A step whose loss or gradient is not finite is not taken.
+    micro-batches and processes, or ``sum(weight * loss)`` where the objective says `reduction="sum"`; so accumulation
+    and data parallelism change nothing but memory and time. A step whose loss or gradient is not finite is not taken:
+    parameters and optimizer state stay as they are.
     """
     model = players.wrapped(turn.player)
     loss_function = getattr(objective, turn.loss)
@@ -175,25 +188,24 @@ def take_step(
                 accelerator.backward(output.loss * output.weight)
             outputs.append(output.detach())
 
-    reduction = outputs[0].reduction
-    sums = torch.tensor(
-        [sum(float(o.loss) * o.weight for o in outputs), sum(o.weight for o in outputs)],
-        dtype=torch.float64,
-    )
-    metrics = {key: sum(float(o.metrics[key]) for o in outputs) / len(outputs) for key in outputs[0].metrics}
+    weights = torch.tensor([float(o.weight) for o in outputs], dtype=torch.float64)
+    losses = torch.stack([o.loss.float() for o in outputs]).cpu().double()
+    sums = torch.stack([losses @ weights, weights.sum()])
     if accelerator.num_processes > 1:
         sums = accelerator.reduce(sums.to(accelerator.device), reduction="sum").cpu()
-    # Data parallelism has averaged the gradients over the processes: undo that, then normalise.
-    scale = accelerator.num_processes / (1.0 if reduction == "sum" else float(sums[1]))
-    loss = float(sums[0]) / (1.0 if reduction == "sum" else float(sums[1]))
+    divisor = sums[1] if outputs[0].reduction == "mean" else torch.ones_like(sums[1])
+    loss = float(sums[0] / divisor)
+    # `backward` has divided by the accelerator's own accumulation steps, and data parallelism has averaged the
+    # gradients over the processes: undo both, then normalise.
+    scale = float(accelerator.gradient_accumulation_steps * accelerator.num_processes / divisor)
 
     parameters = [parameter for parameter in model.parameters() if parameter.grad is not None]
-    if scale != 1.0:
+    if scale != 1.0 and parameters:
         torch._foreach_mul_([parameter.grad for parameter in parameters], scale)
     bound = optimizer.max_grad_norm or float("inf")
     grad_norm = float(accelerator.clip_grad_norm_(parameters, bound))
 
-    skipped = not (np.isfinite(loss) and np.isfinite(grad_norm))
+    skipped = not (math.isfinite(loss) and math.isfinite(grad_norm))
     if skipped:
         optimizer.skipped += 1
         optimizer.skipped_in_a_row += 1
@@ -202,6 +214,7 @@ def take_step(
         optimizer.skipped_in_a_row = 0
     optimizer.scheduler.step()
     optimizer.optimizer.zero_grad(set_to_none=True)
+    metrics = {key: sum(float(o.metrics[key]) for o in outputs) / len(outputs) for key in outputs[0].metrics}
     return StepResult(loss=loss, grad_norm=grad_norm, skipped=skipped, metrics=metrics)
 
 
@@ -212,10 +225,16 @@ def seed_tick(seed: int, tick: int, rank: int) -> None:
     The draws of a tick depend on nothing that happened before it, so they are the same in a resumed run, and nothing
     that happens between two ticks (an evaluation, a callback) can disturb them.
     """
-    mixed = int(np.random.SeedSequence([seed, tick, rank]).generate_state(1, np.uint64)[0])
+    _seed_everything(seed, tick, rank)
+
+
+def _seed_everything(*parts: int) -> None:
+    mixed = int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0])
     random.seed(mixed)
     np.random.seed(mixed % 2**32)
-    torch.manual_seed(mixed % 2**63)
+    # Without a device `torch.manual_seed` would take a stack trace at every call, for the devices that may yet come.
+    seed_torch = torch.manual_seed if torch.accelerator.is_available() else torch.default_generator.manual_seed
+    seed_torch(mixed % 2**63)
 
 
 @contextmanager
@@ -223,8 +242,7 @@ def own_randomness(*seed: int | str) -> Iterator[None]:
     """Runs a block under its own seed and restores the state of every random number generator after it."""
     state = random.getstate(), np.random.get_state(), torch.get_rng_state()
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else None
-    parts = [zlib.crc32(part.encode()) if isinstance(part, str) else part for part in seed]
-    seed_tick(*(parts + [0, 0])[:3])
+    _seed_everything(*(zlib.crc32(part.encode()) if isinstance(part, str) else part for part in seed))
     try:
         yield
     finally:

@@ -14,9 +14,9 @@ class Rounds(Dataset):
     """
     Item `i` holds all real batches that one process needs for one micro-step of one tick.
 
-    Index `i` stands for tick `i // (accumulation * world_size)`, micro-step and rank following in this order, so that a
-    sequential loader which deals the items out in turn gives each rank its own data. Each player reads its own stream:
-    permutations of the data set, one after the other.
+    Index `i` stands for tick `i // (accumulation * world_size)`, micro-step and rank following in this order, so that
+    a sequential loader which deals the items out in turn gives each rank its own data. Each player reads its own
+    stream: permutations of the data set, one after the other.
 
     Args:
         dataset (`datasets.Dataset` or sequence of `dict`):

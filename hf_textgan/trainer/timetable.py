@@ -122,7 +122,7 @@ class Timetable:
         return Position(phase, tick - start, phase.turns_at(tick - start))
 
     def before(self, tick: int, player: str | None = None, optimizer: str | None = None) -> int:
-        """Number of optimizer steps, of one player and of one of its optimizers if given, in the ticks before `tick`."""
+        """Number of optimizer steps before `tick`, of one player and of one of its optimizers if given."""
         steps, start = 0, 0
         for phase in self.phases:
             ticks = min(max(tick - start, 0), phase.ticks)

@@ -1,0 +1,16 @@
+"""
+Trains SeqGAN; the options are those of `textgan train seqgan`.
+
+    accelerate launch --num_processes 2 --cpu examples/train_seqgan.py \
+        --dataset_name grammar --preset laptop --output_dir runs/seqgan
+
+Two processes with a batch of 32 each take the steps of one process with a batch of 64 (--per_device_train_batch_size).
+"""
+
+import sys
+
+from hf_textgan.cli.main import main
+
+
+if __name__ == "__main__":
+    sys.exit(main(["train", "seqgan", *sys.argv[1:]]))

@@ -1,0 +1,97 @@
+"""The entry point of `textgan`. Help and tables need neither torch nor transformers, so they answer at once."""
+
+import sys
+
+from .. import __version__
+from ..systems import SYSTEMS
+
+
+USAGE = """\
+usage: textgan COMMAND [OPTIONS]
+
+Text GANs: train them, sample from them, measure them.
+
+commands:
+  systems     list the systems that can be trained
+  train       train a system on your text
+  generate    print samples of a trained generator
+  evaluate    measure a trained generator on held-out text
+
+`textgan COMMAND --help` explains a command, `textgan train SYSTEM --help` lists all its options.
+"""
+
+TRAIN_USAGE = """\
+usage: textgan train SYSTEM --output_dir DIR (--train_file FILE | --dataset_name grammar) [OPTIONS]
+       textgan train --config run.yaml [OPTIONS]
+
+Trains a system; systems: {systems}.
+
+the options most used:
+  --train_file FILE            text, one sentence a line
+  --eval_file FILE             held-out text
+  --dataset_name grammar       the built-in caption grammar instead of files
+  --output_dir DIR             where models, checkpoints, samples and metrics go
+  --preset NAME                laptop (minutes on two cores) or paper (the published setting, the default)
+  --level word|character       the units of the text
+  --generator_name_or_path DIR start from this causal language model and its tokenizer
+  --resume                     go on from the newest complete checkpoint in --output_dir
+  --config FILE                YAML with any of the options; options on the command line win
+  --generator.NAME VALUE       a value of a player's configuration, as in --generator.hidden_size 64
+  --discriminator.NAME VALUE   ... or of its optimizer, as in --discriminator.learning_rate 1e-4
+
+`textgan train SYSTEM --help` lists all options of a system.
+"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs a command; returns the exit status: 0, or 2 after an error in what the user gave."""
+    argv = sys.argv[1:] if argv is None else argv
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        print(USAGE)
+        return 0
+    if argv[0] in ("-V", "--version"):
+        print(f"textgan {__version__}")
+        return 0
+    command, arguments = argv[0], argv[1:]
+    if command == "systems":
+        print(systems_table())
+        return 0
+    if command == "train" and (not arguments or arguments in (["-h"], ["--help"])):
+        print(TRAIN_USAGE.format(systems=", ".join(SYSTEMS)))
+        return 0
+    if command not in ("train", "generate", "evaluate"):
+        from ..systems.spec import unknown
+
+        print(f"textgan: {unknown('command', command, ['systems', 'train', 'generate', 'evaluate'])}", file=sys.stderr)
+        return 2
+    return _run(command, arguments)
+
+
+def _run(command: str, arguments: list[str]) -> int:
+    import importlib
+
+    from transformers.utils import logging
+
+    from .errors import UserError
+
+    logging.disable_progress_bar()  # of loading and saving weights, which takes a blink here
+    try:
+        return importlib.import_module(f".{command}", __package__).main(arguments)
+    except UserError as error:
+        print(f"textgan {command}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"textgan {command}: interrupted", file=sys.stderr)
+        return 130
+
+
+def systems_table() -> str:
+    """The systems with their mode, paper and status, one a line."""
+    rows = [("system", "mode", "status", "arXiv", "paper")]
+    rows += [(s.name, s.mode, s.status, s.paper.arxiv_id or "-", s.paper.title) for s in SYSTEMS.values()]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]) - 1)]
+    return "\n".join("  ".join([*(c.ljust(w) for c, w in zip(row, widths, strict=False)), row[-1]]) for row in rows)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,414 @@
+"""Draws, samples, rollouts and log-probabilities against exact probabilities, for models with and without a state."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from hf_textgan.sampling import RolloutEngine, Samples, draw_categorical
+from hf_textgan.sampling.categorical import _invert, _race
+from hf_textgan.sampling.rollout_engine import evaluating
+
+from .helpers import (
+    BOS,
+    EOS,
+    PAD,
+    all_sequences,
+    chi_square_p,
+    exact_logps,
+    randomize,
+    tiny_gpt2,
+    tiny_lstm,
+    tiny_stateless,
+)
+
+
+BUILDERS = {"lstm": tiny_lstm, "gpt2": tiny_gpt2, "stateless": tiny_stateless}
+every_model = pytest.mark.parametrize("build", BUILDERS.values(), ids=BUILDERS)
+with_and_without_eos = pytest.mark.parametrize("eos", (EOS, None), ids=("eos", "fixed"))
+ALPHA = 1e-3  # the seeds are fixed: a right sampler passes always, a wrong one fails at these numbers of draws
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    yield
+    torch.set_num_threads(threads)
+
+
+def model_of(build, vocab_size: int = 3, eos: int | None = EOS, **options) -> nn.Module:
+    return randomize(build(vocab_size, eos=eos is not None, **options), seed=1, std=0.5).eval()
+
+
+def engine_of(eos: int | None, max_length: int = 3, chunk_size: int = 16384) -> RolloutEngine:
+    return RolloutEngine(max_length, BOS, PAD, eos, chunk_size)
+
+
+def counts(sequences: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+    """How often each row of `known` occurs among `sequences`; no other row may occur."""
+    matches = (sequences[:, None] == known[None]).all(-1)
+    assert matches.any(1).all(), "a sequence that cannot be drawn"
+    return matches.sum(0)
+
+
+# ---- The categorical draw -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("temperature", (1.0, 0.5, 3.0))
+def test_draws_follow_the_softmax(temperature):
+    logits = torch.tensor([2.0, -math.inf, 0.5, -1.0, 0.0, -math.inf])
+    weights = [math.exp(value / temperature) for value in logits.tolist()]
+    probabilities = torch.tensor([weight / sum(weights) for weight in weights])
+    drawn = draw_categorical(logits.expand(100_000, -1), temperature)
+    assert drawn.dtype == torch.long and drawn.shape == (100_000,)
+    observed = drawn.bincount(minlength=6)
+    assert observed[1] == observed[5] == 0
+    assert chi_square_p(observed, probabilities) > ALPHA
+
+
+def test_draws_from_a_large_vocabulary():
+    logits = torch.randn(5000) * 2
+    impossible = torch.randperm(5000)[:1000]
+    logits[impossible] = -math.inf
+    logits[[0, -1]] = -math.inf  # the two ends are where rounding shows
+    probabilities = logits.double().exp() / logits.double().exp().sum()
+    observed = sum(draw_categorical(logits.expand(1000, -1)).bincount(minlength=5000) for _ in range(20))
+    assert observed[probabilities == 0].sum() == 0
+    assert chi_square_p(observed, probabilities) > ALPHA
+
+
+def test_only_the_possible_symbols_are_drawn_at_the_edges_of_rounding():
+    # One symbol, or two of which one has the smallest weight that a float keeps, in front, in the middle, at the end.
+    logits = torch.full((3, 5000), -math.inf)
+    logits[torch.arange(3), torch.tensor([0, 2500, 4999])] = 50.0
+    for _ in range(200):
+        assert draw_categorical(logits).tolist() == [0, 2500, 4999]
+    weights = torch.zeros(20_000, 7)
+    weights[:, 2], weights[:, 4] = 1.0, 1e-38
+    assert set(draw_categorical(weights.log()).tolist()) <= {2, 4}
+
+
+def test_rows_are_drawn_independently():
+    logits = torch.log(torch.tensor([[0.2, 0.8], [0.6, 0.4]])).repeat(20_000, 1)
+    pairs = draw_categorical(logits).view(-1, 2)
+    observed = (pairs[:, 0] * 2 + pairs[:, 1]).bincount(minlength=4)
+    assert chi_square_p(observed, torch.tensor([0.2 * 0.6, 0.2 * 0.4, 0.8 * 0.6, 0.8 * 0.4])) > ALPHA
+
+
+@pytest.mark.parametrize("draw", (_invert, _race))
+def test_both_ways_to_draw(draw):
+    weights = torch.tensor([0.0, 3.0, 0.0, 1e-3, 1.0, 0.2, 0.0])  # unnormalised
+    observed = draw(weights.expand(100_000, -1)).bincount(minlength=7)
+    assert chi_square_p(observed, weights / weights.sum()) > ALPHA
+    broken = draw(torch.full((4, 7), math.nan))
+    assert broken.ge(0).all() and broken.lt(7).all()
+
+
+def test_large_logits_and_bfloat16():
+    assert set(draw_categorical(torch.tensor([[1e4, 1e4 - 200, -1e30]]).expand(1000, -1)).tolist()) == {0}
+    observed = draw_categorical(torch.zeros(30_000, 3, dtype=torch.bfloat16)).bincount(minlength=3)
+    assert chi_square_p(observed, torch.full((3,), 1 / 3)) > ALPHA
+
+
+def test_logits_that_are_not_finite_give_an_index_all_the_same():
+    # The loss of such samples is not finite either, and a trainer reports that; an index error would hide it.
+    rows = torch.tensor([[0.0, math.nan, 0.0], [math.inf, 0.0, 0.0], [-math.inf] * 3])
+    drawn = draw_categorical(rows)
+    assert drawn.ge(0).all() and drawn.lt(3).all()
+
+
+@pytest.mark.parametrize("temperature", (0.0, -1.0))
+def test_temperature_must_be_positive(temperature):
+    with pytest.raises(ValueError, match=f"temperature is {temperature}; set it above 0"):
+        draw_categorical(torch.zeros(1, 2), temperature)
+
+
+# ---- Samples --------------------------------------------------------------------------------------------------------
+
+
+def test_the_enumeration_is_complete():
+    # 3 symbols, 3 positions: 1 + 2 + 4 * 3 sequences with EOS, 27 without; their probabilities sum to 1.
+    for eos, number in ((EOS, 15), (None, 27)):
+        known = all_sequences(3, 3, eos)
+        assert len(known.sequences) == number
+        for build in BUILDERS.values():
+            total = exact_logps(model_of(build, eos=eos), known).detach().double().sum(1).exp().sum()
+            assert float(total) == pytest.approx(1, abs=1e-6)
+
+
+@with_and_without_eos
+@every_model
+@pytest.mark.parametrize(("vocab_size", "temperature"), ((3, 1.0), (4, 1.0), (3, 0.6)))
+def test_samples_follow_the_exact_distribution(build, eos, vocab_size, temperature):
+    model, engine = model_of(build, vocab_size, eos), engine_of(eos)
+    known = all_sequences(vocab_size, 3, eos)
+    with torch.no_grad():
+        # The temperature divides the logits of every step, so tempered sequences are those of the tempered head.
+        tempered = _TemperedModel(model, temperature)
+        probabilities = exact_logps(tempered, known).sum(1).exp()
+    samples = engine.sample(model, 20_000, temperature)
+    observed = counts(samples.sequences, known.sequences)
+    assert chi_square_p(observed, probabilities) > ALPHA
+    # Each sequence has the mask of its enumeration.
+    order = (samples.sequences[:, None] == known.sequences[None]).all(-1).long().argmax(1)
+    assert torch.equal(samples.attention_mask, known.attention_mask[order])
+
+
+class _TemperedModel(nn.Module):
+    def __init__(self, model: nn.Module, temperature: float):
+        super().__init__()
+        self.model, self.temperature = model, temperature
+
+    def forward(self, **inputs):
+        output = self.model(**inputs)
+        output.logits = output.logits / self.temperature
+        return output
+
+
+@every_model
+def test_fixed_length_and_padding(build):
+    model = model_of(build, vocab_size=5)
+    fixed = engine_of(None, max_length=6).sample(model, 500)
+    assert fixed.attention_mask.all() and (fixed.sequences == EOS).any(), "without EOS, id 2 is a symbol as any other"
+
+    samples = RolloutEngine(6, BOS, 4, EOS).sample(model, 500)  # another pad id
+    lengths = set()
+    for row, mask in zip(samples.sequences.tolist(), samples.attention_mask.tolist(), strict=True):
+        length = row.index(EOS) + 1 if EOS in row else 6
+        lengths.add(length)
+        assert mask == [1] * length + [0] * (6 - length)
+        assert row[length:] == [4] * (6 - length)
+    assert lengths == {1, 2, 3, 4, 5, 6}
+
+
+def test_eos_may_be_the_padding():
+    samples = RolloutEngine(4, BOS, EOS, EOS).sample(model_of(tiny_lstm), 200)
+    ends = samples.attention_mask.sum(1)
+    first = torch.where(samples.sequences == EOS, torch.arange(4), 3).amin(1) + 1
+    assert torch.equal(ends, first)
+
+
+@every_model
+def test_sampling_stops_when_all_have_ended(build):
+    model = model_of(build)
+    with torch.no_grad():
+        if build is tiny_gpt2:
+            model.lm_head = nn.Linear(16, 3)
+        model.lm_head.bias.copy_(torch.tensor([-1e3, -1e3, 1e3]))
+    calls = []
+    model.register_forward_pre_hook(lambda module, inputs: calls.append(1))
+    samples = engine_of(EOS, max_length=8).sample(model, 20)
+    assert samples.sequences.tolist() == [[EOS] + [PAD] * 7] * 20 and samples.attention_mask.sum() == 20
+    assert len(calls) == 1
+
+
+@every_model
+def test_dropout_is_off_while_sampling_and_the_mode_comes_back(build):
+    options = {"embd_pdrop": 0.9} if build is tiny_gpt2 else {"dropout": 0.9}
+    model, known = model_of(build, **options), all_sequences(3, 3, EOS)
+    with torch.no_grad():
+        probabilities = exact_logps(model, known).sum(1).exp()
+    engine = engine_of(EOS)
+    for training in (True, False):
+        model.train(training)
+        samples = engine.sample(model, 20_000)
+        assert model.training is training
+        assert chi_square_p(counts(samples.sequences, known.sequences), probabilities) > ALPHA
+        list(engine.rollout(model, samples, 1))
+        assert model.training is training
+    model.train()
+    with pytest.raises(RuntimeError, match="stop"), evaluating(model):
+        raise RuntimeError("stop")
+    assert model.training
+
+
+@every_model
+def test_sampling_keeps_no_gradient(build):
+    model = model_of(build)
+    samples = engine_of(EOS).sample(model, 5)
+    assert not samples.sequences.requires_grad and all(p.grad is None for p in model.parameters())
+
+
+# ---- Log-probabilities ----------------------------------------------------------------------------------------------
+
+
+class Recorder(nn.Module):
+    """Passes calls on and keeps the log-probabilities that each step offered."""
+
+    def __init__(self, model: nn.Module):
+        super().__init__()
+        self.model, self.steps, self.device = model, [], torch.device("cpu")
+
+    def forward(self, **inputs):
+        output = self.model(**inputs)
+        self.steps.append(output.logits[:, -1].log_softmax(-1))
+        return output
+
+
+@every_model
+def test_logps_of_samples_equal_the_recorded_step_probabilities(build):
+    model, engine = model_of(build, vocab_size=6), engine_of(None, max_length=5)
+    recorder = Recorder(model)
+    samples = engine.sample(recorder, 50)
+    steps = torch.stack(recorder.steps, 1)  # (B, T, V)
+    recorded = steps.gather(2, samples.sequences[..., None]).squeeze(2)
+    logps = engine.per_token_logps(model, samples)
+    torch.testing.assert_close(logps.detach(), recorded, atol=1e-5, rtol=0)
+    torch.testing.assert_close(logps.detach().sum(1), recorded.sum(1), atol=1e-5, rtol=0)
+
+
+@with_and_without_eos
+@every_model
+def test_per_token_logps(build, eos):
+    model, engine = model_of(build, 4, eos), engine_of(eos, max_length=4)
+    known = all_sequences(4, 4, eos)
+    logps = engine.per_token_logps(model, known)
+    expected = exact_logps(model, known)
+    torch.testing.assert_close(logps, expected, atol=1e-5, rtol=0)
+    assert (logps[known.attention_mask == 0] == 0).all()
+
+    weights = torch.randn(logps.shape)
+    gradients = [torch.autograd.grad((weights * value).sum(), list(model.parameters())) for value in (logps, expected)]
+    for ours, exact in zip(*gradients, strict=True):
+        torch.testing.assert_close(ours, exact, atol=2e-4, rtol=1e-4)
+    assert any(gradient.abs().max() > 0.1 for gradient in gradients[0])
+
+
+@every_model
+def test_per_token_logps_do_not_depend_on_padding(build):
+    model, engine = model_of(build, 5), engine_of(EOS, max_length=9)
+    rows = [[3, 4, EOS], [4, EOS], [3, 3, 1, 4, EOS]]
+    alone = []
+    for row in rows:
+        alone.append(engine.per_token_logps(model, Samples(torch.tensor([row]), torch.ones(1, len(row)).long()))[0])
+    for width, fill in ((5, PAD), (9, PAD), (9, 4)):
+        sequences = torch.full((3, width), fill)
+        mask = torch.zeros(3, width, dtype=torch.long)
+        for index, row in enumerate(rows):
+            sequences[index, : len(row)] = torch.tensor(row)
+            mask[index, : len(row)] = 1
+        logps = engine.per_token_logps(model, Samples(sequences, mask))
+        assert logps.shape == (3, width)
+        for index, row in enumerate(rows):
+            torch.testing.assert_close(logps[index, : len(row)], alone[index], atol=1e-6, rtol=0)
+            assert not logps[index, len(row) :].any()
+
+
+def test_per_token_logps_at_a_temperature():
+    model, known = model_of(tiny_lstm), all_sequences(3, 3, EOS)
+    tempered = exact_logps(_TemperedModel(model, 0.5), known)
+    torch.testing.assert_close(engine_of(EOS).per_token_logps(model, known, 0.5), tempered, atol=1e-5, rtol=0)
+
+
+# ---- Rollouts -------------------------------------------------------------------------------------------------------
+
+
+@with_and_without_eos
+@every_model
+@pytest.mark.parametrize("chunk_size", (1, 40, 16384))
+def test_every_proper_prefix_is_completed_equally_often(build, eos, chunk_size):
+    model, engine = model_of(build, 4, eos), engine_of(eos, max_length=5, chunk_size=chunk_size)
+    samples = engine.sample(model, 30)
+    lengths = samples.attention_mask.sum(1).tolist()
+    expected = {(row, prefix): 3 for row, length in enumerate(lengths) for prefix in range(1, length)}
+    seen: dict[tuple[int, int], int] = {}
+    for chunk in engine.rollout(model, samples, 3):
+        assert len(chunk.row) <= max(chunk_size, 3 * 4)
+        for row, prefix, completion in zip(
+            chunk.row.tolist(), chunk.prefix_length.tolist(), chunk.sequences.tolist(), strict=True
+        ):
+            seen[row, prefix] = seen.get((row, prefix), 0) + 1
+            assert completion[:prefix] == samples.sequences[row, :prefix].tolist()
+            if eos is not None and eos in completion:
+                assert set(completion[completion.index(eos) + 1 :]) <= {PAD}
+    assert seen == expected
+    assert (1 in lengths) == (eos is not None), "some sequences should have no proper prefix"
+
+
+@with_and_without_eos
+@every_model
+@pytest.mark.parametrize(("chunk_size", "temperature"), ((300, 1.0), (1_000_000, 1.0), (1_000_000, 0.6)))
+def test_completions_follow_the_conditional_distribution(build, eos, chunk_size, temperature):
+    # Prefixes of several lengths in one batch, so that rows join and leave while others go on.
+    model, engine = model_of(build, 3, eos), engine_of(eos, max_length=4, chunk_size=chunk_size)
+    rows = [[0, 1, 1, 0], [1, EOS, 0, 0], [1, 0, 0, 1], [EOS, 0, 0, 0], [0, 0, 1, EOS]]
+    sequences = torch.tensor(rows)
+    lengths = [row.index(EOS) + 1 if eos is not None and EOS in row else 4 for row in rows]
+    samples = Samples(sequences, (torch.arange(4) < torch.tensor(lengths)[:, None]).long())
+    known = all_sequences(3, 4, eos)
+    with torch.no_grad():
+        probabilities = exact_logps(_TemperedModel(model, temperature), known).double().sum(1).exp()
+
+    chunks = list(engine.rollout(model, samples, 3000, temperature))
+    row, prefix_length, completions = (
+        torch.cat([getattr(chunk, name) for chunk in chunks]) for name in ("row", "prefix_length", "sequences")
+    )
+    tested = 0
+    for index, length in enumerate(lengths):
+        for kept in range(1, length):
+            mine = completions[(row == index) & (prefix_length == kept)]
+            assert len(mine) == 3000
+            possible = (known.sequences[:, :kept] == sequences[index, :kept]).all(1)
+            possible &= known.attention_mask.sum(1) > kept  # the prefix itself has not ended
+            conditional = probabilities[possible] / probabilities[possible].sum()
+            assert chi_square_p(counts(mine, known.sequences[possible]), conditional) > ALPHA / 10, (index, kept)
+            tested += 1
+    assert tested == (3 + 1 + 3 + 0 + 3 if eos is not None else 15)
+
+
+@every_model
+def test_completions_are_independent_of_each_other(build):
+    model, engine = model_of(build, 3, None), engine_of(None, max_length=2)
+    samples = Samples(torch.tensor([[0, 1], [1, 1]]).repeat(4000, 1), torch.ones(8000, 2, dtype=torch.long))
+    drawn = torch.empty(8000, 2, dtype=torch.long)
+    chunk = next(engine.rollout(model, samples, 2))
+    for row in range(2):
+        drawn[row::2] = chunk.sequences[chunk.row % 2 == row][:, 1].view(-1, 2)
+    with torch.no_grad():
+        logits = model(input_ids=torch.tensor([[BOS, 0], [BOS, 1]])).logits[:, -1]
+    for row, marginal in enumerate(logits.softmax(-1)):
+        joint = (drawn[row::2, 0] * 3 + drawn[row::2, 1]).bincount(minlength=9)
+        assert chi_square_p(joint, torch.outer(marginal, marginal).flatten()) > ALPHA
+
+
+@every_model
+def test_rollouts_leave_the_samples_alone(build):
+    model, engine = model_of(build), engine_of(EOS, max_length=5, chunk_size=20)
+    samples = engine.sample(model, 20)
+    before = samples.sequences.clone(), samples.attention_mask.clone()
+    assert not any(chunk.sequences.requires_grad for chunk in engine.rollout(model, samples, 2))
+    assert torch.equal(samples.sequences, before[0]) and torch.equal(samples.attention_mask, before[1])
+
+
+def test_one_token_has_no_rollouts():
+    model, engine = model_of(tiny_lstm), engine_of(EOS, max_length=1)
+    samples = engine.sample(model, 10)
+    assert samples.attention_mask.all()
+    assert sum(len(chunk.row) for chunk in engine.rollout(model, samples, 4)) == 0
+
+
+def test_a_rollout_reads_each_position_once():
+    model, engine = model_of(tiny_lstm, 4, None), engine_of(None, max_length=6)
+    samples = engine.sample(model, 7)
+    shapes = []
+    model.register_forward_pre_hook(
+        lambda module, inputs, options: shapes.append(tuple(options["input_ids"].shape)), with_kwargs=True
+    )
+    list(engine.rollout(model, samples, 2))
+    # 7 prefixes are read token by token; after position t, t * 7 * 2 completions go on beside them.
+    assert shapes == [(7, 1)] + [(7 + 14 * t, 1) for t in range(5)]
+
+
+def test_engine_errors():
+    with pytest.raises(ValueError, match="max_length is 0; set it to 1 or more generated tokens"):
+        RolloutEngine(0, BOS, PAD)
+    with pytest.raises(ValueError, match="chunk_size is 0; set it to 1 or more"):
+        RolloutEngine(3, BOS, PAD, chunk_size=0)
+    engine, model = engine_of(EOS), model_of(tiny_lstm)
+    with pytest.raises(ValueError, match="num_rollouts is 0; set it to 1 or more"):
+        next(engine.rollout(model, engine.sample(model, 2), 0))
+    with pytest.raises(ValueError, match="temperature is 0; set it above 0"):
+        engine.sample(model, 2, temperature=0)

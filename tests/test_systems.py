@@ -1,0 +1,177 @@
+"""The contract of every system: its record is sound, and a run trains, saves, resumes and reloads."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import AutoModel, AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer, pipeline
+
+from hf_textgan import OBJECTIVES, SYSTEMS, AdversarialConfig, get_system, models
+from hf_textgan.cli.arguments import parse_train_arguments
+from hf_textgan.cli.main import main
+from hf_textgan.systems.spec import config_fields
+
+
+torch.set_num_threads(1)
+
+# Sizes that make a run of every phase take seconds.
+TINY = {
+    "generator.hidden_size": 8,
+    "generator.embedding_size": 8,
+    "discriminator.window_sizes": [1, 2],
+    "discriminator.num_filters": [4, 4],
+    "num_rollouts": 2,
+    "discriminator_steps": 1,
+}
+STEPS_OF = {
+    "pretrain_generator": "pretrain_generator_steps",
+    "pretrain_discriminator": "pretrain_discriminator_steps",
+    "adversarial": "max_steps",
+}
+
+
+def options(system: str, output_dir: Path, **more: object) -> list[str]:
+    """The command line of a tiny run of `system`, with those of the options above that it has."""
+    spec = get_system(system)
+    objective = OBJECTIVES[spec.objective[0]]
+    phases = objective().turns()
+    steps = {option: 3 if phase in phases else 0 for phase, option in STEPS_OF.items()}
+    values = {
+        "output_dir": output_dir,
+        "dataset_name": "grammar",
+        "grammar_train_size": 64,
+        "grammar_eval_size": 16,
+        "per_device_train_batch_size": 8,
+        "eval_num_samples": 8,
+        "eval_steps": 3,
+        "save_steps": 3,
+        "disable_tqdm": True,
+        **steps,
+        **more,
+    }
+    for name, value in TINY.items():
+        player, dot, key = name.partition(".")
+        if (dot and player in spec.players and key in config_fields(getattr(models, spec.players[player][0]))) or (
+            not dot and name in objective.__dataclass_fields__
+        ):
+            values[name] = value
+    return ["train", system, *(word for name, value in values.items() for word in (f"--{name}", str(value)))]
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_record_names_only_what_exists(name: str) -> None:
+    spec = SYSTEMS[name]
+    assert spec.name == name
+    assert spec.paper.title in spec.paper.bibtex.replace("{", "").replace("}", "")
+    assert {"laptop", "paper"} <= set(spec.presets)
+    training = set(AdversarialConfig.__dataclass_fields__)
+    assert set(spec.training) <= training
+    spec.build_objective()
+    for preset in spec.presets:
+        # The parser knows every option, or it would raise.
+        arguments = parse_train_arguments([name, "--preset", preset, "--output_dir", "unused", "--use_cpu"])
+        assert arguments.system is spec
+    for player in spec.players:
+        model = spec.build_player(player, {}, {"vocab_size": 11, "sequence_length": 7})
+        assert model.config.vocab_size == 11
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_run_saves_resumes_and_reloads(name: str, tmp_path: Path) -> None:
+    straight, stopped = tmp_path / "straight", tmp_path / "stopped"
+    assert main(options(name, straight)) == 0
+    total = int(max(straight.glob("checkpoint-*"), key=lambda p: int(p.name[11:])).name[11:])
+    assert total == 3 * len(OBJECTIVES[SYSTEMS[name].objective[0]]().turns())
+
+    # The same run in pieces: it is stopped after each phase by the steps it is given, then extended.
+    phases = list(OBJECTIVES[SYSTEMS[name].objective[0]]().turns())
+    steps = {
+        "pretrain_generator": "pretrain_generator_steps",
+        "pretrain_discriminator": "pretrain_discriminator_steps",
+    }
+    later = {steps.get(phase, "max_steps"): 0 for phase in phases[1:]}
+    assert main(options(name, stopped, **later)) == 0
+    for done in range(2, len(phases) + 1):
+        later = {steps.get(phase, "max_steps"): 0 for phase in phases[done:]}
+        assert main([*options(name, stopped, **later), "--resume"]) == 0
+
+    folders = [Path(".")] + [Path(player) for player in SYSTEMS[name].players if player != "generator"]
+    for folder in folders:
+        expected = load_file(straight / folder / "model.safetensors")
+        resumed = load_file(stopped / folder / "model.safetensors")
+        assert expected.keys() == resumed.keys()
+        for key in expected:
+            assert torch.equal(expected[key], resumed[key]), (folder, key)
+
+    # Nothing outside the checkpoints needs unpickling.
+    pickles = [p for p in straight.rglob("*") if p.suffix in (".bin", ".pt", ".pth", ".pkl")]
+    assert all("checkpoint-" in str(p) for p in pickles)
+
+    generator = AutoModelForCausalLM.from_pretrained(straight)
+    assert type(AutoModel.from_pretrained(straight)) is type(generator)
+    tokenizer = AutoTokenizer.from_pretrained(straight)
+    ids = tokenizer("a", return_tensors="pt").input_ids
+    assert ids[0, 0] == tokenizer.bos_token_id
+    generated = generator.generate(ids, do_sample=True)
+    assert generated.shape[1] <= 2 + generator.generation_config.max_new_tokens
+    assert generator.generation_config.top_k == 0
+    text = pipeline("text-generation", model=str(straight))("a", do_sample=False)[0]["generated_text"]
+    assert text.startswith("a")
+    if "discriminator" in SYSTEMS[name].players:
+        discriminator = AutoModelForSequenceClassification.from_pretrained(straight, subfolder="discriminator")
+        assert discriminator.config.id2label == {0: "fake", 1: "real"}
+        label = pipeline("text-classification", model=str(straight / "discriminator"))("a dog is sleeping .")[0]
+        assert label["label"] in ("fake", "real")
+
+
+def test_any_causal_lm_takes_the_generators_seat(tmp_path: Path) -> None:
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    from hf_textgan import CaptionGrammar
+    from hf_textgan.data import word_tokenizer
+
+    tokenizer = word_tokenizer(CaptionGrammar().sample(80, seed=0))
+    config = GPT2Config(vocab_size=len(tokenizer) + 3, n_positions=32, n_embd=8, n_layer=1, n_head=2)
+    GPT2LMHeadModel(config).save_pretrained(tmp_path / "gpt2")
+    tokenizer.save_pretrained(tmp_path / "gpt2")
+    before = load_file(tmp_path / "gpt2" / "model.safetensors")
+
+    words = options("seqgan", tmp_path / "run", generator_name_or_path=tmp_path / "gpt2")
+    kept = [i for i in range(0, len(words) - 2, 2) if not words[i + 2].startswith("--generator.")]
+    words = words[:2] + [word for i in kept for word in words[i + 2 : i + 4]]
+    assert main(words) == 0
+    reloaded = AutoModelForCausalLM.from_pretrained(tmp_path / "run")
+    assert isinstance(reloaded, GPT2LMHeadModel)
+    after = load_file(tmp_path / "run" / "model.safetensors")
+    assert before.keys() == after.keys()
+    assert not torch.equal(before["transformer.wte.weight"], after["transformer.wte.weight"])
+    discriminator = AutoModel.from_pretrained(tmp_path / "run", subfolder="discriminator")
+    assert discriminator.config.vocab_size == len(tokenizer) + 3  # the generator may draw symbols without a text
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: get_system("seqgam"), r"There is no system called 'seqgam'; did you mean 'seqgan'\?"),
+        (
+            lambda: get_system("seqgan").build_objective(num_rolouts=3),
+            r"There is no hyperparameter of seqgan called 'num_rolouts'; did you mean 'num_rollouts'\?",
+        ),
+        (
+            lambda: get_system("seqgan").build_player("generator", {"hiden_size": 3}),
+            r"There is no option of the generator of seqgan called 'hiden_size'; did you mean 'hidden_size'\?",
+        ),
+        (
+            lambda: get_system("seqgan").build_player("critic"),
+            r"There is no player of seqgan called 'critic'; choose one of discriminator, generator\.",
+        ),
+        (
+            lambda: get_system("seqgan").preset("laptp"),
+            r"There is no preset of seqgan called 'laptp'; did you mean 'laptop'\?",
+        ),
+    ],
+)
+def test_unknown_names_are_errors(call, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        call()

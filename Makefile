@@ -35,7 +35,7 @@ venv:  ## make .venv with the pinned packages, if it is not there yet
 	    missing="Python 3.10 or newer ($(PYTHON) is $$("$(PYTHON)" -c 'import platform; print(platform.python_version())'))"; \
 	elif ! "$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null; then missing='the venv module of $(PYTHON)'; fi; \
 	if [ -n "$$missing" ]; then echo "Missing: $$missing. On Debian or Ubuntu: $(APT)" >&2; exit 1; fi; \
-	echo 'Creating .venv and installing the pinned packages, about 3 minutes ...'; \
+	echo 'Creating .venv and installing the pinned packages, 2 to 5 minutes ...'; \
 	{ rm -rf .venv && "$(PYTHON)" -m venv .venv && \
 	    { [ -z "$(TORCH_INDEX)" ] || \
 	      .venv/bin/python -m pip install $(QUIET) --no-deps -c constraints.txt --index-url "$(TORCH_INDEX)" torch; } && \

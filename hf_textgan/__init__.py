@@ -1,8 +1,8 @@
 """
 Text GANs as a Hugging Face extension.
 
-Importing this package registers its configurations and models with the Auto classes of transformers; everything else is
-imported on first use.
+Importing this package registers its configurations and models with the Auto classes of transformers; everything else
+is imported on first use.
 """
 
 import importlib

@@ -39,8 +39,8 @@ def policy_gradient_loss(per_token_logps: torch.Tensor, rewards: torch.Tensor, a
 
 def real_fake_cross_entropy(real_logits: torch.Tensor, fake_logits: torch.Tensor) -> torch.Tensor:
     """
-    Mean two-class cross-entropy of real (class 1) and fake (class 0) sequences, ``- E log D(x) - E log(1 - D(G))`` up to
-    the factor 1/2 of the mean (SeqGAN, arXiv 1609.05473, equation 5).
+    Mean two-class cross-entropy of real (class 1) and fake (class 0) sequences, ``- E log D(x) - E log(1 - D(G))`` up
+    to the factor 1/2 of the mean (SeqGAN, arXiv 1609.05473, equation 5).
 
     Args:
         real_logits, fake_logits (`torch.FloatTensor` of shape `(batch_size, 2)`):

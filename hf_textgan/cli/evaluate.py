@@ -17,8 +17,8 @@ from .train import load_texts
 def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="textgan evaluate",
-        description="Measures a trained generator: likelihood of held-out text, BLEU against it, Self-BLEU; for models "
-        "of the caption grammar also the exact scores of their samples.",
+        description="Measures a trained generator: likelihood of held-out text, BLEU against it, Self-BLEU; for models"
+        " of the caption grammar also the exact scores of their samples.",
         allow_abbrev=False,
     )
     parser.add_argument("model", help="output folder of a run, a checkpoint, or a repository as org/name")

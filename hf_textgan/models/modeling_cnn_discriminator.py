@@ -11,7 +11,7 @@ from .modeling_outputs import DiscriminatorOutput
 
 
 class Highway(nn.Module):
-    """``t * relu(W_H x + b_H) + (1 - t) * x`` with ``t = sigmoid(W_T x + b_T)`` (Srivastava et al., arXiv 1505.00387)."""
+    """``t * relu(W_H x + b_H) + (1 - t) * x`` with ``t = sigmoid(W_T x + b_T)`` (arXiv 1505.00387)."""
 
     def __init__(self, size: int):
         super().__init__()

@@ -1,9 +1,9 @@
 """
 Sampling, Monte-Carlo rollouts and log-probabilities for any causal language model.
 
-A generator that keeps a state between steps returns it under one of the names that `generate` knows (a key-value cache,
-or the recurrent state of our own generators), and the state reorders its rows. Nothing else is assumed, so one engine
-serves an LSTM and a pretrained transformer.
+A generator that keeps a state between steps returns it under one of the names that `generate` knows (a key-value
+cache, or the recurrent state of our own generators), and the state reorders its rows. Nothing else is assumed, so one
+engine serves an LSTM and a pretrained transformer.
 """
 
 from collections.abc import Callable, Iterator

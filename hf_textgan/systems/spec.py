@@ -93,7 +93,8 @@ class SystemSpec:
             overrides (`dict`, *optional*):
                 Configuration values in place of the system's; unknown names are errors.
             from_data (`dict`, *optional*):
-                Values that follow from the data, such as `vocab_size`; those that the configuration lacks are left out.
+                Values that follow from the data, such as `vocab_size`; those that the configuration lacks are left
+                out.
         """
         from transformers import AutoModel
 

@@ -35,7 +35,7 @@ from ..sampling import RolloutEngine
 from . import checkpoints
 from .adversarial_config import AdversarialConfig
 from .callbacks import AdversarialProgressCallback, PhaseCallback, SamplesCallback
-from .players import PlayerOptimizer, Players, own_randomness, seed_tick, take_step
+from .players import PlayerOptimizer, Players, StepResult, own_randomness, seed_tick, take_step
 from .rounds import Rounds
 from .timetable import Timetable
 
@@ -94,15 +94,14 @@ class AdversarialTrainer(Trainer):
         callbacks: list[TrainerCallback] | None = None,
     ):
         self.objective = objective
-        self.timetable = Timetable(
-            objective.phases(args.pretrain_generator_steps, args.pretrain_discriminator_steps, args.max_steps)
-        )
+        phases = objective.phases(args.pretrain_generator_steps, args.pretrain_discriminator_steps, args.max_steps)
+        self.timetable = Timetable(phases)
         self.other_players = dict(players or {})
         self.text_metrics = text_metrics
         self.last_samples: list[str] = []
         longest, self._data_checksum = _survey(train_dataset)
         self.engine = _build_engine(model, processing_class, args, longest)
-        self._check(model, args, train_dataset, eval_dataset, processing_class)
+        self._check(model, args, train_dataset, eval_dataset, processing_class, phases)
         self._collate = functools.partial(collate, pad_token_id=self.engine.pad_token_id)
         self._set_generation_config(model)
 
@@ -130,12 +129,11 @@ class AdversarialTrainer(Trainer):
         self.best: dict[str, dict[str, float]] = {}  # phase -> metric and step of its best models
         self._metrics: dict[str, list[float]] = defaultdict(list)
         self._round: list[list[list[dict]]] = []
-        self._generator_grad_norm = 0.0
-        self._last_finite_loss = 0.0
+        self._shown_loss = self._shown_grad_norm = 0.0  # of the last tick that had a finite step
 
     # ---- Checks and set-up --------------------------------------------------------------------------------------
 
-    def _check(self, model, args, train_dataset, eval_dataset, tokenizer) -> None:
+    def _check(self, model, args, train_dataset, eval_dataset, tokenizer, phases) -> None:
         """What would fail later fails here, before the first step."""
         check_batch(len(train_dataset), args.per_device_train_batch_size)
         if eval_dataset is not None and len(eval_dataset) == 0:
@@ -151,13 +149,17 @@ class AdversarialTrainer(Trainer):
                     f"{type(self.objective).__name__} moves the player {player!r}, but this run has "
                     f"{', '.join(named)}; pass it in players."
                 )
+        optimizers = {f"{turn.player}/{phase.optimizer_of(turn)}" for phase in phases for turn in phase.turns}
         for key in args.player_optimizers:
-            if key.partition("/")[0] not in named:
-                raise ValueError(f"player_optimizers names the player {key!r}; this run has {', '.join(named)}.")
+            if key not in {*named, *optimizers}:
+                raise ValueError(
+                    f"player_optimizers names {key!r}; this run has {', '.join([*named, *sorted(optimizers)])}."
+                )
         if self.objective.couples_batch and args.gradient_accumulation_steps > 1:
             raise ValueError(
                 f"gradient_accumulation_steps is {args.gradient_accumulation_steps}, but "
-                f"{type(self.objective).__name__} compares the examples of a batch with each other; set it to 1 and raise the batch size."
+                f"{type(self.objective).__name__} compares the examples of a batch with each "
+                "other; set it to 1 and raise the batch size."
             )
         for name, player in named.items():
             vocab_size = getattr(player.config, "vocab_size", None)
@@ -253,8 +255,8 @@ class AdversarialTrainer(Trainer):
             {"params": [p for n, p in trainable if n not in decayed], "weight_decay": 0.0},
         ]
         optimizer_class, options = self.get_optimizer_cls_and_kwargs(arguments, module)
-        # Neither the optimizer nor the schedule is prepared by Accelerate: a prepared optimizer would silently not step
-        # in the middle of an accumulation, and a prepared schedule steps once for each process.
+        # Neither the optimizer nor the schedule is prepared by Accelerate: within an accumulation a prepared optimizer
+        # silently does not step, and a prepared schedule steps once for each process.
         optimizer = optimizer_class(groups, **options)
         steps = self.timetable.before(self.timetable.total, player, name)
         scheduler = get_scheduler(
@@ -324,7 +326,7 @@ class AdversarialTrainer(Trainer):
         context = StepContext(tick, position.phase.name, position.progress, self.args.temperature)
         seed_tick(self.args.seed, tick, self.args.process_index)
 
-        losses: dict[str, list[float]] = defaultdict(list)
+        taken: dict[str, list[StepResult]] = defaultdict(list)
         for number, turn in enumerate(position.turns):
             optimizer = self.player_optimizers[turn.player, position.phase.optimizer_of(turn)]
             for k in range(turn.repeat):
@@ -335,18 +337,17 @@ class AdversarialTrainer(Trainer):
                 if result.skipped:
                     self._report_skipped(turn, optimizer, result)
                     continue
-                losses[turn.player].append(result.loss)
+                taken[turn.player].append(result)
                 self._metrics[f"{turn.player}/loss"].append(result.loss)
                 self._metrics[f"{turn.player}/grad_norm"].append(result.grad_norm)
                 self._metrics[f"{turn.player}/learning_rate"].append(optimizer.scheduler.get_last_lr()[0])
                 for key, value in result.metrics.items():
                     self._metrics[key].append(value)
-                if turn.player == "generator":
-                    self._generator_grad_norm = result.grad_norm
-        if losses:
-            shown = losses.get("generator") or next(reversed(losses.values()))
-            self._last_finite_loss = sum(shown) / len(shown)
-        return torch.tensor(self._last_finite_loss, device=self.args.device)
+        if taken:  # the Trainer's own `loss` and `grad_norm` are the generator's where it moves
+            shown = taken.get("generator") or next(reversed(taken.values()))
+            self._shown_loss = sum(result.loss for result in shown) / len(shown)
+            self._shown_grad_norm = shown[-1].grad_norm
+        return torch.tensor(self._shown_loss, device=self.args.device)
 
     def _report_skipped(self, turn, optimizer: PlayerOptimizer, result) -> None:
         what = f"loss {result.loss:.4g}, gradient norm {result.grad_norm:.4g}"
@@ -362,10 +363,10 @@ class AdversarialTrainer(Trainer):
             logger.warning(f"Skipped a step that is not finite at {where}: {what}.")
 
     def _clip_grad_norm(self, model):
-        return self._generator_grad_norm  # the players clip their own gradients
+        return self._shown_grad_norm  # the players clip their own gradients
 
     def _get_grad_norm(self, model, grad_norm=None):
-        return self._generator_grad_norm
+        return self._shown_grad_norm
 
     def _get_learning_rate(self) -> float:
         position = self.timetable.at(min(self.state.global_step, self.timetable.total - 1))
@@ -375,14 +376,14 @@ class AdversarialTrainer(Trainer):
         return float(optimizer.scheduler.get_last_lr()[0])
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        if "loss" in logs and self._metrics:
+        if "loss" in logs:
             means = {key: sum(values) / len(values) for key, values in self._metrics.items()}
             self._metrics.clear()
             for (player, _), optimizer in self.player_optimizers.items():
                 if optimizer.skipped:
                     key = f"{player}/skipped_steps"
                     means[key] = means.get(key, 0) + optimizer.skipped
-            if self.args.world_size > 1:
+            if means and self.args.world_size > 1:
                 keys = sorted(means)
                 values = torch.tensor([means[key] for key in keys], dtype=torch.float64, device=self.args.device)
                 means = dict(zip(keys, self._mean_over_processes(values).tolist(), strict=True))

@@ -1,0 +1,348 @@
+"""Turns of three players with a bare Accelerator: who moves, what stays, what a step minimises."""
+
+import random
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+import torch
+from accelerate import Accelerator
+from torch import nn
+
+from hf_textgan.objectives import MLEObjective, ObjectiveOutput, StepContext
+from hf_textgan.sampling import RolloutEngine
+from hf_textgan.trainer.players import PlayerOptimizer, Players, own_randomness, seed_tick, take_step
+from hf_textgan.trainer.timetable import Phase, Timetable, Turn
+
+from .helpers import BOS, EOS, PAD, randomize, tiny_lstm
+
+
+torch.set_num_threads(1)
+
+CONTEXT = StepContext()
+ENGINE = RolloutEngine(4, BOS, PAD, EOS)
+TEXTKD = (
+    Turn("autoencoder", "autoencoder_loss"),
+    Turn("discriminator", "discriminator_loss", repeat=5),
+    Turn("generator", "generator_loss"),
+)
+VGAN = (Turn("generator", "generator_loss", repeat=5), Turn("discriminator", "discriminator_loss", repeat=3))
+
+
+@dataclass
+class Toy:
+    """Each loss reaches every player, so that only freezing keeps the others as they are."""
+
+    seen: list = field(default_factory=list)
+    reduction: str = "mean"
+
+    def _loss(self, players: Players, batch: dict, name: str) -> ObjectiveOutput:
+        self.seen.append(
+            (
+                name,
+                {other: players[other].training for other in players},
+                {other: any(p.requires_grad for p in players[other].parameters()) for other in players},
+            )
+        )
+        outputs = sum(players[other](batch["x"]).pow(2).mean() for other in players)
+        return ObjectiveOutput(
+            outputs, {f"{name}/output": outputs.detach()}, weight=float(batch["weight"]), reduction=self.reduction
+        )
+
+    def autoencoder_loss(self, players, engine, batch, context):
+        return self._loss(players, batch, "autoencoder")
+
+    def discriminator_loss(self, players, engine, batch, context):
+        return self._loss(players, batch, "discriminator")
+
+    def generator_loss(self, players, engine, batch, context):
+        return self._loss(players, batch, "generator")
+
+    def linear_loss(self, players, engine, batch, context):
+        """The mean of `w * x` over the batch: its gradient is the mean of x."""
+        return ObjectiveOutput(
+            (players["generator"].weight * batch["x"]).sum(1).mean(),
+            weight=float(batch["weight"]),
+            reduction=self.reduction,
+        )
+
+
+def three_players() -> Players:
+    names = ("generator", "discriminator", "autoencoder")
+    modules = {n: nn.Sequential(nn.Linear(3, 4), nn.Dropout(0.1), nn.Linear(4, 2)) for n in names}
+    for seed, module in enumerate(modules.values()):
+        randomize(module, seed).eval()
+    modules["autoencoder"][0].bias.requires_grad_(False)  # frozen by the user: stays so
+    return Players(modules)
+
+
+def adam(module: nn.Module, max_grad_norm: float = 0.0, lr: float = 0.1, kind=torch.optim.Adam) -> PlayerOptimizer:
+    optimizer = kind([p for p in module.parameters() if p.requires_grad], lr=lr)
+    return PlayerOptimizer(optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0), max_grad_norm)
+
+
+def batch(seed: int = 0, weight: float = 1.0) -> dict:
+    return {"x": torch.randn(4, 3, generator=torch.Generator().manual_seed(seed)), "weight": weight}
+
+
+def snapshot(players: Players) -> dict[str, list[torch.Tensor]]:
+    return {name: [p.detach().clone() for p in players[name].parameters()] for name in players}
+
+
+def changed(before: dict, after: dict) -> set[str]:
+    return {n for n in before if not all(torch.equal(a, b) for a, b in zip(before[n], after[n], strict=True))}
+
+
+@pytest.fixture
+def accelerator() -> Accelerator:
+    return Accelerator(cpu=True)
+
+
+@pytest.mark.parametrize("turns", [TEXTKD, VGAN], ids=["textkd", "vgan"])
+def test_a_turn_moves_its_player_and_no_other(accelerator, turns):
+    players, toy = three_players(), Toy()
+    table = Timetable([Phase("adversarial", 2, turns)])
+    optimizers = {key: adam(players[key[0]]) for key in table.optimizers()}
+    requires_grad = {n: [p.requires_grad for p in players[n].parameters()] for n in players}
+    for tick in range(table.total):
+        for turn in table.at(tick).turns:
+            for k in range(turn.repeat):
+                before = snapshot(players)
+                optimizer = optimizers[turn.player, "adversarial"]
+                result = take_step(accelerator, players, optimizer, turn, [batch(k)], toy, ENGINE, CONTEXT)
+                assert not result.skipped
+                assert changed(before, snapshot(players)) == {turn.player}
+                assert all(p.grad is None for n in players for p in players[n].parameters())
+                assert not any(players[n].training for n in players), "the modes from before the turn are back"
+                assert requires_grad == {n: [p.requires_grad for p in players[n].parameters()] for n in players}
+
+    order = [turn.player for turn in turns for _ in range(turn.repeat)] * 2
+    assert [name for name, _, _ in toy.seen] == order
+    for name, training, trainable in toy.seen:
+        expected = {other: other == name for other in players}
+        assert training == expected and trainable == expected
+    for (player, _), optimizer in optimizers.items():
+        steps = {int(state["step"]) for state in optimizer.optimizer.state.values()}
+        assert steps == {table.before(2, player)}
+
+
+def test_every_trainable_parameter_moves(accelerator):
+    players, toy = three_players(), Toy()
+    before = snapshot(players)
+    for turn in TEXTKD:
+        take_step(accelerator, players, adam(players[turn.player]), turn, [batch()], toy, ENGINE, CONTEXT)
+    after = snapshot(players)
+    for name in players:
+        for number, parameter in enumerate(players[name].parameters()):
+            same = torch.equal(before[name][number], after[name][number])
+            assert same == (not parameter.requires_grad), f"{name}, parameter {number}"
+
+
+def test_an_error_in_a_loss_leaves_the_players_as_they_were(accelerator):
+    players = three_players()
+    with pytest.raises(RuntimeError, match="no such loss"):
+        with players.turn_of("generator"):
+            raise RuntimeError("no such loss")
+    assert not any(players[n].training for n in players)
+    assert all(p.requires_grad for p in players["discriminator"].parameters())
+    with pytest.raises(KeyError, match="There is no player 'judge'; this run has generator, discriminator, autoenc"):
+        players["judge"]
+
+
+# ---- What a step minimises ------------------------------------------------------------------------------------------
+
+
+def one_weight() -> Players:
+    module = nn.Linear(3, 1, bias=False)
+    nn.init.ones_(module.weight)
+    return Players({"generator": module})
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_the_weighted_step_by_hand(accelerator, reduction):
+    """Gradient of the mean: (1 * a + 3 * b) / 4, and of the sum: 1 * a + 3 * b, with a and b the means of x."""
+    players = one_weight()
+    first = {"x": torch.tensor([[1.0, 0.0, 0.0], [3.0, 0.0, 2.0]]), "weight": 1.0}  # mean (2, 0, 1)
+    second = {"x": torch.tensor([[0.0, 4.0, 1.0]]), "weight": 3.0}  # mean (0, 4, 1)
+    turn = Turn("generator", "linear_loss")
+    optimizer = adam(players["generator"], lr=1.0, kind=torch.optim.SGD)
+    result = take_step(
+        accelerator, players, optimizer, turn, [first, second], Toy(reduction=reduction), ENGINE, CONTEXT
+    )
+    gradient = torch.tensor([[2.0, 12.0, 4.0]]) / (4 if reduction == "mean" else 1)
+    torch.testing.assert_close(players["generator"].weight, 1.0 - gradient)
+    # The losses at weight 1 are the sums of the means, 3 and 5.
+    assert result.loss == pytest.approx((3 + 15) / (4 if reduction == "mean" else 1))
+    assert result.grad_norm == pytest.approx(float(gradient.norm()))
+
+
+def test_an_accelerator_that_divides_by_its_own_accumulation_changes_nothing():
+    players = one_weight()
+    turn = Turn("generator", "linear_loss")
+    optimizer = adam(players["generator"], lr=1.0, kind=torch.optim.SGD)
+    data = {"x": torch.tensor([[1.0, 2.0, 3.0]]), "weight": 1.0}
+    own = Accelerator(cpu=True, gradient_accumulation_steps=4)
+    take_step(own, players, optimizer, turn, [data, data], Toy(), ENGINE, CONTEXT)
+    torch.testing.assert_close(players["generator"].weight, torch.tensor([[0.0, -1.0, -2.0]]))
+
+
+@pytest.mark.invariant
+def test_eight_micro_batches_of_one_equal_one_of_eight(accelerator):
+    """Maximum likelihood on sentences of different lengths: the step divides by all tokens, however they come."""
+    lengths = [2, 3, 5, 2, 4, 3, 5, 2]
+    rows = [[BOS, *([3, 4, 5, 3][: n - 1]), EOS] for n in lengths]
+
+    def text(chosen: list[list[int]]) -> dict:
+        width = max(map(len, chosen))
+        ids = torch.tensor([row + [PAD] * (width - len(row)) for row in chosen])
+        mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in chosen])
+        return {"input_ids": ids, "attention_mask": mask}
+
+    def step(batches: list[dict]):
+        players = Players({"generator": randomize(tiny_lstm(6)).double()})
+        optimizer = adam(players["generator"], max_grad_norm=0.01, lr=1.0, kind=torch.optim.SGD)
+        result = take_step(
+            accelerator, players, optimizer, Turn("generator", "mle_loss"), batches, MLEObjective(), ENGINE, CONTEXT
+        )
+        return result, torch.cat([p.detach().flatten() for p in players["generator"].parameters()])
+
+    whole, parameters = step([text(rows)])
+    for size in (1, 2, 4):
+        parts, moved = step([text(rows[i : i + size]) for i in range(0, 8, size)])
+        assert parts.loss == pytest.approx(whole.loss, rel=1e-6)
+        assert parts.grad_norm == pytest.approx(whole.grad_norm, rel=1e-6)
+        torch.testing.assert_close(moved, parameters, rtol=0, atol=1e-8)
+    wrong = [text([row]) for row in rows[:4]]
+    assert step(wrong)[0].loss != pytest.approx(whole.loss, rel=1e-3)
+
+
+# ---- Clipping, moments, steps that are not finite ---------------------------------------------------------------
+
+
+def test_clipping_uses_each_players_own_norm(accelerator):
+    players = Players({"generator": one_weight()["generator"], "discriminator": one_weight()["generator"]})
+    toy = Toy()
+    toy.other_loss = lambda players, engine, batch, context: ObjectiveOutput(
+        (players["discriminator"].weight * batch["x"]).sum()
+    )
+    data = {"x": torch.tensor([[3.0, 4.0, 0.0]]), "weight": 1.0}  # norm 5
+    first = adam(players["generator"], 1.0, 1.0, torch.optim.SGD)
+    second = adam(players["discriminator"], 0.0, 1.0, torch.optim.SGD)
+    result = take_step(accelerator, players, first, Turn("generator", "linear_loss"), [data], toy, ENGINE, CONTEXT)
+    take_step(accelerator, players, second, Turn("discriminator", "other_loss"), [data], toy, ENGINE, CONTEXT)
+    assert result.grad_norm == pytest.approx(5.0), "the norm before clipping"
+    clipped = torch.tensor([[0.4, 0.2, 1.0]])
+    torch.testing.assert_close(players["generator"].weight, clipped, rtol=0, atol=1e-5)
+    torch.testing.assert_close(players["discriminator"].weight, torch.tensor([[-2.0, -3.0, 1.0]]))
+
+
+@pytest.mark.parametrize("bad", ["nan", "inf", "nan in one micro-batch", "no weight"])
+def test_a_step_that_is_not_finite_changes_nothing(accelerator, bad):
+    players, toy = three_players(), Toy()
+    turn, optimizer = Turn("generator", "generator_loss"), adam(players["generator"], max_grad_norm=1.0)
+    take_step(accelerator, players, optimizer, turn, [batch()], toy, ENGINE, CONTEXT)
+    before = (
+        snapshot(players),
+        [{key: value.clone() for key, value in state.items()} for state in optimizer.optimizer.state.values()],
+    )
+    spoilt = batch()
+    if bad == "no weight":
+        spoilt["weight"] = 0.0
+    else:
+        spoilt["x"][0, 0] = float(bad.split()[0])
+    batches = [batch(), spoilt] if "micro" in bad else [spoilt]
+    for skipped in (1, 2):
+        result = take_step(accelerator, players, optimizer, turn, batches, toy, ENGINE, CONTEXT)
+        assert result.skipped
+        assert (optimizer.skipped, optimizer.skipped_in_a_row) == (skipped, skipped)
+    assert changed(before[0], snapshot(players)) == set()
+    for old, new in zip(before[1], optimizer.optimizer.state.values(), strict=True):
+        assert all(torch.equal(old[key], new[key]) for key in old)
+    assert all(p.grad is None for p in players["generator"].parameters())
+
+    assert not take_step(accelerator, players, optimizer, turn, [batch()], toy, ENGINE, CONTEXT).skipped
+    assert (optimizer.skipped, optimizer.skipped_in_a_row) == (2, 0)
+    assert changed(before[0], snapshot(players)) == {"generator"}
+
+
+def test_a_finite_loss_with_an_infinite_gradient_is_skipped(accelerator):
+    players, toy = one_weight(), Toy()
+    toy.root_loss = lambda players, engine, batch, context: ObjectiveOutput(
+        (players["generator"].weight - 1.0).abs().sqrt().sum()
+    )
+    optimizer = adam(players["generator"])
+    result = take_step(
+        accelerator, players, optimizer, Turn("generator", "root_loss"), [batch()], toy, ENGINE, CONTEXT
+    )
+    assert result.loss == 0.0 and not np.isfinite(result.grad_norm) and result.skipped
+    assert torch.equal(players["generator"].weight, torch.ones(1, 3))
+
+
+def test_each_phase_has_its_own_moments(accelerator):
+    players, toy = three_players(), Toy()
+    turn = Turn("generator", "generator_loss")
+    first, second = adam(players["generator"]), adam(players["generator"])
+    for _ in range(3):
+        take_step(accelerator, players, first, turn, [batch()], toy, ENGINE, CONTEXT)
+    take_step(accelerator, players, second, turn, [batch()], toy, ENGINE, CONTEXT)
+    assert {int(s["step"]) for s in first.optimizer.state.values()} == {3}
+    assert {int(s["step"]) for s in second.optimizer.state.values()} == {1}
+
+
+def test_an_optimizer_is_restored_with_its_schedule_and_counts(accelerator):
+    def scheduled(players, lr=0.1):
+        optimizer = torch.optim.Adam(players["generator"].parameters(), lr=lr)
+        return PlayerOptimizer(optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 0.5**step))
+
+    players, toy, turn = three_players(), Toy(), Turn("generator", "generator_loss")
+    optimizer = scheduled(players)
+    for _ in range(2):
+        take_step(accelerator, players, optimizer, turn, [batch()], toy, ENGINE, CONTEXT)
+    optimizer.skipped, optimizer.skipped_in_a_row = 7, 3
+
+    restored = scheduled(players)
+    restored.load_state_dict(optimizer.state_dict())
+    assert (restored.skipped, restored.skipped_in_a_row) == (7, 3)
+    assert restored.scheduler.get_last_lr() == [0.025]
+    assert restored.optimizer.param_groups[0]["lr"] == 0.025
+    # A learning rate that the resumed run sets anew takes over, at the same place of the schedule.
+    lower = scheduled(players, lr=0.04)
+    lower.load_state_dict(optimizer.state_dict())
+    assert lower.scheduler.get_last_lr() == pytest.approx([0.01])
+    take_step(accelerator, players, lower, turn, [batch()], toy, ENGINE, CONTEXT)
+    assert lower.optimizer.param_groups[0]["lr"] == pytest.approx(0.005)
+
+
+# ---- Randomness -----------------------------------------------------------------------------------------------------
+
+
+def draw() -> tuple:
+    return random.random(), float(np.random.rand()), float(torch.rand(()))
+
+
+def test_a_tick_is_seeded_by_seed_tick_and_rank():
+    draws = {}
+    for key in [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1)]:
+        seed_tick(*key)
+        draws[key] = draw()
+    for position in range(3):
+        assert len({values[position] for values in draws.values()}) == 4
+    draw()
+    seed_tick(0, 1, 0)
+    assert draw() == draws[0, 1, 0]
+
+
+def test_own_randomness_leaves_no_trace():
+    seed_tick(0, 5, 0)
+    expected = draw()
+    seed_tick(0, 5, 0)
+    with own_randomness("samples", 3):
+        inside = draw()
+    assert draw() == expected
+    with pytest.raises(ValueError), own_randomness("samples", 3):
+        assert draw() == inside
+        raise ValueError
+    with own_randomness("samples", 4):
+        assert draw() != inside
+    with own_randomness("evaluation", 3):
+        assert draw() != inside

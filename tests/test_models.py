@@ -321,8 +321,10 @@ def test_bfloat16(cell_type, padded):
 
     model.zero_grad()
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        mixed = model(input_ids=ids, attention_mask=mask, labels=labels)
+        mixed = model(input_ids=ids, attention_mask=mask, labels=labels, output_hidden_states=True)
     mixed.loss.backward()
+    full = model(input_ids=ids, attention_mask=mask, output_hidden_states=True)
+    torch.testing.assert_close(mixed.hidden_states[1], full.hidden_states[1], atol=1e-6, rtol=0)  # not rounded
     half = generator(cell_type).to(torch.bfloat16)
     low = half(input_ids=ids, attention_mask=mask, labels=labels)
     low.loss.backward()

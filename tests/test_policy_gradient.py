@@ -55,8 +55,8 @@ def generator(build, eos: int | None = EOS) -> PreTrainedModel:
 
 def discriminator() -> PreTrainedModel:
     """
-    Opinions far apart, at every position, so that the gradient stands out of the noise; and dropout, which must not act
-    on rewards.
+    Opinions far apart, at every position, so that the gradient stands out of the noise; and dropout, which must not
+    act on rewards.
     """
     return randomize(tiny_discriminator(V, T, dropout=0.5, num_filters=[6, 8, 6]), seed=41, std=0.7).eval()
 
@@ -118,8 +118,8 @@ def agreement(gradients: torch.Tensor, exact: torch.Tensor) -> dict[str, float]:
 
 def agrees(gradients: torch.Tensor, exact: torch.Tensor) -> bool:
     found = agreement(gradients, exact)
-    assert found["noise"] < 0.04 or found["error"] > 0.5, f"too few samples to tell: {found}"
-    return found["error"] < 4 * found["noise"] and found["z"] < 4
+    assert found["noise"] < max(0.04, found["error"] / 10), f"too few samples to tell: {found}"
+    return found["error"] < min(4 * found["noise"], 0.1) and found["z"] < 4
 
 
 # ---- Sampled gradients ----------------------------------------------------------------------------------------------
@@ -191,7 +191,7 @@ def step(players: Players, objective: SeqGANObjective, player: str, lr: float, e
 
 
 def gradients_of_steps(
-    model: PreTrainedModel, judge: PreTrainedModel, objective: SeqGANObjective, eos: int | None
+    model: PreTrainedModel, judge: PreTrainedModel, objective: SeqGANObjective, eos: int | None, batch: int = BATCH
 ) -> torch.Tensor:
     """The same without the Trainer, which knows no texts of fixed length."""
     model = copy.deepcopy(model).double()
@@ -199,9 +199,9 @@ def gradients_of_steps(
     changes = []
     for _ in range(TICKS):
         before = flat(model)
-        step(players, objective, "generator", STEP, eos, BATCH)
+        step(players, objective, "generator", STEP, eos, batch)
         changes.append(flat(model) - before)
-    return -torch.stack(changes) / (STEP * BATCH)
+    return -torch.stack(changes) / (STEP * batch)
 
 
 def quick(**hyperparameters) -> SeqGANObjective:
@@ -317,15 +317,15 @@ class FinalRewardAsEveryReward(Faulty):
         return rewards.gather(1, lengths - 1).expand_as(rewards)
 
 
-def faulty_gradients(build, kind: type[Faulty]) -> tuple[torch.Tensor, torch.Tensor]:
+def faulty_gradients(build, kind: type[Faulty], batch: int = BATCH) -> tuple[torch.Tensor, torch.Tensor]:
     model, judge = generator(build), discriminator()
-    return gradients_of_steps(model, judge, kind(num_rollouts=4), EOS), exact_gradient(model, judge, EOS)
+    return gradients_of_steps(model, judge, kind(num_rollouts=4), EOS, batch), exact_gradient(model, judge, EOS)
 
 
 @every_model
 @pytest.mark.parametrize("kind", (ShiftedRewards, ReversedRewards, MixedRewards, NoMask, NoDetach))
 def test_the_comparison_refuses_faulty_estimators(build, kind):
-    gradients, exact = faulty_gradients(build, kind)
+    gradients, exact = faulty_gradients(build, kind, BATCH // 2)  # the errors are large
     assert not agrees(gradients, exact), agreement(gradients, exact)
 
 
@@ -385,7 +385,7 @@ def test_rewards_do_not_depend_on_chunks_or_score_batches():
         seen.append(len(sequences))
         return sequences[:, 0].double() + 0.25
 
-    for chunk_size in (1, 100, 16384):
+    for chunk_size in (50, 16384):
         seen.clear()
         engine = RolloutEngine(T, BOS, PAD, EOS, chunk_size)
         rewards = rollout_rewards(engine, model, samples, first_token, 3)

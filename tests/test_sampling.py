@@ -107,6 +107,11 @@ def test_both_ways_to_draw(draw):
     assert broken.ge(0).all() and broken.lt(7).all()
 
 
+def test_a_threshold_of_zero_skips_what_cannot_occur():
+    smallest = 2.0**-149  # no float lies between it and 0, so the threshold is 0
+    assert _invert(torch.tensor([[0.0, smallest, 0.0]])).item() == 1
+
+
 def test_large_logits_and_bfloat16():
     assert set(draw_categorical(torch.tensor([[1e4, 1e4 - 200, -1e30]]).expand(1000, -1)).tolist()) == {0}
     observed = draw_categorical(torch.zeros(30_000, 3, dtype=torch.bfloat16)).bincount(minlength=3)

@@ -56,8 +56,8 @@ def continue_prompt(run: Run, prompt: str, num_samples: int, seed: int, temperat
         raise ValueError(f"The prompt {prompt!r} has symbols that the model does not know; use words of its text.")
     if len(ids) >= run.engine.max_length:
         raise ValueError(
-            f"The prompt {prompt!r} has {len(ids)} tokens and max_length is {run.engine.max_length}; shorten it, or raise "
-            "max_length."
+            f"The prompt {prompt!r} has {len(ids)} tokens and max_length is {run.engine.max_length}; shorten it, or"
+            " raise max_length."
         )
     input_ids = torch.tensor([[run.engine.bos_token_id, *ids]]).repeat(num_samples, 1)
     with own_randomness("prompt", seed):

@@ -115,8 +115,8 @@ class Objective:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         if state:
             raise ValueError(
-                f"The checkpoint holds the state {sorted(state)} of an objective, but {type(self).__name__} keeps none;"
-                " resume with the objective that wrote it."
+                f"The checkpoint holds the state {sorted(state)} of an objective, but {type(self).__name__} keeps "
+                "none; resume with the objective that wrote it."
             )
 
 

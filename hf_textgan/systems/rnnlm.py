@@ -26,7 +26,7 @@ SYSTEM = SystemSpec(
         "load_best_model_at_end": True,
     },
     presets={
-        "laptop": {"pretrain_generator_steps": 1500, "eval_steps": 250, "save_steps": 250},
+        "laptop": {"pretrain_generator_steps": 2000},
         "paper": {},
     },
     deviations=(

@@ -35,13 +35,12 @@ SYSTEM = SystemSpec(
     },
     presets={
         "laptop": {
-            "pretrain_generator_steps": 1500,
-            "pretrain_discriminator_steps": 150,
+            "pretrain_generator_steps": 2000,
+            "pretrain_discriminator_steps": 300,
             "max_steps": 60,
             "num_rollouts": 8,
             "discriminator_steps": 3,
-            "eval_steps": 250,
-            "save_steps": 250,
+            "generator/adversarial.learning_rate": 1e-3,  # with so small a discriminator, 1e-2 forgets the language
             "discriminator.window_sizes": [1, 2, 3, 4, 5],
             "discriminator.num_filters": [64, 64, 64, 64, 64],
             "discriminator.learning_rate": 1e-3,

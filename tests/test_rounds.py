@@ -127,7 +127,6 @@ def test_parts_of_a_batch_make_up_the_batch(accumulation, world_size):
             for k, batch in enumerate(batches):
                 items = [numbers(split[tick * parts + i][turn][k]) for i in range(parts)]
                 assert sum(items, []) == numbers(batch)
-                assert len(set(sum(items, []))) == 8 or tick * 8 % 50 > 42
 
 
 def test_ranks_of_a_sharded_loader_read_disjoint_data():

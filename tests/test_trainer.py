@@ -1,7 +1,6 @@
 """Real runs of the AdversarialTrainer: what moves, what is logged, evaluated, saved and refused."""
 
 import json
-import logging
 import math
 import re
 from pathlib import Path
@@ -23,7 +22,7 @@ from hf_textgan.data.text import DataError
 from hf_textgan.objectives import MLEObjective, SeqGANObjective
 from hf_textgan.trainer.timetable import Turn
 
-from .helpers import randomize, tiny_discriminator, tiny_lstm
+from .helpers import randomize, tiny_discriminator, tiny_gpt2, tiny_lstm
 from .toys import LINES, ThreePlayers, arguments, length_metric, text_data, toy_players, toy_trainer
 
 
@@ -43,18 +42,6 @@ def same(first: dict, second: dict) -> bool:
 
 def logged(trainer, key: str) -> dict[int, float]:
     return {entry["step"]: entry[key] for entry in trainer.state.log_history if key in entry}
-
-
-@pytest.fixture
-def warnings(caplog):
-    """The messages of our loggers, which transformers keeps to itself."""
-    library = logging.getLogger("hf_textgan")
-    library.addHandler(caplog.handler)
-    transformers = hf_logging.get_logger("transformers")
-    transformers.addHandler(caplog.handler)
-    yield caplog
-    library.removeHandler(caplog.handler)
-    transformers.removeHandler(caplog.handler)
 
 
 # ---- What moves, and what is logged ---------------------------------------------------------------------------------
@@ -147,19 +134,32 @@ def test_accumulation_changes_memory_only(tmp_path):
 
 
 def test_training_again_starts_afresh(tmp_path):
+    values = iter([5.0, 1.0, 6.0, 8.0, 7.0, 9.0])  # of the steps 3, 5 and 8, twice; step 5 has no best models
     trainer = toy_trainer(
-        tmp_path, save_strategy="no", eval_strategy="steps", eval_steps=2, eval_dataset=text_data()[1]
+        tmp_path,
+        save_strategy="no",
+        eval_strategy="steps",
+        eval_steps=100,
+        eval_dataset=text_data()[1],
+        text_metrics=lambda texts: {"score": next(values)},
+        metric_for_best_model="score",
+        greater_is_better=False,
     )
     trainer.train()
     first = weights(trainer)
-    assert trainer.train().global_step == 8
-    assert not same(first, weights(trainer))
-    assert {int(s["step"]) for o in trainer.player_optimizers.values() for s in o.optimizer.state.values()} <= {
-        2,
-        3,
-        6,
+    assert {phase: best["value"] for phase, best in trainer.best.items()} == {
+        "pretrain_generator": 5,
+        "adversarial": 6,
     }
-    assert trainer.best["pretrain_generator"]["step"] == 3
+    assert trainer.train().global_step == 8
+    assert {phase: best["value"] for phase, best in trainer.best.items()} == {
+        "pretrain_generator": 8,
+        "adversarial": 9,
+    }
+    assert not same(first, weights(trainer)), "it goes on from the weights that are there"
+    for (player, name), optimizer in trainer.player_optimizers.items():
+        steps = {int(state["step"]) for state in optimizer.optimizer.state.values()}
+        assert steps == {trainer.timetable.before(8, player, name)}, "with fresh moments"
 
 
 def test_bf16_runs_on_cpu(tmp_path):
@@ -224,6 +224,17 @@ def test_samples_depend_on_the_evaluation_seed_alone(tmp_path):
     trainer.args.eval_seed = 1
     trainer.evaluate()
     assert trainer.last_samples != first
+
+
+def test_metrics_that_draw_random_numbers_have_the_evaluation_seed(tmp_path):
+    trainer = toy_trainer(tmp_path, text_metrics=lambda texts: {"drawn": float(torch.rand(()))})
+    state = torch.get_rng_state()
+    first = trainer.evaluate()["eval_drawn"]
+    assert torch.equal(torch.get_rng_state(), state)
+    torch.rand(())
+    assert trainer.evaluate()["eval_drawn"] == first
+    trainer.args.eval_seed = 1
+    assert trainer.evaluate()["eval_drawn"] != first
 
 
 def test_phase_borders_are_evaluated_saved_and_logged(tmp_path):
@@ -302,7 +313,7 @@ def test_stock_early_stopping_sees_the_best_metric(tmp_path):
 # ---- Steps that are not finite --------------------------------------------------------------------------------------
 
 
-def test_steps_that_are_not_finite_are_reported_and_skipped(tmp_path, warnings):
+def test_steps_that_are_not_finite_are_reported_and_skipped(tmp_path, caplog):
     trainer = toy_trainer(
         tmp_path, ThreePlayers(nan_ticks=(1, 2)), save_strategy="no", pretrain_discriminator_steps=0, max_steps=1
     )
@@ -317,7 +328,7 @@ def test_steps_that_are_not_finite_are_reported_and_skipped(tmp_path, warnings):
     assert same(after[1], after[2]) and same(after[1], after[3]) and not same(after[3], after[4])
     assert all(math.isfinite(value) for value in logged(trainer, "loss").values())
     assert logged(trainer, "generator/skipped_steps") == {2: 1, 3: 2, 4: 2}
-    reports = [message for message in warnings.messages if "not finite" in message]
+    reports = [message for message in caplog.messages if "not finite" in message]
     assert len(reports) == 2
     assert reports[0].startswith("Skipped a step that is not finite at step 1, generator/generator_loss: loss nan")
 
@@ -561,6 +572,11 @@ def test_arguments_that_are_refused(tmp_path, changes, message):
             {"players": {"discriminator": tiny_discriminator(100, 4)}},
             {},
             "The discriminator reads 4 tokens and max_length is 6; build it with sequence_length=6",
+        ),
+        (
+            {"model": tiny_gpt2(23, n_positions=5)},
+            {},
+            "The generator reads 5 tokens and max_length is 6; build it with max_position_embeddings=6, or lower",
         ),
         (
             {"model": tiny_lstm(7)},

@@ -111,10 +111,10 @@ def arguments(output_dir: str | Path, **changes: Any) -> AdversarialConfig:
     return AdversarialConfig(**values)
 
 
-def toy_players(vocab_size: int, three: bool = False) -> dict[str, PreTrainedModel]:
+def toy_players(vocab_size: int, three: bool = False, dropout: float = 0.2) -> dict[str, PreTrainedModel]:
     torch.manual_seed(0)
     players = {
-        "generator": tiny_lstm(vocab_size, dropout=0.2),
+        "generator": tiny_lstm(vocab_size, dropout=dropout),
         "discriminator": tiny_discriminator(vocab_size, 8),
     }
     if three:

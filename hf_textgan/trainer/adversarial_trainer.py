@@ -168,12 +168,13 @@ class AdversarialTrainer(Trainer):
                     f"The {name} has vocab_size {vocab_size} and the tokenizer {len(tokenizer)} symbols; build the "
                     f"{name} with vocab_size={len(tokenizer)}."
                 )
-            positions = getattr(player.config, "sequence_length", None)
-            if positions is not None and positions < self.engine.max_length:
-                raise ValueError(
-                    f"The {name} reads {positions} tokens and max_length is {self.engine.max_length}; build it with "
-                    f"sequence_length={self.engine.max_length}."
-                )
+            for option in ("sequence_length", "max_position_embeddings"):
+                positions = getattr(player.config, option, None)
+                if positions is not None and positions < self.engine.max_length:
+                    raise ValueError(
+                        f"The {name} reads {positions} tokens and max_length is {self.engine.max_length}; build it "
+                        f"with {option}={self.engine.max_length}, or lower max_length and leave longer texts out."
+                    )
 
     def _set_generation_config(self, model) -> None:
         """What `generate` does by default with the saved generator: the model's own distribution."""

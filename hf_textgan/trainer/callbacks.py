@@ -107,44 +107,62 @@ class SamplesCallback(TrainerCallback):
         return print
 
 
+# Rows of the figure: title, and which entries of the log belong to it.
+_PANELS = {
+    "NLL per token (nats)": lambda key: key in ("generator/nll_per_token", "eval_nll_per_token"),
+    "generator loss": lambda key: key == "generator/loss",
+    "losses of the others": lambda key: key.endswith("/loss") and key != "generator/loss",
+    "reward, accuracy": lambda key: key.startswith(("reward/", "discriminator/accuracy")),
+    "quality, diversity": lambda key: key in ("eval_bleu_4", "eval_self_bleu_4", "eval_grammar_share"),
+}
+
+
 def draw_curves(log_history: list[dict], timetable: Timetable, path: Path) -> None:
-    """Draws the losses and the main metrics of a run over its steps, with the borders of the phases."""
+    """
+    Draws the losses and the main metrics of a run: a column for each phase, since their lengths and losses differ by
+    orders of magnitude, and a row for each kind of value.
+    """
     from matplotlib.figure import Figure
 
-    panels = [
-        ("loss of each player", lambda key: key.endswith("/loss")),
-        ("reward, discriminator accuracy", lambda key: key.startswith(("reward/", "discriminator/accuracy"))),
-        ("held-out NLL per token (nats)", lambda key: key == "eval_nll_per_token"),
-        ("BLEU, Self-BLEU, grammar", lambda key: key in ("eval_bleu_4", "eval_self_bleu_4", "eval_grammar_share")),
-    ]
-    drawn = []
-    for title, wanted in panels:
-        keys = list(dict.fromkeys(key for entry in log_history for key in entry if wanted(key)))
-        curves = {key: [(e["step"], e[key]) for e in log_history if key in e and e[key] is not None] for key in keys}
-        if curves:
-            drawn.append((title, curves))
-    if not drawn:
-        return
-    figure = Figure(figsize=(9, 2.6 * len(drawn)), layout="constrained")
-    axes = figure.subplots(len(drawn), 1, sharex=True, squeeze=False)[:, 0]
-    borders, start = [], 0
+    columns, start = [], 0
     for phase in timetable.phases:
+        # An evaluation at the end of a phase belongs to it, and is where the next one starts from.
+        inside = [e for e in log_history if start < e["step"] <= start + phase.ticks]
+        before = [e for e in log_history if e["step"] == start and any(key.startswith("eval_") for key in e)]
+        columns.append((f"{phase.name} ({phase.ticks:,} steps)", before + inside))
         start += phase.ticks
-        borders.append((start, phase.name))
-    for axis, (title, curves) in zip(axes, drawn, strict=True):
-        for key, points in curves.items():
-            marker = "." if len(points) < 40 else None
-            axis.plot(*zip(*points, strict=True), label=key.removeprefix("eval_"), linewidth=1, marker=marker)
-        for border, _ in borders[:-1]:
-            axis.axvline(border, color="0.7", linewidth=0.8, linestyle="--")
-        axis.set_title(title, fontsize=10, loc="left")
-        axis.legend(fontsize=8)
-        axis.grid(alpha=0.3)
-    for border, name in borders:
-        axes[0].annotate(
-            name, (border, 1.0), xycoords=("data", "axes fraction"), ha="right", va="bottom", fontsize=8, color="0.4"
-        )
-    axes[-1].set_xlabel("step")
+    rows = {
+        title: wanted
+        for title, wanted in _PANELS.items()
+        if any(wanted(key) for _, entries in columns for entry in entries for key in entry)
+    }
+    if not rows:
+        return
+    figure = Figure(figsize=(1.5 + 4 * len(columns), 2.4 * len(rows)), layout="constrained")
+    grid = figure.subplots(len(rows), len(columns), sharex="col", squeeze=False)
+    for axes, (title, wanted) in zip(grid, rows.items(), strict=True):
+        keys = sorted({key for _, entries in columns for entry in entries for key in entry if wanted(key)})
+        for axis, (_, entries) in zip(axes, columns, strict=True):
+            for number, key in enumerate(keys):
+                points = [(e["step"], e[key]) for e in entries if key in e and e[key] is not None]
+                if points:
+                    few = key.startswith("eval_") or len(points) == 1
+                    style = {"marker": "o", "markersize": 3} if few else {}
+                    label = key.replace("eval_", "held-out " if "nll" in key else "")
+                    axis.plot(*zip(*points, strict=True), label=label, color=f"C{number}", linewidth=1, **style)
+            if axis.lines:
+                axis.legend(fontsize=7)
+                axis.grid(alpha=0.3)
+            else:
+                axis.set_axis_off()
+        axes[0].set_ylabel(title, fontsize=9)
+        if not axes[0].lines:  # its label went with the axis
+            first = next(axis for axis in axes if axis.lines)
+            first.set_ylabel(title, fontsize=9)
+    for axis, (name, _) in zip(grid[0], columns, strict=True):
+        axis.set_title(name, fontsize=10)
+    for axis in grid[-1]:
+        axis.set_xlabel("step")
     temporary = path.with_name(f"_partial-{path.name}")
     figure.savefig(temporary, format="png", dpi=110)
     temporary.replace(path)

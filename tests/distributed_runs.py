@@ -1,0 +1,151 @@
+"""What `test_distributed.py` runs in each process."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from transformers import TrainerCallback
+
+from hf_textgan.objectives import MLEObjective, SeqGANObjective, StepContext
+from hf_textgan.sampling import RolloutEngine
+from hf_textgan.trainer.players import PlayerOptimizer, Players, take_step
+from hf_textgan.trainer.timetable import Turn
+
+from .helpers import BOS, EOS, PAD, randomize, tiny_lstm
+from .toys import checkpoint_state, differences, length_metric, text_data, toy_players, toy_trainer
+
+
+def trainer(output_dir: Path, **changes: Any):
+    changes = {
+        "per_device_train_batch_size": 2,
+        "eval_strategy": "steps",
+        "eval_steps": 4,
+        "eval_dataset": text_data()[1],
+        "per_device_eval_batch_size": 3,
+        "eval_num_samples": 600,
+        "text_metrics": length_metric,
+        **changes,
+    }
+    objective = SeqGANObjective(num_rollouts=2, discriminator_steps=2)
+    # Without dropout, so that the first phase draws no random numbers and is the same for one process.
+    models = {"model": toy_players(len(text_data()[0]), dropout=0.0)["generator"]}
+    return toy_trainer(output_dir, objective, learning_rate=0.05, trainer_options=models, **changes)
+
+
+def flat(models: dict[str, torch.nn.Module]) -> list[float]:
+    return torch.cat([p.detach().flatten() for model in models.values() for p in model.parameters()]).tolist()
+
+
+def sentences(batch: dict[str, torch.Tensor]) -> list[list[int]]:
+    rows = zip(batch["input_ids"].tolist(), batch["attention_mask"].tolist(), strict=True)
+    return [row[: sum(mask)] for row, mask in rows]
+
+
+def record(output_dir: Path, **changes: Any) -> dict[str, Any]:
+    """A run, and what its process read, drew and measured."""
+    run = trainer(output_dir, **changes)
+    read, drawn = [], []
+    collate, sample = run._collate, run.engine.sample
+
+    def recorded_sample(*args, **kwargs):
+        samples = sample(*args, **kwargs)
+        if run.is_in_train and len(samples.sequences) <= 4:
+            drawn.append(samples.sequences.tolist())
+        return samples
+
+    class Reading(TrainerCallback):
+        def on_step_begin(self, args, state, control, **kwargs):
+            for turn in zip(*run._round, strict=True):  # of each micro-step
+                for batches in zip(*turn, strict=True):  # of each repetition
+                    read.append([sentences(batch) for batch in batches])
+
+    run.engine.sample = recorded_sample
+    assert run._collate is collate
+    run.add_callback(Reading())
+    run.train()
+    losses = [e["generator/loss"] for e in run.state.log_history if "generator/loss" in e and e["step"] <= 3]
+    metrics = {k: v for k, v in run.evaluate().items() if not k.endswith("runtime")}
+    return {
+        "weights": flat({"generator": run.model, **run.other_players}),
+        "global_step": run.state.global_step,
+        "world_size": run.args.world_size,
+        "read": read,
+        "drawn": drawn,
+        "mle_losses": losses,
+        "metrics": metrics,
+        "samples": run.last_samples,
+        "best": run.best,
+    }
+
+
+def one_step(rank: int, world_size: int) -> dict[str, Any]:
+    """A step of maximum likelihood on 8 sentences, split over the processes."""
+    rows = [[BOS, *([3, 4, 5, 3][: n - 1]), EOS] for n in (2, 3, 5, 2, 4, 5, 5, 5)]
+    mine = rows[rank * 8 // world_size : (rank + 1) * 8 // world_size]
+    ids = torch.tensor([row + [PAD] * (6 - len(row)) for row in mine])
+    mask = torch.tensor([[1] * len(row) + [0] * (6 - len(row)) for row in mine])
+    accelerator = Accelerator(cpu=True)
+    model = randomize(tiny_lstm(6))
+    players = Players({"generator": accelerator.prepare_model(model)}, accelerator.unwrap_model)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0)
+    result = take_step(
+        accelerator,
+        players,
+        PlayerOptimizer(optimizer, schedule),
+        Turn("generator", "mle_loss"),
+        [{"input_ids": part, "attention_mask": m} for part, m in zip(ids.chunk(2), mask.chunk(2), strict=True)],
+        MLEObjective(),
+        RolloutEngine(5, BOS, PAD, EOS),
+        StepContext(),
+    )
+    return {
+        "loss": result.loss,
+        "grad_norm": result.grad_norm,
+        "weights": flat({"generator": model}),
+        "tokens": int(mask[:, 1:].sum()),
+    }
+
+
+def resume(tmp_path: Path, accelerator: Accelerator) -> dict[str, Any]:
+    trainer(tmp_path / "whole").train()
+    whole = checkpoint_state(tmp_path / "whole" / "checkpoint-8")
+    found = {}
+    for step in (2, 4, 6, 7):
+        output_dir = tmp_path / f"from-{step}"
+        if accelerator.is_main_process:
+            shutil.copytree(tmp_path / "whole" / f"checkpoint-{step}", output_dir / f"checkpoint-{step}")
+        accelerator.wait_for_everyone()
+        trainer(output_dir).train(resume_from_checkpoint=True)
+        found[str(step)] = differences(checkpoint_state(output_dir / "checkpoint-8"), whole)
+    other = trainer(tmp_path / "from-2")
+    describe = other._describe_run
+    other._describe_run = lambda: {**describe(), "world_size": 3}
+    try:
+        other.train(resume_from_checkpoint=True)
+        refused = "not at all"
+    except ValueError as error:
+        refused = str(error)
+    return {"differences": found, "refused": refused}
+
+
+def main(scenario: str, tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    accelerator = Accelerator(cpu=True)
+    rank = accelerator.process_index
+    assert accelerator.num_processes == 2
+    if scenario == "train":
+        parts = {"per_device_train_batch_size": 1, "gradient_accumulation_steps": 2}
+        report = {**record(tmp_path / "run", **parts), "step": one_step(rank, 2)}
+    else:
+        report = resume(tmp_path, accelerator)
+    (tmp_path / f"rank-{rank}.json").write_text(json.dumps(report))
+    accelerator.end_training()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]))

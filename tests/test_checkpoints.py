@@ -1,0 +1,362 @@
+"""Checkpoints that are complete or absent, and runs that resume from them exactly."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from hf_textgan.objectives import MLEObjective, SeqGANObjective
+from hf_textgan.trainer import checkpoints
+from hf_textgan.trainer.checkpoints import MANIFEST
+
+from .toys import ThreePlayers, checkpoint_state, differences, length_metric, text_data, toy_trainer
+
+
+torch.set_num_threads(1)
+
+
+def write_checkpoint(output_dir: Path, step: int, text: str = "weights") -> Path:
+    final = output_dir / f"checkpoint-{step}"
+    with checkpoints.writing_folder(final) as folder:
+        (folder / "model.safetensors").write_text(text)
+        (folder / "discriminator").mkdir()
+        (folder / "discriminator" / "config.json").write_text("{}")
+    return final
+
+
+def flip_a_byte(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def names(output_dir: Path) -> list[str]:
+    return [path.name for path in checkpoints.checkpoints(output_dir)]
+
+
+DAMAGES = {
+    "a missing file": (
+        lambda folder: (folder / "discriminator" / "config.json").unlink(),
+        "discriminator/config.json is missing",
+    ),
+    "a truncated file": (
+        lambda folder: (folder / "model.safetensors").write_text("weig"),
+        "model.safetensors has 4 bytes instead of 7",
+    ),
+    "a flipped byte": (
+        lambda folder: flip_a_byte(folder / "model.safetensors"),
+        "model.safetensors is damaged (its checksum differs)",
+    ),
+    "no manifest": (
+        lambda folder: (folder / MANIFEST).unlink(),
+        "it has no manifest.json, so it was not written to the end",
+    ),
+    "half a manifest": (
+        lambda folder: (folder / MANIFEST).write_text((folder / MANIFEST).read_text()[:50]),
+        "its manifest.json is damaged",
+    ),
+    "an empty manifest": (lambda folder: (folder / MANIFEST).write_text("{}"), "its manifest.json is damaged"),
+    "a manifest of nulls": (
+        lambda folder: (folder / MANIFEST).write_bytes(b"\0" * 300),
+        "its manifest.json is damaged",
+    ),
+    "a manifest that is a list": (
+        lambda folder: (folder / MANIFEST).write_text("[1]"),
+        "its manifest.json is damaged",
+    ),
+    "a manifest without sizes": (
+        lambda folder: (folder / MANIFEST).write_text('{"model.safetensors": {}}'),
+        "its manifest.json is damaged",
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_checkpoint_is_skipped_with_the_reason(tmp_path, damage):
+    write_checkpoint(tmp_path, 9)
+    good, bad = write_checkpoint(tmp_path, 10), write_checkpoint(tmp_path, 100)
+    assert checkpoints.newest_complete(tmp_path) == (bad, [])
+    act, reason = DAMAGES[damage]
+    act(bad)
+    assert checkpoints.why_incomplete(bad) == reason
+    assert checkpoints.newest_complete(tmp_path) == (good, [(bad, reason)])
+
+
+def test_what_is_no_checkpoint():
+    assert checkpoints.why_incomplete(Path("nowhere")) == "it is not a folder"
+    assert checkpoints.newest_complete(Path("nowhere")) == (None, [])
+
+
+def test_checkpoints_are_ordered_by_number(tmp_path):
+    for name in ("checkpoint-9", "checkpoint-10", "checkpoint-1", "checkpoint-best", "_partial-checkpoint-11"):
+        (tmp_path / name).mkdir()
+    assert names(tmp_path) == [
+        "checkpoint-10",
+        "checkpoint-9",
+        "checkpoint-1",
+    ]
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path):
+    with pytest.raises(RuntimeError), checkpoints.writing_folder(tmp_path / "checkpoint-1") as folder:
+        (folder / "model.safetensors").write_text("half")
+        raise RuntimeError
+    assert [path.name for path in tmp_path.iterdir()] == ["_partial-checkpoint-1"]
+    final = write_checkpoint(tmp_path, 1, "whole")
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-1"]
+    assert (final / "model.safetensors").read_text() == "whole"
+    manifest = json.loads((final / MANIFEST).read_text())
+    assert {name: entry["size"] for name, entry in manifest.items()} == {
+        "discriminator/config.json": 2,
+        "model.safetensors": 5,
+    }
+    write_checkpoint(tmp_path, 1, "written again")
+    assert (final / "model.safetensors").read_text() == "written again"
+    assert checkpoints.why_incomplete(final) is None
+
+
+def test_what_killed_processes_left_is_cleared(tmp_path):
+    kept = write_checkpoint(tmp_path, 1)
+    nested = tmp_path / "best" / "_partial-adversarial" / "_partial-training_args.json"
+    nested.parent.mkdir(parents=True)
+    nested.write_text("half")
+    (tmp_path / "_partial-metrics.json").write_text("half")
+    checkpoints.clear_partial(tmp_path)
+    assert not list(tmp_path.rglob("_partial-*"))
+    assert checkpoints.why_incomplete(kept) is None
+    checkpoints.clear_partial(tmp_path / "not there yet")
+
+
+def test_rotation_keeps_the_newest(tmp_path):
+    for step in (8, 9, 10, 11):
+        last = write_checkpoint(tmp_path, step)
+    checkpoints.rotate(last, 2)
+    assert names(tmp_path) == ["checkpoint-11", "checkpoint-10"]
+
+
+def test_rotation_never_removes_what_was_just_written(tmp_path):
+    for step in (4, 100, 200, 8):  # of which 100 and 200 were left by an earlier run
+        last = write_checkpoint(tmp_path, step)
+    checkpoints.rotate(last, 2)
+    assert names(tmp_path) == ["checkpoint-8", "checkpoint-4"]
+    checkpoints.rotate(last, 1)
+    assert names(tmp_path) == ["checkpoint-8"]
+
+
+# ---- Resuming -------------------------------------------------------------------------------------------------------
+
+
+def copy_of(checkpoint: Path, output_dir: Path) -> Path:
+    """A checkpoint alone in a folder, as after a kill at its step."""
+    shutil.copytree(checkpoint, output_dir / checkpoint.name)
+    return output_dir / checkpoint.name
+
+
+@pytest.mark.parametrize(
+    ("three", "changes"),
+    [
+        (False, {}),
+        (False, {"lr_scheduler_type": "linear", "warmup_steps": 2, "optim": "sgd", "optim_args": "momentum=0.9"}),
+        (False, {"gradient_accumulation_steps": 2, "per_device_train_batch_size": 3}),
+        (True, {"eval_strategy": "steps", "eval_steps": 2, "text_metrics": length_metric}),
+        (True, {"gradient_accumulation_steps": 2, "lr_scheduler_type": "cosine"}),
+    ],
+    ids=["seqgan", "seqgan-schedule", "seqgan-accumulation", "three-evaluation", "three-accumulation"],
+)
+def test_resuming_at_any_tick_equals_the_uninterrupted_run(tmp_path, three, changes):
+    def trainer(name: str):
+        return toy_trainer(tmp_path / name, ThreePlayers() if three else None, eval_dataset=text_data()[1], **changes)
+
+    trainer("whole").train()
+    whole = [checkpoint_state(tmp_path / "whole" / f"checkpoint-{step}") for step in range(1, 9)]
+    assert any("momentum_buffer" in key or "exp_avg" in key for key in whole[-1])
+    moved = {name.split("/")[2] for name in whole[-1] if name.startswith("players/optimizers/")}
+    assert moved == {"generator", "discriminator", *(["autoencoder"] if three else [])}
+    for earlier, later in zip(whole, whole[1:], strict=False):
+        assert differences(earlier, later), "a comparison that sees no training could not fail"
+
+    for step in range(1, 9):
+        copy_of(tmp_path / "whole" / f"checkpoint-{step}", tmp_path / f"from-{step}")
+        resumed = trainer(f"from-{step}")
+        assert resumed.train(resume_from_checkpoint=True).global_step == 8
+        for later in range(step, 9):
+            state = checkpoint_state(tmp_path / f"from-{step}" / f"checkpoint-{later}")
+            assert differences(state, whole[later - 1]) == [], f"resumed from {step}, compared at {later}"
+        state = json.loads((tmp_path / f"from-{step}" / "checkpoint-8" / "trainer_state.json").read_text())
+        assert state["global_step"] == 8
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Path:
+    """A finished run with a checkpoint at each of its 8 ticks; nothing writes to it."""
+    output_dir = tmp_path_factory.mktemp("whole")
+    toy_trainer(output_dir).train()
+    return output_dir
+
+
+def test_the_newest_complete_checkpoint_is_taken(run, tmp_path, caplog):
+    for step in (2, 5, 6, 7):
+        copy_of(run / f"checkpoint-{step}", tmp_path)
+    (tmp_path / "checkpoint-7" / MANIFEST).unlink()
+    flip_a_byte(tmp_path / "checkpoint-6" / "discriminator" / "model.safetensors")
+    (tmp_path / "_partial-checkpoint-8").mkdir()
+    trainer = toy_trainer(tmp_path)
+    trainer.train(resume_from_checkpoint=True)
+    assert caplog.messages[:3] == [
+        f"Skipped {tmp_path / 'checkpoint-7'}: it has no manifest.json, so it was not written to the end.",
+        f"Skipped {tmp_path / 'checkpoint-6'}: discriminator/model.safetensors is damaged (its checksum differs).",
+        f"Resuming from {tmp_path / 'checkpoint-5'}.",
+    ]
+    assert differences(checkpoint_state(tmp_path / "checkpoint-8"), checkpoint_state(run / "checkpoint-8")) == []
+    # The damaged ones were written again in passing.
+    assert [checkpoints.why_incomplete(path) for path in checkpoints.checkpoints(tmp_path)] == [None] * 5
+    assert not list(tmp_path.rglob("_partial-*"))
+
+
+def test_a_named_checkpoint_is_taken_under_any_name(run, tmp_path):
+    shutil.copytree(run / "checkpoint-4", tmp_path / "a-good-one")
+    toy_trainer(tmp_path).train(resume_from_checkpoint=str(tmp_path / "a-good-one"))
+    assert differences(checkpoint_state(tmp_path / "checkpoint-8"), checkpoint_state(run / "checkpoint-8")) == []
+
+
+def test_what_cannot_be_resumed_is_refused(run, tmp_path):
+    with pytest.raises(ValueError, match=r"holds no complete checkpoint; start it without resume_from_checkpoint\."):
+        toy_trainer(tmp_path).train(resume_from_checkpoint=True)
+    broken = copy_of(run / "checkpoint-3", tmp_path)
+    (broken / "players.pt").unlink()
+    message = re.escape(f"{tmp_path} holds no complete checkpoint (checkpoint-3: players.pt is missing); start it")
+    with pytest.raises(ValueError, match=message):
+        toy_trainer(tmp_path).train(resume_from_checkpoint=True)
+    with pytest.raises(ValueError, match=re.escape(f"{broken} cannot be resumed: players.pt is missing; name a c")):
+        toy_trainer(tmp_path).train(resume_from_checkpoint=str(broken))
+    with pytest.raises(ValueError, match="checkpoint-77 cannot be resumed: it is not a folder; name a complete"):
+        toy_trainer(tmp_path).train(resume_from_checkpoint=str(run / "checkpoint-77"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"seed": 43}, "was written with seed=42 and this run has 43; a resumed run must keep it"),
+        ({"data_seed": 7}, "was written with data_seed=None and this run has 7"),
+        ({"per_device_train_batch_size": 5}, "was written with per_device_train_batch_size=4 and this run has 5"),
+        ({"gradient_accumulation_steps": 2}, "was written with gradient_accumulation_steps=1 and this run has 2"),
+        ({"temperature": 0.5}, "was written with temperature=1.0 and this run has 0.5"),
+        ({"max_length": 8}, "was written with max_length=6 and this run has 8"),
+        ({"objective": SeqGANObjective(num_rollouts=3, discriminator_steps=2)}, "was written with hyperparameters="),
+        (
+            {"objective": ThreePlayers()},
+            "was written with objective='SeqGANObjective' and this run has 'Th",
+        ),
+        (
+            {"pretrain_generator_steps": 4},
+            r"Up to its step 6, .*'ticks': 3.* where this one has .*'ticks': 4",
+        ),
+        (
+            {"pretrain_discriminator_steps": 0},
+            "the phase .*pretrain_discriminator.* where this one has .*advers",
+        ),
+        (
+            {"max_steps": 0},
+            "the phase .*adversarial.* where this one has None; a resumed run may only",
+        ),
+    ],
+)
+def test_a_changed_run_is_refused(run, tmp_path, changes, message):
+    checkpoint = copy_of(run / "checkpoint-6", tmp_path)
+    with pytest.raises(ValueError, match=message):
+        toy_trainer(tmp_path, **changes).train(resume_from_checkpoint=str(checkpoint))
+
+
+def test_changed_data_and_processes_are_refused(run, tmp_path):
+    tokenizer, dataset = text_data()
+    checkpoint = copy_of(run / "checkpoint-6", tmp_path)
+    trainer = toy_trainer(tmp_path, trainer_options={"train_dataset": [*list(dataset)[:-1], {"input_ids": [1, 4, 2]}]})
+    with pytest.raises(ValueError, match="was written with train_data_checksum="):
+        trainer.train(resume_from_checkpoint=str(checkpoint))
+
+    state = json.loads((checkpoint / "run.json").read_text())
+    with checkpoints.writing_folder(tmp_path / "checkpoint-7") as folder:
+        shutil.copytree(checkpoint, folder, dirs_exist_ok=True)
+        (folder / "run.json").write_text(json.dumps({**state, "world_size": 2}))
+    with pytest.raises(ValueError, match="was written with world_size=2 and this run has 1; a resumed run must"):
+        toy_trainer(tmp_path).train(resume_from_checkpoint=True)
+
+
+def test_a_run_may_be_extended(run, tmp_path):
+    toy_trainer(tmp_path / "longer", max_steps=6).train()
+    copy_of(run / "checkpoint-8", tmp_path / "extended")
+    extended = toy_trainer(tmp_path / "extended", max_steps=6)
+    assert extended.train(resume_from_checkpoint=True).global_step == 11
+    longer = checkpoint_state(tmp_path / "longer" / "checkpoint-11")
+    assert differences(checkpoint_state(tmp_path / "extended" / "checkpoint-11"), longer) == []
+
+    # By a phase, too: maximum likelihood first, the adversarial phases later.
+    toy_trainer(tmp_path / "mle", max_steps=0, pretrain_discriminator_steps=0).train()
+    toy_trainer(tmp_path / "mle", max_steps=6).train(resume_from_checkpoint=True)
+    assert differences(checkpoint_state(tmp_path / "mle" / "checkpoint-11"), longer) == []
+    # And cut short, behind the checkpoint.
+    copy_of(tmp_path / "longer" / "checkpoint-7", tmp_path / "shorter")
+    assert toy_trainer(tmp_path / "shorter", max_steps=3).train(resume_from_checkpoint=True).global_step == 8
+    shorter = checkpoint_state(tmp_path / "shorter" / "checkpoint-8")
+    assert differences(shorter, checkpoint_state(run / "checkpoint-8")) == []
+
+
+def test_a_finished_run_has_nothing_left_to_do(run, tmp_path):
+    copy_of(run / "checkpoint-8", tmp_path)
+    trainer = toy_trainer(tmp_path)
+    assert trainer.train(resume_from_checkpoint=True).global_step == 8
+    trainer.save_model(str(tmp_path / "models"))
+    folders = tmp_path / "models", run / "checkpoint-8"
+    first, second = ((folder / "model.safetensors").read_bytes() for folder in folders)
+    assert first == second
+
+
+def test_models_without_optimizers_cannot_be_resumed(tmp_path):
+    trainer = toy_trainer(tmp_path, MLEObjective(), pretrain_generator_steps=2, save_only_model=True)
+    trainer.train()
+    assert checkpoints.why_incomplete(tmp_path / "checkpoint-2") is None
+    assert not (tmp_path / "checkpoint-2" / "players.pt").exists()
+    with pytest.raises(ValueError, match="was written with save_only_model, so it has no optimizers to resume; start"):
+        toy_trainer(tmp_path, MLEObjective(), pretrain_generator_steps=4).train(resume_from_checkpoint=True)
+
+
+def test_a_run_keeps_as_many_checkpoints_as_it_may(tmp_path):
+    toy_trainer(tmp_path, save_total_limit=2).train()
+    assert names(tmp_path) == ["checkpoint-8", "checkpoint-7"]
+    toy_trainer(tmp_path, save_total_limit=2, max_steps=1).train()
+    assert names(tmp_path) == ["checkpoint-6", "checkpoint-5"]
+
+
+def test_a_fresh_start_beside_old_checkpoints_is_reported(run, tmp_path, caplog):
+    old = copy_of(run / "checkpoint-8", tmp_path)
+    toy_trainer(tmp_path).train()
+    assert caplog.messages[0].startswith(f"{old} is there already: this run starts afresh")
+    assert differences(checkpoint_state(old), checkpoint_state(run / "checkpoint-8")) == []
+
+
+def test_the_best_models_are_remembered_over_a_resume(tmp_path):
+    values = {1: 5.0, 2: 1.0, 3: 4.0, 6: 9.0, 7: 8.0, 8: 7.0}
+
+    def trainer(name: str):
+        trainer = toy_trainer(
+            tmp_path / name,
+            eval_dataset=text_data()[1],
+            eval_strategy="steps",
+            eval_steps=1,
+            text_metrics=lambda texts: {"score": values.get(trainer.state.global_step, 0.0)},
+            metric_for_best_model="score",
+            greater_is_better=False,
+        )
+        return trainer
+
+    trainer("whole").train()
+    shutil.copytree(tmp_path / "whole" / "best", tmp_path / "resumed" / "best")
+    copy_of(tmp_path / "whole" / "checkpoint-3", tmp_path / "resumed")
+    resumed = trainer("resumed")
+    resumed.train(resume_from_checkpoint=True)
+    assert {phase: best["step"] for phase, best in resumed.best.items()} == {"pretrain_generator": 2, "adversarial": 8}
+    weights = [tmp_path / n / "best" / "pretrain_generator" / "model.safetensors" for n in ("whole", "resumed")]
+    assert weights[0].read_bytes() == weights[1].read_bytes()

@@ -1,0 +1,70 @@
+"""Two processes on CPU: one run, on other data each, with the same weights."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from . import distributed_runs
+
+
+pytestmark = [pytest.mark.distributed, pytest.mark.timeout(300)]
+
+
+def launch(tmp_path: Path, scenario: str) -> list[dict]:
+    """Runs a scenario of `distributed_runs.py` in two processes and returns what each reported."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    command += ["-m", "tests.distributed_runs", scenario, str(tmp_path)]
+    root = Path(__file__).parents[1]
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true", "PYTHONPATH": str(root)}
+    result = subprocess.run(command, cwd=root, env=env, capture_output=True, text=True, timeout=280)
+    assert result.returncode == 0, result.stderr[-4000:]
+    return [json.loads((tmp_path / f"rank-{rank}.json").read_text()) for rank in range(2)]
+
+
+def test_two_processes_train_one_model(tmp_path):
+    """The same weights and evaluations on both, data and samples of their own, and the steps of the whole batch."""
+    first, second = launch(tmp_path, "train")
+    assert first["weights"] == second["weights"], "bit-identical"
+    assert first["world_size"] == 2 and first["global_step"] == second["global_step"] == 8
+
+    # Each rank read 2 of the 4 sentences of a batch, one in each micro-step; together those that one process reads.
+    single = distributed_runs.record(tmp_path / "single", per_device_train_batch_size=4)
+    assert len(first["read"]) == len(second["read"]) == len(single["read"])
+    for mine, yours, whole in zip(first["read"], second["read"], single["read"], strict=True):
+        assert [mine[0], yours[0], mine[1], yours[1]] == [[sentence] for sentence in whole[0]]
+    assert first["drawn"] != second["drawn"], "the ranks draw samples of their own"
+
+    # The first phase draws nothing, so it is the same run; the gradient is that of all tokens, not a mean of means.
+    assert first["mle_losses"] == second["mle_losses"] == pytest.approx(single["mle_losses"], rel=1e-5)
+
+    # One process measures the same on the same checkpoint.
+    assert first["metrics"] == second["metrics"]
+    trainer = distributed_runs.trainer(tmp_path / "again")
+    trainer._load_from_checkpoint(str(tmp_path / "run" / "checkpoint-8"))
+    metrics = trainer.evaluate()
+    for key in ("eval_nll_per_token", "eval_nll_per_sequence"):
+        assert first["metrics"][key] == pytest.approx(metrics[key], rel=1e-6)
+    assert first["metrics"]["eval_mean_words"] == metrics["eval_mean_words"]
+    assert first["samples"] == trainer.last_samples and len(trainer.last_samples) == 600
+    assert first["best"] == second["best"]
+
+    # One step on sentences with unequal numbers of tokens, through `take_step`.
+    mine, yours = first["step"], second["step"]
+    whole = distributed_runs.one_step(rank=0, world_size=1)
+    assert mine["tokens"] + yours["tokens"] == whole["tokens"] and mine["tokens"] != yours["tokens"]
+    assert mine["loss"] == yours["loss"] == pytest.approx(whole["loss"], rel=1e-6)
+    assert mine["grad_norm"] == yours["grad_norm"] == pytest.approx(whole["grad_norm"], rel=1e-5)
+    assert mine["weights"] == yours["weights"]
+    torch.testing.assert_close(torch.tensor(mine["weights"]), torch.tensor(whole["weights"]), rtol=0, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_two_processes_resume_exactly(tmp_path):
+    first, second = launch(tmp_path, "resume")
+    assert first["differences"] == second["differences"] == {str(step): [] for step in (2, 4, 6, 7)}
+    assert "was written with world_size=2 and this run has 3" in first["refused"]

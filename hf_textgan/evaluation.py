@@ -13,6 +13,7 @@ from .trainer.players import own_randomness
 
 # Samples are drawn in blocks of this size with a seed each, so that they do not depend on the number of processes.
 SAMPLE_BLOCK = 256
+NLL_METRICS = ("nll_per_token", "nll_per_sequence", "perplexity")
 
 
 @torch.no_grad()
@@ -138,6 +139,7 @@ class TextMetrics:
 
 
 __all__ = [
+    "NLL_METRICS",
     "SAMPLE_BLOCK",
     "TextMetrics",
     "corpus_nll",

@@ -341,15 +341,17 @@ def test_the_best_models_are_remembered_over_a_resume(tmp_path):
     values = {1: 5.0, 2: 1.0, 3: 4.0, 6: 9.0, 7: 8.0, 8: 7.0}
 
     def trainer(name: str):
+        made = []  # the metric is asked for its names before the trainer is there
         trainer = toy_trainer(
             tmp_path / name,
             eval_dataset=text_data()[1],
             eval_strategy="steps",
             eval_steps=1,
-            text_metrics=lambda texts: {"score": values.get(trainer.state.global_step, 0.0)},
+            text_metrics=lambda texts: {"score": values.get(made[0].state.global_step, 0.0) if made else 0.0},
             metric_for_best_model="score",
             greater_is_better=False,
         )
+        made.append(trainer)
         return trainer
 
     trainer("whole").train()

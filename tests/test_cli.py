@@ -90,19 +90,13 @@ def test_file_to_samples(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
 def test_character_level(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     (tmp_path / "train.txt").write_text("春眠不觉晓\n处处闻啼鸟\n夜来风雨声\n花落知多少\n", encoding="utf-8")
     words = [
-        "train",
-        "rnnlm",
-        "--train_file",
-        tmp_path / "train.txt",
-        "--level",
-        "character",
-        "--disable_tqdm",
-        "true",
+        *("train", "rnnlm", "--train_file", tmp_path / "train.txt", "--level", "character"),
+        *("--output_dir", tmp_path / "run", "--per_device_train_batch_size", 4, "--pretrain_generator_steps", 100),
+        *("--disable_tqdm", "true", "--eval_num_samples", 8),
     ]
-    words += ["--output_dir", tmp_path / "run", "--per_device_train_batch_size", 4, "--pretrain_generator_steps", 100]
-    words += ["--eval_strategy", "no", "--load_best_model_at_end", "false"]
     assert main([str(word) for word in words]) == 0
-    capsys.readouterr()
+    assert "There is no held-out text to tell the best model by: the last one is kept." in capsys.readouterr().out
+    assert len((tmp_path / "run" / "samples.txt").read_text(encoding="utf-8").splitlines()) == 8
     assert main(["generate", str(tmp_path / "run"), "--num_samples", "8"]) == 0
     samples = capsys.readouterr().out.splitlines()
     assert any(len(line) == 5 and line[0] in "春处夜花" for line in samples)

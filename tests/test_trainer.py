@@ -134,7 +134,8 @@ def test_accumulation_changes_memory_only(tmp_path):
 
 
 def test_training_again_starts_afresh(tmp_path):
-    values = iter([5.0, 1.0, 6.0, 8.0, 7.0, 9.0])  # of the steps 3, 5 and 8, twice; step 5 has no best models
+    # Once for the names; then of the steps 3, 5 and 8, twice; step 5 has no best models.
+    values = iter([0.0, 5.0, 1.0, 6.0, 8.0, 7.0, 9.0])
     trainer = toy_trainer(
         tmp_path,
         save_strategy="no",
@@ -263,7 +264,7 @@ def test_the_best_models_of_each_phase_are_kept_and_loaded(tmp_path):
         def on_step_end(self, args, state, control, **kwargs):
             kept[state.global_step] = weights(trainer)
 
-    evaluations = iter([3.0, 1.0, 2.0, 9.0, 9.0, 7.0, 5.0, 6.0])  # of the steps 1 to 8
+    evaluations = iter([0.0, 3.0, 1.0, 2.0, 9.0, 9.0, 7.0, 5.0, 6.0])  # once for the names, then of the steps 1 to 8
     trainer = toy_trainer(
         tmp_path,
         callbacks=[Keep()],
@@ -293,7 +294,7 @@ def test_the_best_models_of_each_phase_are_kept_and_loaded(tmp_path):
 
 
 def test_stock_early_stopping_sees_the_best_metric(tmp_path):
-    values = iter([3.0, 1.0, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0])
+    values = iter([0.0, 3.0, 1.0, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0])  # the first is asked for the names
     trainer = toy_trainer(
         tmp_path,
         MLEObjective(),
@@ -532,6 +533,7 @@ def test_without_a_bar_the_log_is_printed(tmp_path, capsys):
         ({"fp16": True}, "fp16 is set, but its loss scaling is shared by all optimizers .* use bf16"),
         ({"auto_find_batch_size": True}, "auto_find_batch_size is True, which training with several players does not"),
         ({"ignore_data_skip": True}, "ignore_data_skip is True, which training with several players does not"),
+        ({"push_to_hub": True, "hub_strategy": "every_save"}, "hub_strategy is 'every_save', but a push during train"),
         ({"temperature": 0.0}, "temperature is 0.0; set it above 0"),
         ({"rollout_chunk_size": 0}, "rollout_chunk_size is 0; set it to 1 or more"),
         ({"eval_num_samples": 0}, "eval_num_samples is 0; set it to 1 or more"),
@@ -624,13 +626,34 @@ def test_accumulation_of_a_coupled_batch_is_refused(tmp_path):
 
 
 def test_a_metric_that_is_not_measured_is_refused(tmp_path):
-    trainer = toy_trainer(
-        tmp_path, eval_dataset=text_data()[1], eval_strategy="steps", metric_for_best_model="bleu", save_strategy="no"
-    )
+    options = {"eval_strategy": "steps", "metric_for_best_model": "bleu", "save_strategy": "no"}
     with pytest.raises(
-        KeyError, match="metric_for_best_model is 'bleu', which is not among the evaluation metrics .nll"
+        ValueError,
+        match="metric_for_best_model is 'bleu', but the evaluations of this run have loss, nll_per_sequence, nll_p",
     ):
-        trainer.train()
+        toy_trainer(tmp_path, eval_dataset=text_data()[1], **options)
+    with pytest.raises(ValueError, match="metric_for_best_model is 'bleu', but .* this run have characters; choose"):
+        toy_trainer(tmp_path, text_metrics=lambda texts: {"characters": len("".join(texts))}, **options)
+
+
+def test_samples_are_measured_without_held_out_text(tmp_path):
+    trainer = toy_trainer(
+        tmp_path,
+        files=True,
+        text_metrics=lambda texts: {"texts": len(texts)},
+        eval_strategy="steps",
+        eval_steps=4,
+        eval_num_samples=7,
+    )
+    trainer.train()
+    evaluations = json.loads((trainer_dir(trainer) / "metrics.json").read_text())["evaluations"]
+    assert len(evaluations) >= 2 and all(entry["eval_texts"] == 7 for entry in evaluations)
+    assert not any("nll" in key for entry in evaluations for key in entry)
+    assert not (trainer_dir(trainer) / "best").exists()
+
+
+def trainer_dir(trainer):
+    return Path(trainer.args.output_dir)
 
 
 def test_a_tokenizer_without_an_end_is_refused(tmp_path):

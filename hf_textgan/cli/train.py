@@ -99,6 +99,9 @@ def build_trainer(arguments: TrainArguments) -> AdversarialTrainer:
     players = build_players(arguments, tokenizer, encoded, generator)
     generator = players.pop("generator")
 
+    if texts.eval is None and training.load_best_model_at_end and training.metric_for_best_model in (None, "loss"):
+        say("\nThere is no held-out text to tell the best model by: the last one is kept.")
+        training.load_best_model_at_end, training.metric_for_best_model = False, None
     split = str.split if data.level == "word" else list
     training.max_length = encoded.max_length
     trainer = AdversarialTrainer(

@@ -43,7 +43,7 @@ class ObjectiveOutput:
         loss (`torch.Tensor`):
             A scalar with gradient.
         metrics (`dict[str, float | torch.Tensor]`, *optional*):
-            Detached values to log.
+            Detached values to log, under the same names in every process.
         weight (`float`, *optional*, defaults to `1.0`):
             How many items `loss` is the mean of; decides its share of a step over several micro-batches or processes.
         reduction (`"mean"` or `"sum"`, *optional*, defaults to `"mean"`):

@@ -62,7 +62,8 @@ class AdversarialConfig(TrainingArguments):
         Seed of these samples.
 
     Other defaults that differ from `TrainingArguments`: batch size 64, learning rate 1e-3 constant, gradient norm
-    clipped at 5, `use_cache=True`, and `metric_for_best_model="nll_per_token"`.
+    clipped at 5, `use_cache=True`, `hub_strategy="end"`. Without `metric_for_best_model` the likelihood of the
+    held-out text decides each phase's best models.
     """
 
     _VALID_DICT_FIELDS = [*TrainingArguments._VALID_DICT_FIELDS, "player_optimizers"]
@@ -106,8 +107,8 @@ class AdversarialConfig(TrainingArguments):
     lr_scheduler_type: str = field(default="constant", metadata={"help": "The learning rate schedule."})
     max_grad_norm: float = field(default=5.0, metadata={"help": "Bound on each player's gradient norm; 0 for none."})
     logging_steps: float = field(default=10, metadata={"help": "Log every this many steps."})
-    metric_for_best_model: str | None = field(
-        default="nll_per_token", metadata={"help": "The evaluation metric that decides each phase's best models."}
+    hub_strategy: str = field(
+        default="end", metadata={"help": 'Only "end" is supported: all players go to the Hub when training is over.'}
     )
     use_cache: bool = field(default=True, metadata={"help": "The saved generators keep a state in `generate`."})
 
@@ -139,6 +140,11 @@ class AdversarialConfig(TrainingArguments):
                     f"{name} is {getattr(self, name)!r}, which training with several players does not support; "
                     "remove it."
                 )
+        if self.push_to_hub and self.hub_strategy != "end":
+            raise ValueError(
+                f"hub_strategy is {self.hub_strategy.value!r}, but a push during training would leave out all players"
+                ' but the generator; set it to "end".'
+            )
         if self.temperature <= 0:
             raise ValueError(f"temperature is {self.temperature}; set it above 0.")
         for name in ("rollout_chunk_size", "eval_num_samples", "max_skipped_steps"):

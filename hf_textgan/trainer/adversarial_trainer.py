@@ -4,6 +4,7 @@ import copy
 import functools
 import itertools
 import json
+import math
 import time
 import zlib
 from collections import defaultdict
@@ -29,7 +30,7 @@ from transformers.utils import logging
 
 from .. import evaluation
 from ..data.text import check_batch, collate
-from ..data.tokenizers import discriminator_tokenizer
+from ..data.tokenizers import discriminator_tokenizer, special_token_ids
 from ..objectives.base import Objective, StepContext
 from ..sampling import RolloutEngine
 from . import checkpoints
@@ -102,6 +103,7 @@ class AdversarialTrainer(Trainer):
         longest, self._data_checksum = _survey(train_dataset)
         self.engine = _build_engine(model, processing_class, args, longest)
         self._check(model, args, train_dataset, eval_dataset, processing_class, phases)
+        self._check_metric(args, train_dataset, eval_dataset is not None, processing_class)
         self._collate = functools.partial(collate, pad_token_id=self.engine.pad_token_id)
         self._set_generation_config(model)
 
@@ -112,7 +114,8 @@ class AdversarialTrainer(Trainer):
             args=args,
             data_collator=self._collate,
             train_dataset=train_dataset,
-            eval_dataset=eval_dataset,
+            # The Trainer evaluates held-out data or nothing; ours also has samples to measure.
+            eval_dataset=[] if eval_dataset is None and text_metrics is not None else eval_dataset,
             processing_class=processing_class,
             callbacks=callbacks,
         )
@@ -175,6 +178,21 @@ class AdversarialTrainer(Trainer):
                         f"The {name} reads {positions} tokens and max_length is {self.engine.max_length}; build it "
                         f"with {option}={self.engine.max_length}, or lower max_length and leave longer texts out."
                     )
+
+    def _check_metric(self, args, train_dataset, has_text: bool, tokenizer) -> None:
+        """`metric_for_best_model` must be among the metrics that the evaluations will have."""
+        name = args.metric_for_best_model
+        if name is None or args.eval_strategy == "no":
+            return
+        names = {*evaluation.NLL_METRICS, "loss"} if has_text else set()
+        if self.text_metrics is not None and tokenizer is not None and name.removeprefix("eval_") not in names:
+            texts = [train_dataset[i]["input_ids"] for i in range(min(8, len(train_dataset)))]
+            names |= set(self.text_metrics(evaluation.decode(tokenizer, texts)))
+        if name.removeprefix("eval_") not in names:
+            raise ValueError(
+                f"metric_for_best_model is {name!r}, but the evaluations of this run have "
+                f"{', '.join(sorted(names)) or 'no metrics'}; choose one of them, or None to keep no best models."
+            )
 
     def _set_generation_config(self, model) -> None:
         """What `generate` does by default with the saved generator: the model's own distribution."""
@@ -411,6 +429,7 @@ class AdversarialTrainer(Trainer):
         """
         start = time.perf_counter()
         eval_dataset = eval_dataset if eval_dataset is not None else self.eval_dataset
+        has_text = eval_dataset is not None and len(eval_dataset) > 0
         model = self.accelerator.unwrap_model(self.model_wrapped, keep_fp32_wrapper=True)
         rank, world_size = self.args.process_index, self.args.world_size
         was_training = model.training
@@ -418,7 +437,7 @@ class AdversarialTrainer(Trainer):
         metrics: dict[str, float] = {}
         try:
             with own_randomness("evaluation", self.args.eval_seed), self.accelerator.autocast():
-                if eval_dataset is not None:
+                if has_text:
                     sums = evaluation.corpus_nll(
                         model,
                         self.engine,
@@ -581,18 +600,13 @@ class AdversarialTrainer(Trainer):
         Keeps the best models of each phase in `best/<phase>`: an adversarial phase is not measured against the
         maximum-likelihood phase before it, which no GAN matches in likelihood.
         """
-        name = self.args.metric_for_best_model
+        name = self.args.metric_for_best_model or "nll_per_token"
+        key = name if name.startswith("eval_") else f"eval_{name}"
         phase = self.phase_after(self.state.global_step)
         moves = any(turn.player == "generator" for p in self.timetable.phases if p.name == phase for turn in p.turns)
-        if name is None or not moves:
+        value = float(metrics.get(key, math.nan))  # without held-out text there is no likelihood
+        if not moves or math.isnan(value):
             return False
-        key = name if name.startswith("eval_") else f"eval_{name}"
-        if key not in metrics:
-            raise KeyError(
-                f"metric_for_best_model is {name!r}, which is not among the evaluation metrics "
-                f"({', '.join(k.removeprefix('eval_') for k in metrics)}); choose one of them."
-            )
-        value = float(metrics[key])
         best = self.best.get(phase)
         better = best is None or (value > best["value"] if self.args.greater_is_better else value < best["value"])
         if not better:
@@ -664,11 +678,7 @@ def _survey(dataset: Sequence[dict[str, Any]]) -> tuple[int, int]:
 
 def _build_engine(model, tokenizer, args: AdversarialConfig, longest_row: int) -> RolloutEngine:
     source = tokenizer if tokenizer is not None else model.config
-    eos = source.eos_token_id
-    if eos is None:
-        raise ValueError("The tokenizer has no EOS token, so no text would end; set tokenizer.eos_token.")
-    bos = source.bos_token_id if source.bos_token_id is not None else eos
-    pad = source.pad_token_id if source.pad_token_id is not None else eos
+    bos, eos, pad = special_token_ids(source)
     longest = longest_row - 1  # without BOS
     max_length = args.max_length if args.max_length is not None else longest
     if longest > max_length:

@@ -157,8 +157,8 @@ def draw_curves(log_history: list[dict], timetable: Timetable, path: Path) -> No
                 axis.set_axis_off()
         axes[0].set_ylabel(title, fontsize=9)
         if not axes[0].lines:  # its label went with the axis
-            first = next(axis for axis in axes if axis.lines)
-            first.set_ylabel(title, fontsize=9)
+            for axis in [axis for axis in axes if axis.lines][:1]:
+                axis.set_ylabel(title, fontsize=9)
     for axis, (name, _) in zip(grid[0], columns, strict=True):
         axis.set_title(name, fontsize=10)
     for axis in grid[-1]:

@@ -227,7 +227,10 @@ class RolloutEngine:
         bos = torch.full_like(targets[:, :1], self.bos_token_id)
         # The padding is on the right and the model is causal: no mask has to reach it.
         logits = model(input_ids=torch.cat([bos, targets[:, :-1]], dim=1), use_cache=False).logits.float()
-        logps = -F.cross_entropy((logits / temperature).transpose(1, 2), targets, reduction="none")
+        if temperature != 1.0:
+            logits = logits / temperature
+        # Flat rows: with the symbols in the middle dimension the CPU kernels take more than twice as long.
+        logps = -F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none").view_as(targets)
         logps = logps.masked_fill(mask[:, :width] == 0, 0.0)
         return F.pad(logps, (0, sequences.shape[1] - width))  # (B, T)
 

@@ -28,11 +28,15 @@ from hf_textgan.evaluation import TextMetrics
 RESULTS = Path(__file__).parent / "results"
 
 
-def train(*words: str) -> float:
-    """Runs `textgan train`; returns the seconds it took."""
-    started = time.perf_counter()
-    subprocess.run([sys.executable, "-m", "hf_textgan.cli.main", "train", *words], check=True)
-    return time.perf_counter() - started
+def train(run: Path, *words: str) -> float:
+    """Runs `textgan train`, unless that was done before; returns the seconds it took."""
+    record = run.with_name(f"{run.name}.seconds")
+    if not record.is_file():
+        command = [sys.executable, "-m", "hf_textgan.cli.main", "train", *words, "--output_dir", str(run)]
+        started = time.perf_counter()
+        subprocess.run(command, check=True)
+        record.write_text(str(time.perf_counter() - started))
+    return float(record.read_text())
 
 
 def mle_seconds_per_step(run: Path) -> float:
@@ -61,11 +65,11 @@ def main() -> None:
     common = [*data, "--preset", "laptop", "--seed", str(options.seed)]
 
     gan, twin = folder / "seqgan", folder / "rnnlm"
-    gan_seconds = train("seqgan", *common, "--output_dir", str(gan))
+    gan_seconds = train(gan, "seqgan", *common)
     steps = int(gan_seconds / mle_seconds_per_step(gan))
-    twin_seconds = train("rnnlm", *common, "--output_dir", str(twin), "--pretrain_generator_steps", str(steps))
+    twin_seconds = train(twin, "rnnlm", *common, "--pretrain_generator_steps", str(steps))
 
-    models = {"seqgan": gan, "mle_start": newest_of_phase(gan, "pretrain_generator"), "mle_twin": twin}
+    models = {"seqgan": gan, "mle_start": start_of_adversarial_phase(gan), "mle_twin": twin}
     rows = {}
     for name, model in models.items():
         arguments = SimpleNamespace(
@@ -92,9 +96,10 @@ def main() -> None:
     print(table({name: row["metrics"] for name, row in rows.items()}))
 
 
-def newest_of_phase(run: Path, phase: str) -> Path:
-    """The best models of a phase of a run."""
-    return run / "best" / phase
+def start_of_adversarial_phase(run: Path) -> Path:
+    """The checkpoint with which the adversarial phase of a run began."""
+    evaluations = json.loads((run / "metrics.json").read_text())["evaluations"]
+    return run / f"checkpoint-{max(e['step'] for e in evaluations if e['phase'] != 'adversarial')}"
 
 
 def real_text(options: argparse.Namespace) -> dict:

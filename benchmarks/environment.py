@@ -18,7 +18,7 @@ def describe() -> dict[str, Any]:
     """The environment of a measurement, as JSON."""
     return {
         "commit": _git("rev-parse", "HEAD"),
-        "uncommitted_changes": bool(_git("status", "--porcelain", "--untracked-files=no")),
+        "uncommitted_changes": bool(_git("status", "--porcelain", "--untracked-files=no", ".", ":!results")),
         "date": date.today().isoformat(),
         "cpu": _cpu(),
         "cores": os.cpu_count(),

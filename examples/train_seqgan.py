@@ -4,7 +4,7 @@ Trains SeqGAN; the options are those of `textgan train seqgan`.
     accelerate launch --num_processes 2 --cpu examples/train_seqgan.py \
         --dataset_name grammar --preset laptop --output_dir runs/seqgan
 
-Two processes with a batch of 32 each take the steps of one process with a batch of 64 (--per_device_train_batch_size).
+Batches add up over the processes: two with --per_device_train_batch_size 32 make a batch of 64.
 """
 
 import sys

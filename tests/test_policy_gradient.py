@@ -143,7 +143,12 @@ class Differences(TrainerCallback):
 
 
 def gradients_of_the_trainer(
-    model: PreTrainedModel, judge: PreTrainedModel, objective: SeqGANObjective, folder, **options
+    model: PreTrainedModel,
+    judge: PreTrainedModel,
+    objective: SeqGANObjective,
+    folder,
+    eos: int | None = EOS,
+    **options,
 ) -> torch.Tensor:
     """The gradients, per sequence, of the generator's turns in a real run: plain SGD moves by minus the gradient."""
     model = copy.deepcopy(model).double()
@@ -161,7 +166,8 @@ def gradients_of_the_trainer(
         max_length=T,
         **options,
     )
-    rows = [{"input_ids": [BOS, 0, 1, EOS]}, {"input_ids": [BOS, 1, EOS]}] * BATCH
+    second = [BOS, 1, EOS] if eos is not None else [BOS, 1, EOS, 0]
+    rows = [{"input_ids": [BOS, 0, 1, EOS]}, {"input_ids": second}] * BATCH
     recorder = Differences()
     trainer = AdversarialTrainer(
         model=model,
@@ -208,11 +214,12 @@ def quick(**hyperparameters) -> SeqGANObjective:
     return SeqGANObjective(num_rollouts=4, discriminator_steps=1, **hyperparameters)
 
 
+@with_and_without_eos
 @every_model
-def test_turns_of_the_trainer_follow_the_exact_gradient(build, tmp_path):
-    model, judge = generator(build), discriminator()
-    gradients = gradients_of_the_trainer(model, judge, quick(), tmp_path)
-    exact = exact_gradient(model, judge, EOS)
+def test_turns_of_the_trainer_follow_the_exact_gradient(build, eos, tmp_path):
+    model, judge = generator(build, eos), discriminator()
+    gradients = gradients_of_the_trainer(model, judge, quick(), tmp_path, eos)
+    exact = exact_gradient(model, judge, eos)
     assert gradients.shape == (TICKS, len(exact))
     assert agrees(gradients, exact), agreement(gradients, exact)
 

@@ -18,6 +18,7 @@ from transformers import (
 )
 from transformers.utils import logging as hf_logging
 
+from hf_textgan import AdversarialTrainer, RecurrentGeneratorConfig, RecurrentGeneratorForCausalLM
 from hf_textgan.data.text import DataError
 from hf_textgan.objectives import MLEObjective, SeqGANObjective
 from hf_textgan.trainer.timetable import Turn
@@ -675,3 +676,28 @@ def test_a_player_that_does_not_move_stays_as_it_is(tmp_path):
     after = weights(trainer)
     assert all(torch.equal(before[n], after[n]) == n.startswith("autoencoder/") for n in before)
     assert (Path(tmp_path) / "checkpoint-8" / "autoencoder" / "model.safetensors").is_file()
+
+
+@pytest.mark.parametrize(
+    ("rows", "config", "options", "message"),
+    [
+        ([[1, 0, 2], [1, 0, 2, 0]], {}, {}, "The training sequences have 2 to 3 tokens, but without an EOS token all"),
+        (
+            [[1, 0, 2]] * 2,
+            {},
+            {"max_length": 5},
+            "max_length is 5, but the training sequences have 2 tokens and no EOS",
+        ),
+        ([[1, 0, 2]] * 2, {"bos_token_id": None}, {}, "The generator has no bos_token_id, so nothing begins a seq"),
+    ],
+)
+def test_sequences_without_an_end_have_one_length(tmp_path, rows, config, options, message):
+    config = {"vocab_size": 3, "hidden_size": 4, "embedding_size": 4, "eos_token_id": None, **config}
+    steps = {"max_steps": 0, "pretrain_discriminator_steps": 0}
+    with pytest.raises(ValueError, match=message):
+        AdversarialTrainer(
+            model=RecurrentGeneratorForCausalLM(RecurrentGeneratorConfig(**config)),
+            args=arguments(tmp_path, per_device_train_batch_size=2, **steps, **options),
+            objective=MLEObjective(),
+            train_dataset=[{"input_ids": ids} for ids in rows],
+        )

@@ -5,6 +5,7 @@ import functools
 import itertools
 import json
 import math
+import sys
 import time
 import zlib
 from collections import defaultdict
@@ -100,8 +101,13 @@ class AdversarialTrainer(Trainer):
         self.other_players = dict(players or {})
         self.text_metrics = text_metrics
         self.last_samples: list[str] = []
-        longest, self._data_checksum = _survey(train_dataset)
+        shortest, longest, self._data_checksum = _survey(train_dataset)
         self.engine = _build_engine(model, processing_class, args, longest)
+        if self.engine.eos_token_id is None and shortest != longest:
+            raise ValueError(
+                f"The training sequences have {shortest - 1} to {longest - 1} tokens, but without an EOS token all "
+                "must have the same length; set eos_token_id, or cut them."
+            )
         self._check(model, args, train_dataset, eval_dataset, processing_class, phases)
         self._check_metric(args, train_dataset, eval_dataset is not None, processing_class)
         self._collate = functools.partial(collate, pad_token_id=self.engine.pad_token_id)
@@ -666,20 +672,21 @@ def _phases_before(step: int, phases: list[dict]) -> list[dict]:
     return begun
 
 
-def _survey(dataset: Sequence[dict[str, Any]]) -> tuple[int, int]:
-    """The number of ids of the longest row, and a checksum of all rows."""
-    longest, checksum = 0, 0
+def _survey(dataset: Sequence[dict[str, Any]]) -> tuple[int, int, int]:
+    """The number of ids of the shortest and of the longest row, and a checksum of all rows."""
+    shortest, longest, checksum = sys.maxsize, 0, 0
     for row in dataset:
         ids = np.asarray(row["input_ids"], dtype=np.int64)
-        longest = max(longest, len(ids))
+        shortest, longest = min(shortest, len(ids)), max(longest, len(ids))
         checksum = zlib.crc32(ids.tobytes(), zlib.crc32(b"row", checksum))
-    return longest, checksum
+    return shortest, longest, checksum
 
 
 def _build_engine(model, tokenizer, args: AdversarialConfig, longest_row: int) -> RolloutEngine:
-    source = tokenizer if tokenizer is not None else model.config
-    bos, eos, pad = special_token_ids(source)
     longest = longest_row - 1  # without BOS
+    if tokenizer is None and model.config.eos_token_id is None:
+        return _build_fixed_length_engine(model, args, longest)
+    bos, eos, pad = special_token_ids(tokenizer if tokenizer is not None else model.config)
     max_length = args.max_length if args.max_length is not None else longest
     if longest > max_length:
         raise ValueError(
@@ -687,6 +694,21 @@ def _build_engine(model, tokenizer, args: AdversarialConfig, longest_row: int) -
             "longer texts out (encode_lines does) or raise max_length."
         )
     return RolloutEngine(max_length, bos, pad, eos, args.rollout_chunk_size)
+
+
+def _build_fixed_length_engine(model, args: AdversarialConfig, longest: int) -> RolloutEngine:
+    """Without a tokenizer and without EOS every sequence has the same length, as in the field's synthetic tasks."""
+    bos, pad = model.config.bos_token_id, model.config.pad_token_id
+    if bos is None:
+        raise ValueError(
+            "The generator has no bos_token_id, so nothing begins a sequence; set it in its configuration."
+        )
+    if args.max_length not in (None, longest):
+        raise ValueError(
+            f"max_length is {args.max_length}, but the training sequences have {longest} tokens and no EOS; leave "
+            "max_length out."
+        )
+    return RolloutEngine(longest, bos, bos if pad is None else pad, None, args.rollout_chunk_size)
 
 
 __all__ = ["AdversarialTrainer"]

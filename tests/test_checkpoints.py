@@ -362,3 +362,11 @@ def test_the_best_models_are_remembered_over_a_resume(tmp_path):
     assert {phase: best["step"] for phase, best in resumed.best.items()} == {"pretrain_generator": 2, "adversarial": 8}
     weights = [tmp_path / n / "best" / "pretrain_generator" / "model.safetensors" for n in ("whole", "resumed")]
     assert weights[0].read_bytes() == weights[1].read_bytes()
+
+
+def test_written_json_has_no_nan():
+    values = {"a": float("nan"), "b": [1.5, float("inf")], "c": {"d": (float("-inf"), 2)}, "e": "NaN"}
+    strict = json.loads(
+        checkpoints.strict_json(values), parse_constant=lambda name: pytest.fail(f"{name} is not JSON")
+    )
+    assert strict == {"a": None, "b": [1.5, None], "c": {"d": [None, 2]}, "e": "NaN"}

@@ -249,3 +249,13 @@ def test_half_written_checkpoint_is_skipped_on_resume(trained: Path, tmp_path: P
     (run / "model.safetensors").unlink()
     assert main([*options("seqgan", run), "--resume"]) == 0
     assert (run / "model.safetensors").read_bytes() == expected
+
+
+def test_resuming_a_finished_run_changes_nothing(trained: Path, tmp_path: Path) -> None:
+    import shutil
+
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    before = (run / "model.safetensors").read_bytes(), (run / "samples.txt").read_bytes()
+    assert main([*options("seqgan", run), "--resume"]) == 0
+    assert ((run / "model.safetensors").read_bytes(), (run / "samples.txt").read_bytes()) == before

@@ -2,14 +2,13 @@
 
 import argparse
 import functools
-import json
 from pathlib import Path
 
 from ..data import CaptionGrammar, encode_lines, read_lines
 from ..data.text import collate
 from ..evaluation import TextMetrics, corpus_nll, nll_metrics, sample_texts
 from ..runs import load_run
-from ..trainer.checkpoints import write_text
+from ..trainer.checkpoints import strict_json, write_text
 from .errors import user_errors
 from .train import load_texts
 
@@ -43,7 +42,7 @@ def main(argv: list[str]) -> int:
     if target is None and Path(arguments.model).is_dir():
         target = str(Path(arguments.model) / "evaluation.json")
     if target is not None:
-        write_text(Path(target), json.dumps(result, indent=2) + "\n")
+        write_text(Path(target), strict_json(result))
     return 0
 
 

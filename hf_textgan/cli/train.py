@@ -87,7 +87,10 @@ def build_trainer(arguments: TrainArguments) -> AdversarialTrainer:
     encoded = encode_lines(texts.train, tokenizer, training.max_length)
     check_batch(len(encoded.dataset), training.per_device_train_batch_size * state.num_processes)
     held_out = encode_lines(texts.eval, tokenizer, None).dataset if texts.eval else None
-    say(format_report(data_report(texts.train, texts.eval, tokenizer, encoded.max_length)), flush=True)
+    report = data_report(texts.train, texts.eval, tokenizer, encoded.max_length)
+    if texts.grammar is not None:
+        report["warnings"] = []  # independent draws repeat; nothing is wrong with them
+    say(format_report(report), flush=True)
 
     if generator is not None:
         limit = getattr(generator.config, "max_position_embeddings", None)

@@ -7,7 +7,7 @@ def draw_categorical(logits: torch.Tensor, temperature: float = 1.0) -> torch.Lo
     """
     Draws one index per row from ``softmax(logits / temperature)``; an index of probability zero is never drawn.
 
-    On CPU it inverts the cumulative distribution, some fifteen times faster than `torch.multinomial` at 5,000 symbols.
+    On CPU it inverts the cumulative distribution, which costs far less than `torch.multinomial` at large vocabularies.
     Logits with NaN or +inf give an arbitrary index instead of an error: the loss of such samples is not finite either.
 
     Args:

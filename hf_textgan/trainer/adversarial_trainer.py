@@ -623,7 +623,7 @@ class AdversarialTrainer(Trainer):
             folder = Path(self.args.output_dir) / "best" / phase
             with checkpoints.writing_folder(folder) as partial:
                 self._save_models(partial)
-                (partial / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
+                (partial / "metrics.json").write_text(checkpoints.strict_json(metrics))
         self.accelerator.wait_for_everyone()
         return True
 

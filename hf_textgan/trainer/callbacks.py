@@ -1,13 +1,12 @@
 """Callbacks: progress with phase and losses, samples and metrics on disk, phase boundaries."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from transformers import TrainerCallback
 from transformers.trainer_callback import ProgressCallback
 
-from .checkpoints import write_text
+from .checkpoints import strict_json, write_text
 from .timetable import Timetable
 
 
@@ -98,7 +97,7 @@ class SamplesCallback(TrainerCallback):
             if any(key.startswith("eval_") for key in entry)
         ]
         content = {"steps": state.global_step, "evaluations": evaluations}
-        write_text(output_dir / "metrics.json", json.dumps(content, indent=2) + "\n")
+        write_text(output_dir / "metrics.json", strict_json(content))
 
     def _bar(self):
         for callback in self.trainer.callback_handler.callbacks:

@@ -7,6 +7,7 @@ that is killed leaves either the finished folder or a temporary one, which is cl
 
 import hashlib
 import json
+import math
 import os
 import re
 import shutil
@@ -89,6 +90,19 @@ def write_text(path: Path, text: str) -> None:
     os.replace(temporary, path)
 
 
+def strict_json(content: dict | list) -> str:
+    """JSON that every reader accepts: values that are not finite, which JSON does not have, become null."""
+
+    def plain(value):
+        if isinstance(value, dict):
+            return {key: plain(item) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [plain(item) for item in value]
+        return None if isinstance(value, float) and not math.isfinite(value) else value
+
+    return json.dumps(plain(content), indent=2, allow_nan=False) + "\n"
+
+
 def remove_folder(folder: Path) -> None:
     """Deletes a folder; if it is interrupted, what remains is no checkpoint, because the manifest goes first."""
     (folder / MANIFEST).unlink(missing_ok=True)
@@ -166,6 +180,7 @@ __all__ = [
     "partial_folder",
     "remove_folder",
     "rotate",
+    "strict_json",
     "why_incomplete",
     "write_text",
     "writing_folder",

@@ -24,7 +24,8 @@ from hf_textgan import (
 )
 from hf_textgan.data import collate, encode_lines, word_tokenizer
 from hf_textgan.evaluation import sample_texts
-from hf_textgan.trainer.players import PlayerOptimizer, Players, seed_tick, take_step
+from hf_textgan.randomness import seed_tick
+from hf_textgan.trainer.players import PlayerOptimizer, Players, take_step
 from hf_textgan.trainer.rounds import Rounds
 
 

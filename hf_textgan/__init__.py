@@ -18,6 +18,8 @@ _EXPORTS = {
     "models": [
         "CNNDiscriminator",
         "CNNDiscriminatorConfig",
+        "RecurrentDiscriminator",
+        "RecurrentDiscriminatorConfig",
         "RecurrentGeneratorConfig",
         "RecurrentGeneratorForCausalLM",
     ],

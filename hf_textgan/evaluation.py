@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from .randomness import own_randomness
 from .sampling import RolloutEngine, Samples
-from .trainer.players import own_randomness
 
 
 # Samples are drawn in blocks of this size with a seed each, so that they do not depend on the number of processes.
@@ -16,7 +16,6 @@ SAMPLE_BLOCK = 256
 NLL_METRICS = ("nll_per_token", "nll_per_sequence", "perplexity")
 
 
-@torch.no_grad()
 def corpus_nll(
     model: PreTrainedModel,
     engine: RolloutEngine,
@@ -35,11 +34,17 @@ def corpus_nll(
     sums = torch.zeros(3, dtype=torch.float64)
     for start in range(rank * batch_size, len(dataset), world_size * batch_size):
         rows = [dataset[i] for i in range(start, min(start + batch_size, len(dataset)))]
-        batch = {key: value.to(model.device) for key, value in collate(rows).items()}
-        real = Samples(batch["input_ids"][:, 1:], batch["attention_mask"][:, 1:])
-        logps = engine.per_token_logps(model, real)
-        sums += torch.tensor([-float(logps.double().sum()), float(real.attention_mask.sum()), len(logps)])
+        batch = collate(rows)
+        sums += sample_nll(model, engine, Samples(batch["input_ids"][:, 1:], batch["attention_mask"][:, 1:]))
     return sums
+
+
+def sample_nll(
+    model: PreTrainedModel, engine: RolloutEngine, samples: Samples, temperature: float = 1.0
+) -> torch.Tensor:
+    """The sums of [`corpus_nll`] for sequences without BOS; of samples of `model` itself they estimate its entropy."""
+    logps = engine.score(model, samples, temperature)
+    return torch.tensor([-float(logps.double().sum()), float(samples.attention_mask.sum()), len(logps)]).double()
 
 
 def nll_metrics(sums: torch.Tensor) -> dict[str, float]:
@@ -78,7 +83,7 @@ def sample_sequences(
 def sample_texts(
     model: PreTrainedModel,
     engine: RolloutEngine,
-    tokenizer: PreTrainedTokenizerBase,
+    tokenizer: PreTrainedTokenizerBase | None,
     num_samples: int,
     seed: int = 0,
     temperature: float = 1.0,
@@ -88,8 +93,11 @@ def sample_texts(
     return decode(tokenizer, sequences)
 
 
-def decode(tokenizer: PreTrainedTokenizerBase, sequences: torch.LongTensor) -> list[str]:
-    """The texts of sequences `(num_sequences, length)`, without special tokens."""
+def decode(tokenizer: PreTrainedTokenizerBase | None, sequences: torch.LongTensor | list) -> list[str]:
+    """The texts of sequences `(num_sequences, length)`, without special tokens; without a tokenizer their ids."""
+    if tokenizer is None:
+        rows = sequences.tolist() if isinstance(sequences, torch.Tensor) else sequences
+        return [" ".join(map(str, row)) for row in rows]
     texts = tokenizer.batch_decode(sequences, skip_special_tokens=True, clean_up_tokenization_spaces=False)
     return [text.strip() for text in texts]
 
@@ -145,6 +153,7 @@ __all__ = [
     "corpus_nll",
     "decode",
     "nll_metrics",
+    "sample_nll",
     "sample_sequences",
     "sample_texts",
 ]

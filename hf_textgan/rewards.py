@@ -1,10 +1,13 @@
 """Rewards of sequences and of their prefixes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
+import numpy as np
 import torch
 from transformers import PreTrainedModel
 
+from .metrics.ngrams import ReferenceTable
 from .sampling import RolloutEngine, Samples
 
 
@@ -54,4 +57,42 @@ def rollout_rewards(
     return rewards
 
 
-__all__ = ["rollout_rewards", "score_in_batches"]
+class BleuScore:
+    """
+    BLEU of sequences against real ones, as a score for [`rollout_rewards`] (PG-BLEU, the baseline of SeqGAN, arXiv
+    1609.05473, section 4). Counts of 0 are smoothed; EOS and padding are left out.
+
+    Args:
+        dataset (sequence of `dict`):
+            Encoded real text, BOS first.
+        engine ([`RolloutEngine`]):
+            Knows the EOS.
+        order (`int`, *optional*, defaults to `3`):
+            The longest n-grams.
+        num_references (`int`, *optional*, defaults to `10000`):
+            How many rows to compare with, evenly spaced in `dataset`.
+    """
+
+    def __init__(
+        self,
+        dataset: Sequence[dict[str, Any]],
+        engine: RolloutEngine,
+        order: int = 3,
+        num_references: int = 10_000,
+    ):
+        self.eos_token_id = engine.eos_token_id
+        self.order = order
+        places = np.unique(np.linspace(0, len(dataset) - 1, min(num_references, len(dataset))).astype(int))
+        references = [self._tokens(list(dataset[int(place)]["input_ids"][1:])) for place in places]
+        self.table = ReferenceTable(references, order)
+
+    def __call__(self, sequences: torch.LongTensor) -> torch.Tensor:
+        """The scores of sequences `(n, sequence_length)` without BOS, from 0 to 1."""
+        tokens = [self._tokens(row) for row in sequences.tolist()]
+        return torch.tensor(self.table.sentence_scores(tokens, self.order), device=sequences.device)
+
+    def _tokens(self, row: list[int]) -> list[int]:
+        return row[: row.index(self.eos_token_id)] if self.eos_token_id in row else row
+
+
+__all__ = ["BleuScore", "rollout_rewards", "score_in_batches"]

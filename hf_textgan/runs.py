@@ -14,6 +14,7 @@ from .trainer.checkpoints import newest_complete, write_text
 
 
 RECORD = "textgan.json"
+ORACLE = "oracle"  # folder of the oracle of a run on synthetic data
 
 
 @dataclass
@@ -21,17 +22,21 @@ class Run:
     """A trained generator with what is needed to sample from it."""
 
     model: PreTrainedModel
-    tokenizer: PreTrainedTokenizerBase
+    tokenizer: PreTrainedTokenizerBase | None
     engine: RolloutEngine
     record: dict[str, Any]
+    root: Path | None = None  # the folder of the run, for a model that lies in one
+
+
+def run_folder(folder: Path) -> Path | None:
+    """The folder of the run that `folder`, for example one of its checkpoints, belongs to."""
+    return next((place for place in (folder, *folder.parents[:2]) if (place / RECORD).is_file()), None)
 
 
 def read_record(folder: Path) -> dict[str, Any] | None:
     """The record of the run that `folder`, or the run around a checkpoint, belongs to."""
-    for place in (folder, *folder.parents[:2]):
-        if (place / RECORD).is_file():
-            return json.loads((place / RECORD).read_text(encoding="utf-8"))
-    return None
+    place = run_folder(folder)
+    return json.loads((place / RECORD).read_text(encoding="utf-8")) if place is not None else None
 
 
 def write_record(folder: Path, record: dict[str, Any]) -> None:
@@ -73,7 +78,9 @@ def load_run(path: str, max_length: int | None = None) -> Run:
         raise ValueError(f"There is no folder {path}; name the output folder of a run, or a repository as org/name.")
     try:
         model = AutoModelForCausalLM.from_pretrained(path)
-        tokenizer = AutoTokenizer.from_pretrained(path)
+        # A generator of sequences of one length, without EOS, writes ids and no text.
+        has_text = model.config.eos_token_id is not None or model.config.bos_token_id is None
+        tokenizer = AutoTokenizer.from_pretrained(path) if has_text else None
     except Exception as error:  # safetensors, huggingface_hub and json each raise their own
         reason = " ".join(str(error).split())
         raise ValueError(f"{path} cannot be loaded ({type(error).__name__}: {reason[:300]}).") from error
@@ -82,9 +89,13 @@ def load_run(path: str, max_length: int | None = None) -> Run:
         max_length = model.generation_config.max_new_tokens or getattr(model.config, "max_position_embeddings", None)
     if max_length is None:
         raise ValueError(f"{path} does not say how long its texts are; set max_length.")
-    bos, eos, pad = special_token_ids(tokenizer)
-    engine = RolloutEngine(max_length, bos, pad, eos)
-    return Run(model, tokenizer, engine, (read_record(folder) if folder.is_dir() else None) or {})
+    if tokenizer is None:
+        bos, eos, pad = model.config.bos_token_id, None, model.config.bos_token_id
+    else:
+        bos, eos, pad = special_token_ids(tokenizer)
+    root = run_folder(folder) if folder.is_dir() else None
+    record = read_record(folder) if root is not None else {}
+    return Run(model, tokenizer, RolloutEngine(max_length, bos, pad, eos), record, root)
 
 
-__all__ = ["RECORD", "Run", "check_output_dir", "load_run", "read_record", "write_record"]
+__all__ = ["ORACLE", "RECORD", "Run", "check_output_dir", "load_run", "read_record", "run_folder", "write_record"]

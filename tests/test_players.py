@@ -10,8 +10,9 @@ from accelerate import Accelerator
 from torch import nn
 
 from hf_textgan.objectives import MLEObjective, ObjectiveOutput, StepContext
+from hf_textgan.randomness import own_randomness, seed_tick
 from hf_textgan.sampling import RolloutEngine
-from hf_textgan.trainer.players import PlayerOptimizer, Players, own_randomness, seed_tick, take_step
+from hf_textgan.trainer.players import PlayerOptimizer, Players, take_step
 from hf_textgan.trainer.timetable import Phase, Timetable, Turn
 
 from .helpers import BOS, EOS, PAD, randomize, tiny_lstm

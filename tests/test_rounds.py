@@ -1,5 +1,8 @@
 """The real batches of every tick."""
 
+import zlib
+
+import numpy as np
 import pytest
 import torch
 from torch.utils.data import DataLoader
@@ -151,6 +154,14 @@ def test_datasets_that_fetch_many_rows_at_once_give_the_same():
     table = Dataset.from_dict({"input_ids": [[i] for i in range(10)]})
     data = Rounds(table, TABLE, 4, collate, seed=3)
     assert [contents(data[i]) for i in range(TABLE.total)] == [contents(rounds()[i]) for i in range(TABLE.total)]
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, 10, 1000, 65_537, 1_000_003])
+def test_an_order_takes_four_bytes_a_row_and_is_that_of_numpy(length):
+    order = rounds(length=length)._permutation("generator", 5)
+    generator = np.random.Generator(np.random.PCG64([3, zlib.crc32(b"generator"), 5]))
+    assert np.array_equal(order, generator.permutation(length))
+    assert order.nbytes == 4 * length
 
 
 def test_permutations_of_past_epochs_are_forgotten():

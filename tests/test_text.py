@@ -2,15 +2,18 @@
 
 import json
 import logging
+import statistics
+from collections import Counter
 
 import pytest
 import torch
-from datasets import Dataset
+from datasets import ClassLabel, Dataset, Features, Value
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
 from hf_textgan.data.text import (
     DataError,
+    _median,
     check_batch,
     collate,
     data_report,
@@ -185,9 +188,22 @@ def test_collate_stacks_labels():
     assert all(torch.equal(batch[name], again[name]) for name in batch)
 
 
+def test_collate_pads_conditions_on_their_own():
+    rows = Dataset.from_dict({"input_ids": [[1, 2], [1, 5, 2]], "condition_ids": [[7, 8, 9, 2], [7, 2]]})
+    for examples in (rows, rows.with_format("torch")):
+        batch = collate([examples[0], examples[1]], pad_token_id=0)
+        assert set(batch) == {"input_ids", "attention_mask", "condition_ids", "condition_mask"}
+        assert batch["input_ids"].tolist() == [[1, 2, 0], [1, 5, 2]]
+        assert batch["condition_ids"].tolist() == [[7, 8, 9, 2], [7, 2, 0, 0]]
+        assert batch["condition_mask"].tolist() == [[1, 1, 1, 1], [1, 1, 0, 0]]
+        assert {value.dtype for value in batch.values()} == {torch.int64}
+
+
 def test_collate_refuses_mixed_rows():
     with pytest.raises(ValueError, match="^Only 1 of 2 rows have 'labels'; give them to all or to none.$"):
         collate([{"input_ids": [1], "labels": 1}, {"input_ids": [1]}], pad_token_id=0)
+    with pytest.raises(ValueError, match="^Only 1 of 2 rows have 'condition_ids'; give them to all or to none.$"):
+        collate([{"input_ids": [1]}, {"input_ids": [1], "condition_ids": [2]}], pad_token_id=0)
     with pytest.raises(ValueError, match="^There are 0 rows to make a batch of; pass at least 1.$"):
         collate([], pad_token_id=0)
 
@@ -257,6 +273,59 @@ def test_data_report_survives_a_max_length_below_every_line(tokenizer):
     report = data_report(LINES, None, tokenizer, max_length=2)
     assert report["train"]["dropped"] == 4
     assert report["warnings"][0].startswith("100.0% of the training lines are longer than max_length=2")
+
+
+def test_data_report_of_data_sets_with_labels_and_conditions(tokenizer):
+    features = Features({"text": Value("string"), "label": ClassLabel(names=["x", "y"]), "condition": Value("string")})
+    train = {"text": ["a dog .", "a dog .", "cat"], "label": [1, 1, 0], "condition": ["a", "a dog", "a cat ."]}
+    evaluation = {"text": ["cat", "dog"], "label": [1, 1], "condition": ["a", "a"]}
+    report = data_report(
+        Dataset.from_dict(train, features), Dataset.from_dict(evaluation, features), tokenizer, min_length=2
+    )
+    plain = data_report(train["text"], evaluation["text"], tokenizer)
+    assert {key: value for key, value in report.items() if key not in ("train", "eval")} == {
+        key: value for key, value in plain.items() if key not in ("train", "eval")
+    }
+    assert report["train"] == {
+        **plain["train"],
+        "short": 1,
+        "labels": {"x": 1, "y": 2},
+        "condition_mean_length": 3.0,  # 2, 3 and 4 with the end
+        "condition_longest": 4,
+    }
+    assert report["eval"]["labels"] == {"x": 0, "y": 2}
+    assert (report["duplicate_rate"], report["overlap_rate"]) == (1 / 3, 1 / 2)
+    assert json.loads(json.dumps(report)) == report
+    assert format_report(report).split("\n")[7:16] == [
+        "unknown tokens      0.00%   0.00%",
+        "short lines             1       2",
+        "mean condition        3.0     2.0",
+        "longest condition       4       2",
+        "label x                 1       0",
+        "label y                 2       2",
+        "duplicate lines    33.33%",
+        "also in train              50.00%",
+        "vocabulary             11",
+    ]
+    numbers = Dataset.from_dict({"text": ["a", "dog"], "label": [7, 0]})
+    report = data_report(numbers, ["a"], tokenizer)
+    assert report["train"]["labels"] == {"0": 1, "7": 1}
+    assert any(line.split() == ["label", "7", "1", "-"] for line in format_report(report).split("\n"))
+
+
+def test_data_report_over_many_batches(tokenizer):
+    words = ["a", "dog", "cat", "runs"]
+    lines = [" ".join(words[: 1 + index % 4]) for index in range(20_003)]
+    report = data_report(lines, [*lines[:10_001], "sits"], tokenizer)
+    assert report["duplicate_rate"] == (20_003 - 4) / 20_003
+    assert report["overlap_rate"] == 10_001 / 10_002
+    assert report["train"]["tokens"] == sum(1 + index % 4 for index in range(20_003))
+    assert data_report(Dataset.from_dict({"text": lines}), None, tokenizer)["train"] == report["train"]
+
+
+@pytest.mark.parametrize("numbers", [[3], [1, 2], [5, 1, 1], [2, 2, 9, 9], [4, 4, 4, 7, 1, 1], [1, 1, 1, 3, 4, 5, 6]])
+def test_the_median_of_counts(numbers):
+    assert _median(Counter(numbers)) == statistics.median(numbers)
 
 
 def test_data_report_refuses_empty_text(tokenizer):

@@ -24,6 +24,10 @@ class RunArguments:
         default=None,
         metadata={"help": "A causal language model, with its tokenizer, to start the generator from."},
     )
+    discriminator: str | None = field(
+        default=None,
+        metadata={"help": "Another discriminator of whole sequences: cnn, recurrent or bidirectional."},
+    )
     resume: bool = field(
         default=False,
         metadata={"help": "Go on from the newest complete checkpoint in output_dir, or start if there is none."},
@@ -36,8 +40,9 @@ class DataArguments:
 
     train_file: str | None = field(default=None, metadata={"help": "Training text, one sentence a line, UTF-8."})
     eval_file: str | None = field(default=None, metadata={"help": "Held-out text, one sentence a line, UTF-8."})
-    dataset_name: Literal["grammar"] | None = field(
-        default=None, metadata={"help": "`grammar`: captions of the built-in grammar, whose true likelihood is known."}
+    dataset_name: Literal["grammar", "oracle"] | None = field(
+        default=None,
+        metadata={"help": "`grammar`: captions of the built-in grammar; `oracle`: the field's synthetic task."},
     )
     grammar_train_size: int = field(default=10000, metadata={"help": "Training captions drawn from the grammar."})
     grammar_eval_size: int = field(default=2000, metadata={"help": "Held-out captions drawn from the grammar."})
@@ -50,12 +55,32 @@ class DataArguments:
 
 
 @dataclass
+class OracleArguments:
+    """The synthetic task, with `--dataset_name oracle`: an LSTM with known parameters writes the data."""
+
+    oracle_path: str | None = field(
+        default=None,
+        metadata={"help": "The oracle's parameters: an .npz file or a model folder. Default: a fresh one."},
+    )
+    oracle_vocab_size: int | None = field(default=None, metadata={"help": "Symbols of a fresh oracle (5000)."})
+    oracle_hidden_size: int | None = field(
+        default=None, metadata={"help": "Width of a fresh oracle's embeddings and state (32)."}
+    )
+    oracle_seed: int = field(
+        default=0, metadata={"help": "Seed of a fresh oracle and of its sequences, independent of the training seed."}
+    )
+    oracle_train_size: int = field(default=10000, metadata={"help": "Training sequences drawn from the oracle."})
+    oracle_eval_size: int = field(default=10000, metadata={"help": "Held-out sequences drawn from the oracle."})
+
+
+@dataclass
 class TrainArguments:
     """All that a run needs."""
 
     system: SystemSpec
     run: RunArguments
     data: DataArguments
+    oracle: OracleArguments
     training: AdversarialConfig
     objective: Objective
     configs: dict[str, dict[str, Any]]  # player -> configuration values
@@ -82,16 +107,22 @@ def parse_train_arguments(argv: list[str]) -> TrainArguments:
         )
     system = get_system(name or in_file)
 
+    discriminator = _value_of(words, "discriminator") or yaml_values.get("discriminator")
+    if isinstance(discriminator, str):
+        system = system.with_discriminator(discriminator)
+
     objective_class = OBJECTIVES[system.objective[0]]
+    classes = (RunArguments, DataArguments, OracleArguments, AdversarialConfig, objective_class)
     parser = _Parser(
-        [RunArguments, DataArguments, AdversarialConfig, objective_class],
+        classes,
         prog=f"textgan train {system.name}",
         description=f"Trains {system.name} ({system.paper.title}).",
         allow_abbrev=False,
     )
-    known = {f.name for c in (RunArguments, DataArguments, AdversarialConfig, objective_class) for f in fields(c)}
+    known = {f.name for c in classes for f in fields(c)}
     words, dotted = _split_dotted(words, system)
     preset = _value_of(words, "preset") or yaml_values.get("preset")
+    dataset_name = _value_of(words, "dataset_name") or yaml_values.get("dataset_name")
 
     configs: dict[str, dict[str, Any]] = {player: {} for player in system.players}
     optimizers: dict[str, dict[str, Any]] = {}
@@ -99,6 +130,7 @@ def parse_train_arguments(argv: list[str]) -> TrainArguments:
     layers = [
         ({**DEFAULTS, **system.training, **system.objective[1]}, f"the system {system.name}"),
         (system.preset(preset), f"the preset {preset}"),
+        (DATASET_DEFAULTS.get(dataset_name, {}), f"the data {dataset_name}"),
         (yaml_values, "the file"),
         (dotted, "the command line"),
     ]
@@ -113,7 +145,7 @@ def parse_train_arguments(argv: list[str]) -> TrainArguments:
                 _dotted_value(key, value, system, configs, optimizers, where, known)
 
     parser.set_defaults(**{key: value for key, value in values.items()})
-    run, data, training, objective, rest = parser.parse_args_into_dataclasses(
+    run, data, oracle, training, objective, rest = parser.parse_args_into_dataclasses(
         _with_optimizers(words, optimizers), return_remaining_strings=True, look_for_args_file=False
     )
     for word in rest:
@@ -122,7 +154,7 @@ def parse_train_arguments(argv: list[str]) -> TrainArguments:
         raise ValueError(f"The word {word!r} belongs to no option; put it behind one, or quote a value with blanks.")
     if values.get("output_dir") is None and not _given(words, "output_dir"):
         raise ValueError("No output folder is named; add --output_dir DIR.")
-    return TrainArguments(system, run, data, training, objective, configs)
+    return TrainArguments(system, run, data, oracle, training, objective, configs)
 
 
 # What training on the command line does beside the defaults of AdversarialConfig.
@@ -133,6 +165,10 @@ DEFAULTS: dict[str, Any] = {
     "save_total_limit": 2,
     "report_to": "none",
     "seed": 42,
+}
+# ... and what the data say about a run.
+DATASET_DEFAULTS: dict[str, dict[str, Any]] = {
+    "oracle": {"max_length": 20, "eval_num_samples": 10000},
 }
 
 

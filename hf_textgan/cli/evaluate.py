@@ -5,9 +5,11 @@ import functools
 from pathlib import Path
 
 from ..data import CaptionGrammar, encode_lines, read_lines
+from ..data.oracle import OracleMetrics, dataset_samples, load_oracle, sample_oracle
 from ..data.text import collate
-from ..evaluation import TextMetrics, corpus_nll, nll_metrics, sample_texts
-from ..runs import load_run
+from ..evaluation import TextMetrics, corpus_nll, decode, nll_metrics, sample_nll, sample_sequences
+from ..runs import ORACLE, Run, load_run
+from ..sampling import Samples
 from ..trainer.checkpoints import strict_json, write_text
 from .errors import user_errors
 from .train import load_texts
@@ -17,7 +19,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="textgan evaluate",
         description="Measures a trained generator: likelihood of held-out text, BLEU against it, Self-BLEU; for models"
-        " of the caption grammar also the exact scores of their samples.",
+        " of the caption grammar and of an oracle also the exact scores of their samples.",
         allow_abbrev=False,
     )
     parser.add_argument("model", help="output folder of a run, a checkpoint, or a repository as org/name")
@@ -50,37 +52,59 @@ def evaluate_run(arguments: argparse.Namespace) -> dict:
     """The metrics of a generator with what they were computed from."""
     if arguments.num_samples < 2:
         raise ValueError(f"num_samples is {arguments.num_samples}; set it to 2 or more.")
-    references, grammar, level = None, None, "word"
-    if arguments.eval_file is not None:
-        references = read_lines(arguments.eval_file)
     run = load_run(arguments.model, arguments.max_length)
-    data = run.record.get("data")
-    if data is not None:
-        level = data["level"]
-        if data["dataset_name"] == "grammar":
-            grammar = CaptionGrammar()
-        if references is None:
-            from .arguments import DataArguments
-
-            references = load_texts(DataArguments(**data)).eval
-    if references is None:
-        raise ValueError(f"{arguments.model} names no held-out text; add --eval_file FILE.")
-
-    metrics: dict[str, float] = {}
-    held_out = encode_lines(references, run.tokenizer).dataset
-    collator = functools.partial(collate, pad_token_id=run.engine.pad_token_id)
-    metrics.update(nll_metrics(corpus_nll(run.model, run.engine, held_out, collator)))
-    texts = sample_texts(
-        run.model, run.engine, run.tokenizer, arguments.num_samples, arguments.seed, arguments.temperature
-    )
-    split = str.split if level == "word" else list
-    metrics.update(TextMetrics(references, split, grammar)(texts))
+    data = run.record.get("data") or {}
+    evaluate = evaluate_oracle if data.get("dataset_name") == "oracle" else evaluate_texts
     return {
-        "metrics": metrics,
+        **evaluate(arguments, run, data),
         "model": arguments.model,
         "num_samples": arguments.num_samples,
-        "num_references": len(references),
         "temperature": arguments.temperature,
         "seed": arguments.seed,
-        "samples": texts[:20],
     }
+
+
+def evaluate_texts(arguments: argparse.Namespace, run: Run, data: dict) -> dict:
+    """Of a generator of text: the likelihood of held-out text, and the metrics of samples."""
+    from .arguments import DataArguments
+
+    if arguments.eval_file is not None:
+        references = read_lines(arguments.eval_file)
+    else:
+        references = load_texts(DataArguments(**data)).eval if data else None
+    if references is None:
+        raise ValueError(f"{arguments.model} names no held-out text; add --eval_file FILE.")
+    held_out = encode_lines(references, run.tokenizer).dataset
+    collator = functools.partial(collate, pad_token_id=run.engine.pad_token_id)
+    metrics = nll_metrics(corpus_nll(run.model, run.engine, held_out, collator))
+    samples = draw(arguments, run)
+    metrics["nll_div"] = entropy(arguments, run, samples)
+    texts = decode(run.tokenizer, samples.sequences)
+    split = str.split if data.get("level", "word") == "word" else list
+    grammar = CaptionGrammar() if data.get("dataset_name") == "grammar" else None
+    metrics.update(TextMetrics(references, split, grammar)(texts))
+    return {"metrics": metrics, "num_references": len(references), "samples": texts[:20]}
+
+
+def evaluate_oracle(arguments: argparse.Namespace, run: Run, data: dict) -> dict:
+    """Of a generator that learned from an oracle: NLL-oracle, NLL-test (`nll_per_token`) and NLL-div."""
+    if arguments.eval_file is not None:
+        raise ValueError(f"{arguments.model} writes ids, so --eval_file cannot be measured; leave it out.")
+    oracle, options = load_oracle(run.root / ORACLE), run.record["oracle"]
+    length = run.engine.max_length
+    held_out = sample_oracle(oracle, options["oracle_eval_size"], length, options["oracle_seed"], "test")
+    metrics = nll_metrics(sample_nll(run.model, run.engine, dataset_samples(held_out)))
+    samples = draw(arguments, run)
+    metrics["nll_div"] = entropy(arguments, run, samples)
+    metrics.update(OracleMetrics(oracle)(samples))
+    return {"metrics": metrics, "num_references": len(held_out), "samples": decode(None, samples.sequences[:20])}
+
+
+def draw(arguments: argparse.Namespace, run: Run) -> Samples:
+    sequences = sample_sequences(run.model, run.engine, arguments.num_samples, arguments.seed, arguments.temperature)
+    return run.engine.as_samples(sequences[: arguments.num_samples])
+
+
+def entropy(arguments: argparse.Namespace, run: Run, samples: Samples) -> float:
+    """NLL-div: the entropy rate of what was drawn, in nats per token."""
+    return nll_metrics(sample_nll(run.model, run.engine, samples, arguments.temperature))["nll_per_token"]

@@ -6,8 +6,8 @@ from pathlib import Path
 import torch
 
 from ..evaluation import decode, sample_texts
+from ..randomness import own_randomness
 from ..runs import Run, load_run
-from ..trainer.players import own_randomness
 from .errors import user_errors
 
 
@@ -35,6 +35,10 @@ def main(argv: list[str]) -> int:
             raise ValueError(f"temperature is {arguments.temperature}; set it above 0.")
         run = load_run(arguments.model, arguments.max_length)
         if arguments.prompt:
+            if run.tokenizer is None:
+                raise ValueError(
+                    f"The prompt {arguments.prompt!r} is text, but {arguments.model} writes ids; leave it out."
+                )
             texts = continue_prompt(
                 run, arguments.prompt, arguments.num_samples, arguments.seed, arguments.temperature
             )

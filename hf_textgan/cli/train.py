@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from accelerate import PartialState
+from datasets import Dataset
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
@@ -24,11 +25,13 @@ from ..data import (
     read_lines,
     word_tokenizer,
 )
-from ..data.text import EncodedText, check_batch
+from ..data.oracle import OracleMetrics, dataset_samples, make_oracle, oracle_sizes, sample_oracle
+from ..data.text import check_batch
 from ..data.tokenizers import special_token_ids
 from ..evaluation import TextMetrics
-from ..runs import check_output_dir, write_record
+from ..runs import ORACLE, check_output_dir, write_record
 from ..trainer.adversarial_trainer import AdversarialTrainer
+from ..trainer.checkpoints import writing_folder
 from .arguments import DataArguments, TrainArguments, parse_train_arguments
 from .errors import UserError, user_errors
 
@@ -59,66 +62,90 @@ def main(argv: list[str]) -> int:
     return 0
 
 
+@dataclass
+class Task:
+    """
+    What a run learns from and is measured by.
+
+    Args:
+        train, eval (`Dataset`):
+            Encoded rows.
+        max_length (`int`):
+            Generated tokens of the longest one.
+        sizes (`dict`):
+            What follows for the configurations of the players.
+        report (`str`):
+            For the user, before the first step.
+    """
+
+    train: Dataset
+    eval: Dataset | None
+    max_length: int
+    sizes: dict[str, Any]
+    report: str
+    tokenizer: PreTrainedTokenizerBase | None = None
+    text_metrics: TextMetrics | None = None
+    sequence_metrics: OracleMetrics | None = None
+
+
 def build_trainer(arguments: TrainArguments) -> AdversarialTrainer:
     """Everything up to the first step: whatever is wrong with data, names or sizes is found here."""
     state = PartialState()
     say = print if state.is_main_process else _silent
-    training, data, system = arguments.training, arguments.data, arguments.system
+    training, system = arguments.training, arguments.system
     output_dir = Path(training.output_dir)
     check_output_dir(output_dir, system.name, arguments.run.resume)
     state.wait_for_everyone()  # before the main process writes to it
     logging.getLogger("httpx").setLevel(logging.WARNING)
 
-    texts = load_texts(data)
     set_seed(training.seed)
+    synthetic = arguments.data.dataset_name == "oracle"
     generator, tokenizer = None, None
     if arguments.run.generator_name_or_path is not None:
-        generator, tokenizer = load_generator(arguments.run.generator_name_or_path)
+        generator, tokenizer = load_generator(arguments.run.generator_name_or_path, with_tokenizer=not synthetic)
         if arguments.configs["generator"]:
             name = next(iter(arguments.configs["generator"]))
             raise ValueError(
                 f"generator.{name} is set, but the generator comes from {arguments.run.generator_name_or_path}; "
                 "leave one of the two out."
             )
-    else:
-        make = {"word": word_tokenizer, "character": character_tokenizer}[data.level]
-        tokenizer = make(texts.train, data.vocab_size, data.min_count)
-
-    encoded = encode_lines(texts.train, tokenizer, training.max_length)
-    check_batch(len(encoded.dataset), training.per_device_train_batch_size * state.num_processes)
-    held_out = encode_lines(texts.eval, tokenizer, None).dataset if texts.eval else None
-    report = data_report(texts.train, texts.eval, tokenizer, encoded.max_length)
-    if texts.grammar is not None:
-        report["warnings"] = []  # independent draws repeat; nothing is wrong with them
-    say(format_report(report), flush=True)
+    task = oracle_task(arguments) if synthetic else text_task(arguments, tokenizer)
+    check_batch(len(task.train), training.per_device_train_batch_size * state.num_processes)
+    say(task.report, flush=True)
 
     if generator is not None:
-        limit = getattr(generator.config, "max_position_embeddings", None)
-        if limit is not None and encoded.max_length > limit:
-            raise ValueError(
-                f"The texts have up to {encoded.max_length} tokens and the generator reads {limit}; set --max_length "
-                f"{limit} or less."
-            )
-    players = build_players(arguments, tokenizer, encoded, generator)
+        check_generator(generator, task)
+        # A pretrained generator may have more symbols than its tokenizer, and may draw them.
+        task.sizes["vocab_size"] = max(task.sizes["vocab_size"], generator.config.vocab_size)
+    players = {
+        name: generator
+        if name == "generator" and generator is not None
+        else system.build_player(name, arguments.configs[name], task.sizes)
+        for name in system.players
+        if name not in arguments.objective.unused_players
+    }
     generator = players.pop("generator")
 
-    if texts.eval is None and training.load_best_model_at_end and training.metric_for_best_model in (None, "loss"):
+    if task.eval is None and training.load_best_model_at_end and training.metric_for_best_model in (None, "loss"):
         say("\nThere is no held-out text to tell the best model by: the last one is kept.")
         training.load_best_model_at_end, training.metric_for_best_model = False, None
-    split = str.split if data.level == "word" else list
-    training.max_length = encoded.max_length
+    training.max_length = task.max_length
     trainer = AdversarialTrainer(
         model=generator,
         args=training,
         objective=arguments.objective,
-        train_dataset=encoded.dataset,
-        eval_dataset=held_out,
-        processing_class=tokenizer,
+        train_dataset=task.train,
+        eval_dataset=task.eval,
+        processing_class=task.tokenizer,
         players=players,
-        text_metrics=TextMetrics(texts.eval, split, texts.grammar),
+        text_metrics=task.text_metrics,
+        sequence_metrics=task.sequence_metrics,
     )
     if state.is_main_process:
         write_record(output_dir, describe(arguments))
+        if synthetic and not (output_dir / ORACLE / "config.json").is_file():
+            with writing_folder(output_dir / ORACLE) as folder:
+                task.sequence_metrics.oracle.save_pretrained(folder)
     sizes = ", ".join(f"{name} {m.num_parameters():,}" for name, m in {"generator": generator, **players}.items())
     say(f"\n{system.name}: {', '.join(f'{p.name} {p.ticks:,} steps' for p in trainer.timetable.phases)}")
     say(f"parameters: {sizes}\n", flush=True)
@@ -127,6 +154,81 @@ def build_trainer(arguments: TrainArguments) -> AdversarialTrainer:
 
 def _silent(*values: Any, **options: Any) -> None:
     pass
+
+
+def text_task(arguments: TrainArguments, tokenizer: PreTrainedTokenizerBase | None) -> Task:
+    """The texts that the arguments name, encoded; without a tokenizer one is built from them."""
+    data = arguments.data
+    texts = load_texts(data)
+    if tokenizer is None:
+        make = {"word": word_tokenizer, "character": character_tokenizer}[data.level]
+        tokenizer = make(texts.train, data.vocab_size, data.min_count)
+    encoded = encode_lines(texts.train, tokenizer, arguments.training.max_length)
+    report = data_report(texts.train, texts.eval, tokenizer, encoded.max_length)
+    if texts.grammar is not None:
+        report["warnings"] = []  # independent draws repeat; nothing is wrong with them
+    bos, eos, pad = special_token_ids(tokenizer)
+    return Task(
+        train=encoded.dataset,
+        eval=encode_lines(texts.eval, tokenizer, None).dataset if texts.eval else None,
+        max_length=encoded.max_length,
+        sizes={
+            "vocab_size": len(tokenizer),
+            "sequence_length": encoded.max_length,
+            "bos_token_id": bos,
+            "eos_token_id": eos,
+            "pad_token_id": pad,
+        },
+        report=format_report(report),
+        tokenizer=tokenizer,
+        text_metrics=TextMetrics(texts.eval, str.split if data.level == "word" else list, texts.grammar),
+    )
+
+
+def oracle_task(arguments: TrainArguments) -> Task:
+    """The field's synthetic task: sequences of an LSTM oracle, and the likelihood of samples under it."""
+    options, length = arguments.oracle, arguments.training.max_length
+    for option in ("train_file", "eval_file"):
+        if getattr(arguments.data, option) is not None:
+            raise ValueError(f"--{option} and --dataset_name oracle are both given; leave one of them out.")
+    oracle = make_oracle(
+        options.oracle_path, options.oracle_seed, options.oracle_vocab_size, options.oracle_hidden_size
+    )
+    train = sample_oracle(oracle, options.oracle_train_size, length, options.oracle_seed, "train")
+    held_out = sample_oracle(oracle, options.oracle_eval_size, length, options.oracle_seed, "test")
+    metrics = OracleMetrics(oracle)
+    sizes = oracle.config
+    report = (
+        f"oracle: {sizes.vocab_size:,} symbols, embedding {sizes.embedding_size}, hidden {sizes.hidden_size}, "
+        f"{options.oracle_path or f'seed {options.oracle_seed}'}\n"
+        f"sequences of {length} tokens: {len(train):,} to train on, {len(held_out):,} held out, with "
+        f"{metrics(dataset_samples(held_out))['nll_oracle']:.3f} nats a token under the oracle itself"
+    )
+    return Task(
+        train=train,
+        eval=held_out,
+        max_length=length,
+        sizes={**oracle_sizes(oracle), "sequence_length": length},
+        report=report,
+        sequence_metrics=metrics,
+    )
+
+
+def check_generator(generator: PreTrainedModel, task: Task) -> None:
+    """Whether a pretrained generator fits the data."""
+    limit = getattr(generator.config, "max_position_embeddings", None)
+    if limit is not None and task.max_length > limit:
+        raise ValueError(
+            f"The texts have up to {task.max_length} tokens and the generator reads {limit}; set --max_length "
+            f"{limit} or less."
+        )
+    if task.tokenizer is None:
+        for name in ("vocab_size", "bos_token_id", "eos_token_id"):
+            if getattr(generator.config, name) != task.sizes[name]:
+                raise ValueError(
+                    f"The generator has {name} {getattr(generator.config, name)} and the oracle {task.sizes[name]}; "
+                    "start from a generator that was trained on this oracle."
+                )
 
 
 def load_texts(data: DataArguments) -> Texts:
@@ -149,7 +251,7 @@ def load_texts(data: DataArguments) -> Texts:
     return Texts(read_lines(data.train_file), read_lines(data.eval_file) if data.eval_file else None)
 
 
-def load_generator(path: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+def load_generator(path: str, with_tokenizer: bool = True) -> tuple[PreTrainedModel, PreTrainedTokenizerBase | None]:
     """Any causal language model and its tokenizer, in fp32 for training."""
     if not Path(path).is_dir() and (path.count("/") > 1 or path.startswith((".", "/"))):
         raise ValueError(
@@ -157,35 +259,11 @@ def load_generator(path: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]
         )
     try:
         model = AutoModelForCausalLM.from_pretrained(path, dtype="float32")
-        tokenizer = AutoTokenizer.from_pretrained(path)
+        tokenizer = AutoTokenizer.from_pretrained(path) if with_tokenizer else None
     except Exception as error:  # safetensors, huggingface_hub and json each raise their own
         reason = " ".join(str(error).split())
         raise ValueError(f"The generator {path} cannot be loaded ({type(error).__name__}: {reason[:300]}).") from error
     return model, tokenizer
-
-
-def build_players(
-    arguments: TrainArguments,
-    tokenizer: PreTrainedTokenizerBase,
-    encoded: EncodedText,
-    generator: PreTrainedModel | None,
-) -> dict[str, PreTrainedModel]:
-    """The models of the system, sized by the data."""
-    bos, eos, pad = special_token_ids(tokenizer)
-    from_data = {
-        # A pretrained generator may have more symbols than its tokenizer, and may draw them.
-        "vocab_size": max(len(tokenizer), generator.config.vocab_size if generator is not None else 0),
-        "sequence_length": encoded.max_length,
-        "bos_token_id": bos,
-        "eos_token_id": eos,
-        "pad_token_id": pad,
-    }
-    return {
-        name: generator
-        if name == "generator" and generator is not None
-        else arguments.system.build_player(name, arguments.configs[name], from_data)
-        for name in arguments.system.players
-    }
 
 
 def describe(arguments: TrainArguments) -> dict[str, Any]:
@@ -196,6 +274,7 @@ def describe(arguments: TrainArguments) -> dict[str, Any]:
         "preset": arguments.run.preset,
         "generator_name_or_path": arguments.run.generator_name_or_path,
         "data": vars(arguments.data),
+        **({"oracle": vars(arguments.oracle)} if arguments.data.dataset_name == "oracle" else {}),
         "max_length": arguments.training.max_length,
         "objective": arguments.objective.hyperparameters(),
         "configs": arguments.configs,

@@ -1,7 +1,18 @@
 """Texts, tokenizers and the caption grammar."""
 
 from .grammar import CaptionGrammar
-from .text import DataError, EncodedText, collate, data_report, encode_lines, format_report, read_lines
+from .loading import load_text, load_tokenizer, split_names
+from .text import (
+    DataError,
+    EncodedText,
+    collate,
+    data_report,
+    encode_lines,
+    encode_text,
+    format_report,
+    iterate_texts,
+    read_lines,
+)
 from .tokenizers import character_tokenizer, discriminator_tokenizer, word_tokenizer
 
 
@@ -14,7 +25,12 @@ __all__ = [
     "data_report",
     "discriminator_tokenizer",
     "encode_lines",
+    "encode_text",
     "format_report",
+    "iterate_texts",
+    "load_text",
+    "load_tokenizer",
     "read_lines",
+    "split_names",
     "word_tokenizer",
 ]

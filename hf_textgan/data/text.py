@@ -1,20 +1,37 @@
 """Reading text files, encoding them for the trainer, and reporting what is in them."""
 
+import functools
+import hashlib
+import json
 import logging
-import statistics
-from collections.abc import Mapping, Sequence
+import shutil
+import sys
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import datasets
+import numpy as np
+import pyarrow as pa
 import torch
-from datasets import Dataset
-from transformers import PreTrainedTokenizerBase
+from datasets import ClassLabel, Dataset, Features, List, Value
+from datasets.table import MemoryMappedTable
+from datasets.utils import tqdm
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 
 logger = logging.getLogger(__name__)
 
-_ENCODE_BATCH = 10_000  # lines tokenized at once; bounds the memory that the tokenizer's own results take
+BATCH = 10_000  # lines read, tokenized and written at once; bounds the memory, whatever the size of the text
+_LONGEST_LINE = 1 << 24  # bytes; a file without line ends is not read into memory as one line
+_STALE = 24 * 3600  # seconds after which what a killed run left in the cache is removed
+
+# Part of the names in the cache: to be raised when what is written there changes.
+CACHE_VERSION = 1
 
 # Shares above which `data_report` warns.
 _MAX_UNKNOWN = 0.05
@@ -35,18 +52,24 @@ class EncodedText:
     Args:
         dataset (`datasets.Dataset`):
             One row per kept line with the column `input_ids`: the beginning-of-sequence token, the line's tokens, the
-            end-of-sequence token; between 3 and `max_length + 1` ids. Held in memory, no file behind it.
+            end-of-sequence token; between 3 and `max_length + 1` ids. Where the lines have them, also `labels` and
+            `condition_ids` (the condition's tokens and the end-of-sequence token). In memory if it comes from
+            [`encode_lines`], memory-mapped from the cache if it comes from [`encode_text`].
         max_length (`int`):
             Largest number of generated tokens of a line, the end-of-sequence token included and the
             beginning-of-sequence token not.
         num_dropped (`int`):
-            Lines left out because they are longer than `max_length`.
+            Lines left out because they, or their conditions, are too long.
         num_lines (`int`):
             Lines given, the dropped ones included.
         num_tokens (`int`):
             Tokens of the kept lines without the beginning- and end-of-sequence tokens.
         num_unknown (`int`):
             How many of these tokens are the unknown token (0 for a tokenizer that has none).
+        num_short (`int`, *optional*, defaults to 0):
+            Lines left out because they are shorter than `min_length`.
+        max_condition_length (`int`, *optional*):
+            Largest number of ids of a condition, if there are conditions.
     """
 
     dataset: Dataset
@@ -55,6 +78,8 @@ class EncodedText:
     num_lines: int
     num_tokens: int
     num_unknown: int
+    num_short: int = 0
+    max_condition_length: int | None = None
 
 
 def read_lines(path: str | Path) -> list[str]:
@@ -73,35 +98,56 @@ def read_lines(path: str | Path) -> list[str]:
         [`DataError`]: If the file is missing or a folder, is not valid UTF-8, contains a NUL byte, or holds fewer than
             2 sentences.
     """
+    lines, blank = [], 0
+    for raw in decoded_lines(path):
+        line = raw.strip()
+        if line:
+            lines.append(line)
+        else:
+            blank += 1
+    check_amount(str(path), "line", len(lines), blank)
+    return lines
+
+
+def decoded_lines(path: str | Path) -> Iterator[str]:
+    """The lines of a UTF-8 file with their ends, read one by one; the first byte that is wrong is an error."""
     path = Path(path)
     if path.is_dir():
         raise DataError(f"{str(path)!r} is a folder; give the path of a text file with one sentence a line.")
     if not path.is_file():
         raise DataError(f"There is no file {str(path)!r}; give the path of a text file with one sentence a line.")
-    data = path.read_bytes()
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{str(path)!r} is not valid UTF-8 at byte offset {error.start} (line {_line_number(data, error.start)}); "
-            "convert the file to UTF-8."
-        ) from None
-    nul = data.find(b"\0")
-    if nul >= 0:
-        raise DataError(
-            f"{str(path)!r} contains a NUL byte at byte offset {nul} (line {_line_number(data, nul)}); give a plain "
-            "text file in UTF-8."
-        )
-    # Only "\n" ends a line: `str.splitlines` would also break sentences at form feeds and Unicode separators.
-    raw_lines = text.removeprefix("\ufeff").removesuffix("\n").split("\n")
-    lines = [line for line in map(str.strip, raw_lines) if line]
-    if not lines:
-        raise DataError(f"{str(path)!r} has no line with text; give a file with at least 2 sentences, one a line.")
-    if len(lines) == 1:
-        raise DataError(f"{str(path)!r} has only 1 line with text; give a file with at least 2 sentences, one a line.")
-    if len(lines) < len(raw_lines):
-        logger.warning("Skipped %d blank lines of %r.", len(raw_lines) - len(lines), str(path))
-    return lines
+    offset = 0
+    with path.open("rb") as file:
+        # Only "\n" ends a line: `str.splitlines` would also break sentences at form feeds and Unicode separators.
+        for number, raw in enumerate(iter(functools.partial(file.readline, _LONGEST_LINE), b""), start=1):
+            if len(raw) == _LONGEST_LINE:
+                raise DataError(
+                    f"Line {number} of {str(path)!r} has more than {_LONGEST_LINE >> 20} MiB; write one sentence (or "
+                    "row) a line."
+                )
+            try:
+                line = raw.decode("utf-8")
+            except UnicodeDecodeError as error:
+                raise DataError(
+                    f"{str(path)!r} is not valid UTF-8 at byte offset {offset + error.start} (line {number}); convert "
+                    "the file to UTF-8."
+                ) from None
+            if "\0" in line:
+                raise DataError(
+                    f"{str(path)!r} contains a NUL byte at byte offset {offset + raw.index(0)} (line {number}); give "
+                    "a plain text file in UTF-8."
+                )
+            offset += len(raw)
+            yield line.removeprefix("\ufeff") if number == 1 else line
+
+
+def check_amount(name: str, unit: str, kept: int, blank: int) -> None:
+    """Too little text is an error, blank texts that were skipped are worth a warning."""
+    fix = "give a file with at least 2 sentences, one a line." if unit == "line" else "give at least 2 sentences."
+    if kept < 2:
+        raise DataError(f"{name!r} has {'only 1' if kept else 'no'} {unit} with text; {fix}")
+    if blank:
+        logger.warning("Skipped %d blank %ss of %r.", blank, unit, name)
 
 
 def encode_lines(
@@ -127,28 +173,79 @@ def encode_lines(
         [`DataError`]: If there is no line, the tokenizer has no `eos_token`, a line has no token or holds the
             end-of-sequence token, `max_length` is less than 2, or every line is too long.
     """
-    tokens = _tokenize(lines, tokenizer)
-    eos = tokenizer.eos_token_id
-    bos = eos if tokenizer.bos_token_id is None else tokenizer.bos_token_id
-    if max_length is None:
-        max_length = max(map(len, tokens)) + 1
-    elif max_length < 2:
-        raise DataError(f"max_length={max_length} leaves no room for a token and the end of the line; use 2 or more.")
-    kept = [line for line in tokens if len(line) < max_length]
-    if not kept:
-        shortest = min(map(len, tokens)) + 1
-        raise DataError(
-            f"All {len(tokens)} lines are longer than max_length={max_length}; the shortest has {shortest} tokens "
-            f"with the end of the line, so use a max_length of at least {shortest}."
-        )
-    return EncodedText(
-        dataset=Dataset.from_dict({"input_ids": [[bos, *line, eos] for line in kept]}),
-        max_length=max_length,
-        num_dropped=len(tokens) - len(kept),
-        num_lines=len(tokens),
-        num_tokens=sum(map(len, kept)),
-        num_unknown=_count_unknown(kept, tokenizer),
+    _check_lines(lines)
+    encoder = _Encoder(tokenizer, max_length)
+    rows = [row for batch in column_batches(lines) for row in encoder(batch)["input_ids"]]
+    return EncodedText(Dataset.from_dict({"input_ids": rows}), **encoder.result())
+
+
+def encode_text(
+    dataset: Dataset,
+    tokenizer: PreTrainedTokenizerBase,
+    max_length: int | None = None,
+    min_length: int | None = None,
+    max_condition_length: int | None = None,
+    cache_dir: str | Path | None = None,
+    progress: bool = True,
+) -> EncodedText:
+    """
+    Encodes a data set of text as [`encode_lines`] does a list, but from disk to disk: the memory that it takes does
+    not grow with the text. The result is kept in the cache and found again for the same text, tokenizer and options.
+
+    Args:
+        dataset (`datasets.Dataset`):
+            What [`load_text`] returns: the column `text`, and where there are such, `label` and `condition`.
+        tokenizer ([`~transformers.PreTrainedTokenizerBase`]):
+            As in [`encode_lines`].
+        max_length (`int`, *optional*):
+            As in [`encode_lines`].
+        min_length (`int`, *optional*):
+            Fewest tokens of a line, the end-of-sequence token not included. Shorter lines are dropped.
+        max_condition_length (`int`, *optional*):
+            Largest number of tokens of a condition, the end-of-sequence token included. Rows with longer ones are
+            dropped.
+        cache_dir (`str` or `Path`, *optional*):
+            Where the result is kept; by default the folder `hf_textgan` in the cache of 🤗 Datasets.
+        progress (`bool`, *optional*, defaults to `True`):
+            Whether a bar is shown for what takes more than a second.
+
+    Returns:
+        [`EncodedText`]: The rows `input_ids`, and `labels` and `condition_ids` where there are such.
+
+    Raises:
+        [`DataError`]: As [`encode_lines`], or if the lengths contradict each other.
+    """
+    _check_lines(dataset)
+    encoder = _Encoder(tokenizer, max_length, min_length, max_condition_length)
+    features = {"input_ids": List(Value("int32"))}
+    if "label" in dataset.column_names:
+        features["labels"] = dataset.features["label"]
+    if "condition" in dataset.column_names:
+        features["condition_ids"] = List(Value("int32"))
+
+    def batches() -> Iterator[dict[str, list]]:
+        with tqdm(total=len(dataset), unit=" lines", desc="Encoding", delay=1, disable=not progress) as bar:
+            for batch in column_batches(dataset):
+                yield encoder(batch)
+                bar.update(len(batch["text"]))
+
+    key = fingerprint(
+        "encode_text",
+        dataset._fingerprint,
+        str(dataset.features),
+        _tokenizer_state(tokenizer),
+        [max_length, min_length, max_condition_length],
     )
+    encoded, counts = cached_dataset(
+        key, lambda path: write_arrow(path, Features(features), batches()) or encoder.result(), cache_dir
+    )
+    return EncodedText(encoded, **counts)
+
+
+def iterate_texts(dataset: Dataset) -> Iterator[str]:
+    """The texts of a data set one by one, for a tokenizer; faster than its rows and with no more memory."""
+    for batch in column_batches(dataset, ["text"]):
+        yield from batch["text"]
 
 
 def collate(examples: Sequence[Mapping[str, Any]], pad_token_id: int) -> dict[str, torch.Tensor]:
@@ -158,53 +255,70 @@ def collate(examples: Sequence[Mapping[str, Any]], pad_token_id: int) -> dict[st
 
     Args:
         examples (`Sequence[Mapping]`):
-            Rows with `input_ids` (a list or a 1-D tensor of ids) and, in all or none of them, `labels` (an integer).
+            Rows with `input_ids` (a list or a 1-D tensor of ids) and, in all or none of them, `labels` (an integer)
+            and `condition_ids` (as `input_ids`).
         pad_token_id (`int`):
             The id to fill up with.
 
     Returns:
-        `dict[str, torch.Tensor]`: `input_ids` and `attention_mask` of shape `(batch, longest)`, and `labels` of shape
-        `(batch,)` if the rows have them; all `torch.int64`.
+        `dict[str, torch.Tensor]`: `input_ids` and `attention_mask` of shape `(batch, longest)`, and if the rows have
+        them `labels` of shape `(batch,)`, `condition_ids` and `condition_mask` of shape `(batch, longest condition)`;
+        all `torch.int64`.
 
     Raises:
-        `ValueError`: If there is no row, or only some of the rows have `labels`.
+        `ValueError`: If there is no row, or only some of the rows have `labels` or `condition_ids`.
     """
     if len(examples) == 0:
         raise ValueError("There are 0 rows to make a batch of; pass at least 1.")
-    rows = [torch.as_tensor(example["input_ids"], dtype=torch.int64) for example in examples]
-    longest = max(row.numel() for row in rows)
-    input_ids = torch.full((len(rows), longest), pad_token_id, dtype=torch.int64)
-    attention_mask = torch.zeros_like(input_ids)
-    for index, row in enumerate(rows):
-        input_ids[index, : row.numel()] = row
-        attention_mask[index, : row.numel()] = 1
+    for name in ("labels", "condition_ids"):
+        given = sum(name in example for example in examples)
+        if given not in (0, len(examples)):
+            raise ValueError(f"Only {given} of {len(examples)} rows have {name!r}; give them to all or to none.")
+    input_ids, attention_mask = _pad([example["input_ids"] for example in examples], pad_token_id)
     batch = {"input_ids": input_ids, "attention_mask": attention_mask}
-    labels = [int(example["labels"]) for example in examples if "labels" in example]
-    if labels:
-        if len(labels) < len(rows):
-            raise ValueError(f"Only {len(labels)} of {len(rows)} rows have 'labels'; give them to all or to none.")
-        batch["labels"] = torch.tensor(labels, dtype=torch.int64)
+    if "labels" in examples[0]:
+        batch["labels"] = torch.tensor([int(example["labels"]) for example in examples], dtype=torch.int64)
+    if "condition_ids" in examples[0]:
+        conditions = [example["condition_ids"] for example in examples]
+        batch["condition_ids"], batch["condition_mask"] = _pad(conditions, pad_token_id)
     return batch
 
 
+def _pad(rows: Sequence[Any], pad_token_id: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rows of ids side by side, filled up on the right, and where they are real."""
+    # NumPy, because filling rows of tensors takes three times as long.
+    lengths = np.array([len(row) for row in rows])
+    ids = np.full((len(rows), lengths.max()), pad_token_id, dtype=np.int64)
+    for index, row in enumerate(rows):
+        ids[index, : len(row)] = row.cpu() if isinstance(row, torch.Tensor) else row
+    mask = np.arange(ids.shape[1]) < lengths[:, None]
+    return torch.from_numpy(ids), torch.from_numpy(mask.astype(np.int64))
+
+
 def data_report(
-    train: Sequence[str],
-    eval_: Sequence[str] | None,
+    train: Dataset | Sequence[str],
+    eval_: Dataset | Sequence[str] | None,
     tokenizer: PreTrainedTokenizerBase,
     max_length: int | None = None,
+    min_length: int | None = None,
+    progress: bool = True,
 ) -> dict[str, Any]:
     """
-    Describes the training and evaluation text as the trainer will see it.
+    Describes the training and evaluation text as the trainer will see it. The memory that it takes is 8 bytes a line.
 
     Args:
-        train (`Sequence[str]`):
-            The training sentences.
-        eval_ (`Sequence[str]`, *optional*):
+        train (`datasets.Dataset` or `Sequence[str]`):
+            The training sentences: what [`load_text`] returns, or a list.
+        eval_ (`datasets.Dataset` or `Sequence[str]`, *optional*):
             The evaluation sentences.
         tokenizer ([`~transformers.PreTrainedTokenizerBase`]):
             The tokenizer that will encode them.
         max_length (`int`, *optional*):
             As in [`encode_lines`]. Without it no line counts as dropped.
+        min_length (`int`, *optional*):
+            As in [`encode_text`].
+        progress (`bool`, *optional*, defaults to `True`):
+            Whether a bar is shown for what takes more than a second.
 
     Returns:
         `dict`: Plain numbers and strings, fit for JSON:
@@ -214,7 +328,9 @@ def data_report(
         - `train`, `eval` (`None` without evaluation text): `lines`, `tokens` (without beginning- and end-of-sequence
           tokens), `mean_length`, `median_length`, `longest` (tokens of a line with the end-of-sequence token),
           `dropped` (lines longer than the given `max_length`) and `unknown_rate` (share of the tokens). All lines
-          count, the dropped ones too.
+          count, the dropped ones too. Where there are such also `labels` (class to number of lines),
+          `condition_mean_length` and `condition_longest` (with the end-of-sequence token), and with a `min_length`
+          also `short` (lines below it).
         - `duplicate_rate`: share of the training lines that repeat an earlier one.
         - `overlap_rate`: share of the evaluation lines that are also training lines (`None` without evaluation text).
         - `warnings`: one sentence for each number that is likely to spoil the training or its evaluation.
@@ -222,19 +338,25 @@ def data_report(
     Raises:
         [`DataError`]: As [`encode_lines`], but not if every line is too long.
     """
+    describe = functools.partial(
+        _describe, tokenizer=tokenizer, max_length=max_length, min_length=min_length, progress=progress
+    )
+    train_part, train_hashes = describe(train)
+    eval_part, eval_hashes = (None, None) if eval_ is None else describe(eval_)
+    train_hashes.sort()
+    repeated = int(np.count_nonzero(train_hashes[1:] == train_hashes[:-1]))
     report: dict[str, Any] = {
-        "max_length": max_length,
+        "max_length": train_part["longest"] if max_length is None else max_length,
         "vocab_size": len(tokenizer),
-        "train": _describe(train, tokenizer, max_length),
-        "eval": None if eval_ is None else _describe(eval_, tokenizer, max_length),
-        "duplicate_rate": (len(train) - len(set(train))) / len(train),
+        "train": train_part,
+        "eval": eval_part,
+        "duplicate_rate": repeated / len(train_hashes),
         "overlap_rate": None,
     }
-    if max_length is None:
-        report["max_length"] = report["train"]["longest"]
-    if eval_ is not None:
-        known = set(train)
-        report["overlap_rate"] = sum(line in known for line in eval_) / len(eval_)
+    if eval_hashes is not None:
+        places = np.searchsorted(train_hashes, eval_hashes)
+        places[places == len(train_hashes)] = 0
+        report["overlap_rate"] = int(np.count_nonzero(train_hashes[places] == eval_hashes)) / len(eval_hashes)
     report["warnings"] = _warnings(report)
     return report
 
@@ -253,7 +375,7 @@ def format_report(report: Mapping[str, Any]) -> str:
     """
     columns = [report["train"]] if report["eval"] is None else [report["train"], report["eval"]]
     rows = [["", "train", "eval"][: len(columns) + 1]]
-    for label, key, form in (
+    numbers = [
         ("lines", "lines", "{:,}"),
         ("tokens", "tokens", "{:,}"),
         ("mean length", "mean_length", "{:.1f}"),
@@ -261,8 +383,17 @@ def format_report(report: Mapping[str, Any]) -> str:
         ("longest line", "longest", "{:,}"),
         ("dropped lines", "dropped", "{:,}"),
         ("unknown tokens", "unknown_rate", "{:.2%}"),
-    ):
-        rows.append([label, *(form.format(column[key]) for column in columns)])
+        ("short lines", "short", "{:,}"),
+        ("mean condition", "condition_mean_length", "{:.1f}"),
+        ("longest condition", "condition_longest", "{:,}"),
+    ]
+    for label, key, form in numbers:
+        if any(key in column for column in columns):
+            rows.append([label, *(form.format(column[key]) if key in column else "-" for column in columns)])
+    classes = dict.fromkeys(name for column in columns for name in column.get("labels", ()))
+    for name in classes:
+        counts = [f"{column['labels'].get(name, 0):,}" if "labels" in column else "-" for column in columns]
+        rows.append([f"label {name}", *counts])
     rows.append(["duplicate lines", f"{report['duplicate_rate']:.2%}"])
     if report["overlap_rate"] is not None:
         rows.append(["also in train", "", f"{report['overlap_rate']:.2%}"])
@@ -298,63 +429,230 @@ def check_batch(num_lines: int, batch_size: int) -> None:
         )
 
 
-def _line_number(data: bytes, offset: int) -> int:
-    return data.count(b"\n", 0, offset) + 1
+def column_batches(texts: Dataset | Sequence[str], columns: Sequence[str] | None = None) -> Iterator[dict[str, list]]:
+    """[`BATCH`] rows of text at a time, as lists, from a data set or a list (whose only column is `text`)."""
+    if isinstance(texts, Dataset):
+        data = texts if columns is None else texts.select_columns(list(columns))
+        for table in data.with_format("arrow").iter(BATCH):
+            yield table.to_pydict()
+    else:
+        for start in range(0, len(texts), BATCH):
+            yield {"text": list(texts[start : start + BATCH])}
 
 
-def _tokenize(lines: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> list[list[int]]:
-    """The bare token ids of every line, checked."""
+def _check_lines(lines: Dataset | Sequence[str]) -> None:
     if isinstance(lines, str):
         raise DataError(f"The lines are one string ({lines[:20]!r}...); pass a list of sentences instead.")
+    if isinstance(lines, Dataset) and "text" not in lines.column_names:
+        raise DataError(
+            f"The data set has the columns {', '.join(lines.column_names)} and no 'text'; make it with load_text, or "
+            "rename the column of the text."
+        )
     if len(lines) == 0:
         raise DataError("There are 0 lines; pass at least 1 sentence.")
-    eos = tokenizer.eos_token_id
-    if eos is None:
-        raise DataError(
-            "The tokenizer has no eos_token, which ends every line; set tokenizer.eos_token to a token of its "
-            "vocabulary."
-        )
-    lines = list(lines)
-    tokens: list[list[int]] = []
-    for start in range(0, len(lines), _ENCODE_BATCH):
-        encoded = tokenizer(
-            lines[start : start + _ENCODE_BATCH],
+
+
+class _Tokens:
+    """The bare token ids of texts, batch after batch, checked; `what` begins the error messages."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, what: str = "Line"):
+        if tokenizer.eos_token_id is None:
+            raise DataError(
+                "The tokenizer has no eos_token, which ends every line; set tokenizer.eos_token to a token of its "
+                "vocabulary."
+            )
+        self.tokenizer = tokenizer
+        self.what = what
+        self.seen = 0
+
+    def __call__(self, lines: list[str]) -> list[list[int]]:
+        encoded = self.tokenizer(
+            lines,
             add_special_tokens=False,
             split_special_tokens=True,
             return_attention_mask=False,
             return_token_type_ids=False,
             verbose=False,  # model_max_length does not apply: the length is checked against max_length
         )
-        tokens.extend(encoded["input_ids"])
-    for number, line in enumerate(tokens, start=1):
-        if not line:
-            raise DataError(f"Line {number} ({lines[number - 1]!r}) has no token; remove blank lines from the text.")
-        if eos in line:
+        tokens: list[list[int]] = encoded["input_ids"]
+        eos = self.tokenizer.eos_token_id
+        for number, (line, ids) in enumerate(zip(lines, tokens, strict=True), start=self.seen + 1):
+            if not ids:
+                raise DataError(f"{self.what} {number} ({line!r}) has no token; remove blank lines from the text.")
+            if eos in ids:
+                raise DataError(
+                    f"{self.what} {number} contains the tokenizer's end-of-sequence token "
+                    f"{self.tokenizer.eos_token!r}; remove or replace it in the text."
+                )
+        self.seen += len(lines)
+        return tokens
+
+    def count_unknown(self, tokens: Iterable[Sequence[int]]) -> int:
+        unknown = self.tokenizer.unk_token_id
+        return 0 if unknown is None else sum(line.count(unknown) for line in tokens)
+
+
+class _Encoder:
+    """Makes rows of ids of batches of text; knows in the end what it has kept and dropped."""
+
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        max_length: int | None,
+        min_length: int | None = None,
+        max_condition_length: int | None = None,
+    ):
+        self.tokens = _Tokens(tokenizer)
+        self.condition_tokens = _Tokens(tokenizer, "The condition of line")
+        if max_length is not None and max_length < 2:
             raise DataError(
-                f"Line {number} contains the tokenizer's end-of-sequence token {tokenizer.eos_token!r}; remove or "
-                "replace it in the text."
+                f"max_length={max_length} leaves no room for a token and the end of the line; use 2 or more."
             )
-    return tokens
+        if min_length is not None and min_length < 1:
+            raise DataError(f"min_length={min_length} is not a number of tokens; use 1 or more.")
+        if None not in (min_length, max_length) and min_length >= max_length:
+            raise DataError(
+                f"min_length={min_length} and the end of the line do not fit into max_length={max_length}; use a "
+                f"min_length of at most {max_length - 1}."
+            )
+        if max_condition_length is not None and max_condition_length < 2:
+            raise DataError(
+                f"max_condition_length={max_condition_length} leaves no room for a token and the end of the condition;"
+                " use 2 or more."
+            )
+        self.eos = tokenizer.eos_token_id
+        self.bos = self.eos if tokenizer.bos_token_id is None else tokenizer.bos_token_id
+        self.max_length, self.min_length = max_length, min_length
+        self.max_condition_length = max_condition_length
+        self.kept = self.dropped = self.short = self.num_tokens = self.unknown = 0
+        self.shortest, self.longest, self.longest_condition = sys.maxsize, 0, 0
+
+    def __call__(self, batch: Mapping[str, list]) -> dict[str, list]:
+        tokens = self.tokens(batch["text"])
+        conditions = self.condition_tokens(batch["condition"]) if "condition" in batch else None
+        most = sys.maxsize if self.max_length is None else self.max_length
+        most_condition = sys.maxsize if self.max_condition_length is None else self.max_condition_length
+        places = []
+        for place, line in enumerate(tokens):
+            self.shortest, self.longest = min(self.shortest, len(line)), max(self.longest, len(line))
+            if len(line) >= most or (conditions is not None and len(conditions[place]) >= most_condition):
+                self.dropped += 1
+            elif self.min_length is not None and len(line) < self.min_length:
+                self.short += 1
+            else:
+                places.append(place)
+        self.kept += len(places)
+        kept = [tokens[place] for place in places]
+        self.num_tokens += sum(map(len, kept))
+        self.unknown += self.tokens.count_unknown(kept)
+        rows: dict[str, list] = {"input_ids": [[self.bos, *line, self.eos] for line in kept]}
+        if "label" in batch:
+            rows["labels"] = [batch["label"][place] for place in places]
+        if conditions is not None:
+            rows["condition_ids"] = [[*conditions[place], self.eos] for place in places]
+            self.longest_condition = max([self.longest_condition, *map(len, rows["condition_ids"])])
+        return rows
+
+    def result(self) -> dict[str, Any]:
+        """The counts of [`EncodedText`]; an error if nothing is kept."""
+        lines = self.kept + self.dropped + self.short
+        if self.kept == 0 and self.max_length is not None and self.shortest >= self.max_length:
+            raise DataError(
+                f"All {lines} lines are longer than max_length={self.max_length}; the shortest has "
+                f"{self.shortest + 1} tokens with the end of the line, so use a max_length of at least "
+                f"{self.shortest + 1}."
+            )
+        if self.kept == 0:
+            limits = [f"max_length={self.max_length}"] if self.max_length is not None else []
+            limits += [f"min_length={self.min_length}"] if self.min_length is not None else []
+            if self.max_condition_length is not None:
+                limits.append(f"max_condition_length={self.max_condition_length}")
+            raise DataError(
+                f"None of the {lines} lines, which have {self.shortest} to {self.longest} tokens, is kept with "
+                f"{' and '.join(limits)}; widen the limits."
+            )
+        return {
+            "max_length": self.longest + 1 if self.max_length is None else self.max_length,
+            "num_dropped": self.dropped,
+            "num_lines": lines,
+            "num_tokens": self.num_tokens,
+            "num_unknown": self.unknown,
+            "num_short": self.short,
+            "max_condition_length": self.longest_condition or None,
+        }
 
 
-def _count_unknown(tokens: Sequence[Sequence[int]], tokenizer: PreTrainedTokenizerBase) -> int:
-    unknown = tokenizer.unk_token_id
-    return 0 if unknown is None else sum(line.count(unknown) for line in tokens)
+def _tokenizer_state(tokenizer: PreTrainedTokenizerBase) -> list:
+    """What the ids of a text depend on, apart from the text."""
+    if isinstance(tokenizer, PreTrainedTokenizerFast):
+        backend = json.loads(tokenizer.backend_tokenizer.to_str())
+        backend["padding"] = backend["truncation"] = None  # left over from the last call
+    else:
+        backend = [sorted(tokenizer.get_vocab().items()), repr(sorted(tokenizer.init_kwargs.items()))]
+    ids = [tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.unk_token_id]
+    return [type(tokenizer).__name__, backend, ids]
 
 
-def _describe(lines: Sequence[str], tokenizer: PreTrainedTokenizerBase, max_length: int | None) -> dict[str, Any]:
-    tokens = _tokenize(lines, tokenizer)
-    lengths = [len(line) + 1 for line in tokens]
-    num_tokens = sum(map(len, tokens))
-    return {
-        "lines": len(lengths),
+def _describe(
+    lines: Dataset | Sequence[str],
+    tokenizer: PreTrainedTokenizerBase,
+    max_length: int | None,
+    min_length: int | None,
+    progress: bool,
+) -> tuple[dict[str, Any], np.ndarray]:
+    """The numbers of one text, and a hash of each line."""
+    _check_lines(lines)
+    tokenize, tokenize_condition = _Tokens(tokenizer), _Tokens(tokenizer, "The condition of line")
+    lengths: Counter[int] = Counter()
+    conditions: Counter[int] = Counter()
+    labels: Counter[int] = Counter()
+    hashes = np.empty(len(lines), dtype=np.uint64)
+    unknown = 0
+    with tqdm(total=len(lines), unit=" lines", desc="Measuring", delay=1, disable=not progress) as bar:
+        for batch in column_batches(lines):
+            tokens = tokenize(batch["text"])
+            # A hash of the content: the same in every process, unlike hash().
+            digests = (hashlib.blake2b(line.encode(), digest_size=8).digest() for line in batch["text"])
+            hashes[tokenize.seen - len(tokens) : tokenize.seen] = np.frombuffer(b"".join(digests), dtype="<u8")
+            lengths.update(len(line) + 1 for line in tokens)
+            unknown += tokenize.count_unknown(tokens)
+            labels.update(batch.get("label", ()))
+            if "condition" in batch:
+                conditions.update(len(line) + 1 for line in tokenize_condition(batch["condition"]))
+            bar.update(len(tokens))
+    total = sum(length * count for length, count in lengths.items())
+    num_tokens = total - len(lines)
+    part: dict[str, Any] = {
+        "lines": len(lines),
         "tokens": num_tokens,
-        "mean_length": statistics.fmean(lengths),
-        "median_length": statistics.median(lengths),
+        "mean_length": total / len(lines),
+        "median_length": _median(lengths),
         "longest": max(lengths),
-        "dropped": 0 if max_length is None else sum(length > max_length for length in lengths),
-        "unknown_rate": _count_unknown(tokens, tokenizer) / num_tokens,
+        "dropped": 0 if max_length is None else sum(n for length, n in lengths.items() if length > max_length),
+        "unknown_rate": unknown / num_tokens,
     }
+    if min_length is not None:
+        part["short"] = sum(n for length, n in lengths.items() if length <= min_length)
+    if labels:
+        feature = lines.features["label"]
+        names = feature.names if isinstance(feature, ClassLabel) else None
+        ids = sorted(labels) if names is None else range(len(names))
+        part["labels"] = {str(i) if names is None else names[i]: labels[i] for i in ids}
+    if conditions:
+        part["condition_mean_length"] = sum(length * n for length, n in conditions.items()) / len(lines)
+        part["condition_longest"] = max(conditions)
+    return part, hashes
+
+
+def _median(counts: Mapping[int, int]) -> float:
+    """The median of numbers that are given by how often each occurs."""
+    total = sum(counts.values())
+    middle, seen = [], 0
+    for value in sorted(counts):
+        # The places (total - 1) // 2 and total // 2 are the same one if the total is odd.
+        middle += [value] * sum(seen <= place < seen + counts[value] for place in ((total - 1) // 2, total // 2))
+        seen += counts[value]
+    return sum(middle) / 2
 
 
 def _warnings(report: Mapping[str, Any]) -> list[str]:
@@ -385,3 +683,60 @@ def _warnings(report: Mapping[str, Any]) -> list[str]:
             "side, or copying the training text will look like quality."
         )
     return warnings
+
+
+# ---- The cache --------------------------------------------------------------------------------------------------
+
+
+def fingerprint(*parts: Any) -> str:
+    """A name for what follows from `parts`, which JSON can write."""
+    content = json.dumps([CACHE_VERSION, *parts], sort_keys=True, ensure_ascii=True)
+    return hashlib.sha256(content.encode()).hexdigest()[:32]
+
+
+def cached_dataset(
+    key: str, write: Callable[[Path], dict[str, Any]], cache_dir: str | Path | None = None
+) -> tuple[Dataset, dict[str, Any]]:
+    """
+    The data set called `key` in the cache, memory-mapped, and its record. If it is not there, `write` writes the Arrow
+    file at the path it is given and returns the record.
+
+    A data set gets its name when it is complete, so nobody sees half of it, and several processes may write it.
+    """
+    root = Path(datasets.config.HF_DATASETS_CACHE) / "hf_textgan" if cache_dir is None else Path(cache_dir)
+    folder = root / key
+    if not folder.is_dir():
+        root.mkdir(parents=True, exist_ok=True)
+        _remove_stale(root)
+        part = root / f"{key}.{uuid.uuid4().hex}.part"
+        part.mkdir()
+        try:
+            record = write(part / "data.arrow")
+            (part / "record.json").write_text(json.dumps(record), encoding="utf-8")
+            try:
+                part.rename(folder)
+            except OSError:
+                if not folder.is_dir():  # else another process was first
+                    raise
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+    table = MemoryMappedTable.from_file(str(folder / "data.arrow"))
+    return Dataset(table, fingerprint=key), json.loads((folder / "record.json").read_text(encoding="utf-8"))
+
+
+def write_arrow(path: Path, features: Features, batches: Iterable[Mapping[str, list]]) -> None:
+    """Writes batches of rows as an Arrow stream, as 🤗 Datasets maps it."""
+    schema = features.arrow_schema
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_stream(sink, schema) as writer:
+        for batch in batches:
+            arrays = [pa.array(batch[field.name], type=field.type) for field in schema]
+            writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=schema))
+
+
+def _remove_stale(root: Path) -> None:
+    for part in root.glob("*.part"):
+        try:
+            if time.time() - part.stat().st_mtime > _STALE:
+                shutil.rmtree(part, ignore_errors=True)
+        except FileNotFoundError:
+            pass  # another process was first

@@ -72,10 +72,22 @@ class ReferenceTable:
         _check_sentences(hypotheses, "hypotheses")
         return {f"bleu_{order}": mean for order, mean in self._mean_bleu(hypotheses, leave_one_out=False).items()}
 
+    def sentence_scores(self, hypotheses: Sequence[Sequence], order: int) -> list[float]:
+        """BLEU-`order` of each hypothesis against all references, from 0 to 1. See [`bleu`]."""
+        if not 2 <= order <= self.max_order:
+            raise ValueError(f"order={order} is not counted in this table; use 2 to {self.max_order}.")
+        _check_sentences(hypotheses, "hypotheses")
+        return self._sentence_bleu(hypotheses, leave_one_out=False)[order]
+
     def _mean_bleu(self, hypotheses: Sequence[Sequence[str]], leave_one_out: bool) -> dict[int, float]:
+        scores = self._sentence_bleu(hypotheses, leave_one_out)
+        # The exactly rounded sum does not depend on the order of the sentences.
+        return {order: math.fsum(values) / len(values) for order, values in scores.items()}
+
+    def _sentence_bleu(self, hypotheses: Sequence[Sequence[str]], leave_one_out: bool) -> dict[int, list[float]]:
         """
-        Mean BLEU by order. With `leave_one_out` the hypotheses are the references, and each is scored against the
-        others.
+        BLEU of each hypothesis, by order. With `leave_one_out` the hypotheses are the references, and each is scored
+        against the others.
         """
         matches = np.zeros((self.max_order, len(hypotheses)))
         for row, (sentences, ngrams, counts) in enumerate(self._count(hypotheses, build=False)):
@@ -100,8 +112,7 @@ class ReferenceTable:
                 logs.append(math.log((hit or _SMOOTHING) / max(1, length - order + 1)))
                 if order > 1:
                     scores[order].append(penalty * math.exp(math.fsum(logs) / order))
-        # The exactly rounded sum does not depend on the order of the sentences.
-        return {order: math.fsum(values) / len(values) for order, values in scores.items()}
+        return scores
 
     def _closest_length(self, length: int, leave_one_out: bool) -> int:
         """The reference length nearest to `length`, the shorter of two."""

@@ -3,9 +3,11 @@
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForSequenceClassification
 
 from .configuration_cnn_discriminator import CNNDiscriminatorConfig
+from .configuration_recurrent_discriminator import RecurrentDiscriminatorConfig
 from .configuration_recurrent_generator import RecurrentGeneratorConfig
 from .modeling_cnn_discriminator import CNNDiscriminator
 from .modeling_outputs import DiscriminatorOutput, RecurrentCausalLMOutput, RecurrentState
+from .modeling_recurrent_discriminator import RecurrentDiscriminator
 from .modeling_recurrent_generator import RecurrentGeneratorForCausalLM
 
 
@@ -13,6 +15,7 @@ from .modeling_recurrent_generator import RecurrentGeneratorForCausalLM
 MODELS = {
     RecurrentGeneratorForCausalLM: (AutoModelForCausalLM,),
     CNNDiscriminator: (AutoModelForSequenceClassification,),
+    RecurrentDiscriminator: (AutoModelForSequenceClassification,),
 }
 
 for model_class, auto_classes in MODELS.items():
@@ -27,6 +30,8 @@ __all__ = [
     "DiscriminatorOutput",
     "MODELS",
     "RecurrentCausalLMOutput",
+    "RecurrentDiscriminator",
+    "RecurrentDiscriminatorConfig",
     "RecurrentGeneratorConfig",
     "RecurrentGeneratorForCausalLM",
     "RecurrentState",

@@ -1,5 +1,6 @@
 """The interface of objectives."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -9,7 +10,7 @@ from ..trainer.timetable import Phase, Turn
 
 
 if TYPE_CHECKING:
-    pass
+    from ..sampling import RolloutEngine
 
 
 @dataclass(frozen=True)
@@ -26,12 +27,22 @@ class StepContext:
             Share of the phase that is over, from 0 to below 1.
         temperature (`float`, *optional*, defaults to `1.0`):
             Sampling temperature of the generator.
+        step (`int`, *optional*, defaults to `0`):
+            How many steps the player that moves has taken in this phase.
+        shard, num_shards (`int`, *optional*, default to `0` and `1`):
+            Which of the parts of the step this batch is, over micro-batches and processes.
+        seed (`int`, *optional*, defaults to `0`):
+            Seed of the run, for draws that all processes must share.
     """
 
     tick: int = 0
     phase: str = "adversarial"
     progress: float = 0.0
     temperature: float = 1.0
+    step: int = 0
+    shard: int = 0
+    num_shards: int = 1
+    seed: int = 0
 
 
 @dataclass
@@ -104,6 +115,14 @@ class Objective:
                 )
             phases.append(Phase(name, count // per_tick, turns.get(name, ())))
         return phases
+
+    @property
+    def unused_players(self) -> frozenset[str]:
+        """Players of the system that these hyperparameters leave without a part: they need not be built."""
+        return frozenset()
+
+    def prepare(self, train_dataset: Sequence[dict[str, Any]], engine: "RolloutEngine") -> None:
+        """Called once before training, for losses that compare with the training data as a whole."""
 
     def hyperparameters(self) -> dict[str, Any]:
         return asdict(self)

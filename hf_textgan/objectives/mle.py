@@ -15,6 +15,12 @@ class MLEObjective(Objective):
     Next-token cross-entropy with teacher forcing: ``L = - sum_b sum_t log G(x_t | x_<t) / (number of tokens)``, EOS
     counted, padding not. A step over several micro-batches or processes divides by all their tokens.
 
+    Args:
+        scheduled_sampling (`float`, *optional*, defaults to `0.0`):
+            Probability that an input is the model's own draw instead of the true token, at the end of the phase; it
+            rises linearly from 0 (scheduled sampling, Bengio et al. 2015, arXiv 1506.03099). The targets stay the
+            true tokens.
+
     Inputs:
 
     | player | batch |
@@ -22,13 +28,29 @@ class MLEObjective(Objective):
     | generator | `input_ids` of shape `(batch_size, length)` from BOS to EOS, `attention_mask` |
     """
 
+    scheduled_sampling: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.scheduled_sampling <= 1.0:
+            raise ValueError(f"scheduled_sampling is {self.scheduled_sampling}; set it to a probability from 0 to 1.")
+
     def turns(self) -> dict[str, tuple[Turn, ...]]:
         return {"pretrain_generator": (Turn("generator", "mle_loss"),)}
 
     def mle_loss(self, players: Players, engine: RolloutEngine, batch: dict, context: StepContext) -> ObjectiveOutput:
         real = Samples(batch["input_ids"][:, 1:], batch["attention_mask"][:, 1:])
-        loss, num_tokens = token_nll(engine.per_token_logps(players["generator"], real), real.attention_mask)
-        return ObjectiveOutput(loss, {"generator/nll_per_token": float(loss.detach())}, weight=float(num_tokens))
+        if self.scheduled_sampling == 0.0:
+            logps = engine.per_token_logps(players["generator"], real)
+        else:
+            probability = self.scheduled_sampling * context.progress
+            inputs = engine.mix_inputs(players.unwrap("generator"), real, probability)
+            logps = engine.per_token_logps(players["generator"], real, inputs=inputs)
+        loss, num_tokens = token_nll(logps, real.attention_mask)
+        if self.scheduled_sampling == 0.0:
+            metrics = {"generator/nll_per_token": float(loss.detach())}
+        else:  # the loss is no likelihood of the text
+            metrics = {"generator/own_inputs": probability}
+        return ObjectiveOutput(loss, metrics, weight=float(num_tokens))
 
 
 __all__ = ["MLEObjective"]

@@ -1,15 +1,17 @@
 """SeqGAN: policy gradient with Monte-Carlo rollouts scored by a discriminator."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
 
 from ..losses import policy_gradient_loss, real_fake_cross_entropy
 from ..regularization import output_layer_l2
-from ..rewards import rollout_rewards
-from ..sampling import RolloutEngine
+from ..rewards import BleuScore, rollout_rewards
+from ..sampling import NegativePool, RolloutEngine, Samples
 from ..trainer.players import Players
-from ..trainer.timetable import Turn
+from ..trainer.timetable import Phase, Turn
 from .base import ObjectiveOutput, StepContext
 from .mle import MLEObjective
 
@@ -29,9 +31,24 @@ class SeqGANObjective(MLEObjective):
         generator_steps (`int`, *optional*, defaults to `1`):
             Generator steps per round of adversarial training.
         discriminator_steps (`int`, *optional*, defaults to `5`):
-            Discriminator steps per round, each on fresh negatives.
+            Discriminator steps per round, each of one batch of real and one of generated sequences.
+        num_negatives (`int`, *optional*, defaults to `0`):
+            Size of the pool of generated sequences that serves several discriminator steps; 0 draws fresh ones at
+            every step. The published schedule refreshes a pool of 10,000 five times a round.
+        negative_epochs (`int`, *optional*, defaults to `3`):
+            Epochs that a pool serves before it is drawn anew.
         l2_weight (`float`, *optional*, defaults to `0.2`):
             Weight of the penalty on the discriminator's output layer.
+        reward (`"discriminator"`, `"bleu"` or `"constant"`, *optional*, defaults to `"discriminator"`):
+            What scores a completion. `"bleu"` is PG-BLEU, the paper's baseline: BLEU against the training data.
+            `"constant"` is a control: the gradient then has the expectation zero, so whatever changes is the effect
+            of the noise and not of a discriminator. Both have no use for a discriminator and train none.
+        bleu_order (`int`, *optional*, defaults to `3`):
+            The longest n-grams of `reward="bleu"`.
+        constant_reward (`float`, *optional*, defaults to `1.0`):
+            The reward of every token under `reward="constant"`.
+        scheduled_sampling (`float`, *optional*, defaults to `0.0`):
+            See [`MLEObjective`].
 
     Inputs:
 
@@ -42,8 +59,8 @@ class SeqGANObjective(MLEObjective):
 
     Relations: [`MLEObjective`] is its pre-training.
 
-    Deviations from the paper: sequences end at EOS, and padding earns neither reward nor loss. The reference code
-    refreshes a pool of 10,000 negatives and trains several epochs on it; here every step draws fresh ones.
+    Deviations from the paper: sequences end at EOS, and padding earns neither reward nor loss. A discriminator step
+    takes one batch of real and one of generated sequences; the reference code takes one batch of a shuffled mixture.
 
     Example:
 
@@ -58,32 +75,51 @@ class SeqGANObjective(MLEObjective):
     num_rollouts: int = 16
     generator_steps: int = 1
     discriminator_steps: int = 5
+    num_negatives: int = 0
+    negative_epochs: int = 3
     l2_weight: float = 0.2
+    reward: Literal["discriminator", "bleu", "constant"] = "discriminator"
+    bleu_order: int = 3
+    constant_reward: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.num_rollouts < 1:
-            raise ValueError(f"num_rollouts is {self.num_rollouts}; set it to 1 or more.")
+        super().__post_init__()
+        for name, least in (("num_rollouts", 1), ("num_negatives", 0), ("negative_epochs", 1), ("bleu_order", 2)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} is {getattr(self, name)}; set it to {least} or more.")
+        if self.reward not in ("discriminator", "bleu", "constant"):
+            raise ValueError(f"reward is {self.reward!r}; set it to 'discriminator', 'bleu' or 'constant'.")
+        self._pool = NegativePool(self.num_negatives, self.negative_epochs) if self.num_negatives else None
+        self._bleu: BleuScore | None = None
 
     def turns(self) -> dict[str, tuple[Turn, ...]]:
+        generator = Turn("generator", "generator_loss", repeat=self.generator_steps)
+        if self.reward != "discriminator":
+            return {**super().turns(), "adversarial": (generator,)}
         return {
             **super().turns(),
             "pretrain_discriminator": (Turn("discriminator", "discriminator_loss"),),
-            "adversarial": (
-                Turn("generator", "generator_loss", repeat=self.generator_steps),
-                Turn("discriminator", "discriminator_loss", repeat=self.discriminator_steps),
-            ),
+            "adversarial": (generator, Turn("discriminator", "discriminator_loss", repeat=self.discriminator_steps)),
         }
+
+    def phases(self, pretrain_generator: int, pretrain_discriminator: int, adversarial: int) -> list[Phase]:
+        without = self.reward != "discriminator"  # its steps, which the system may prescribe, are left out
+        return super().phases(pretrain_generator, 0 if without else pretrain_discriminator, adversarial)
+
+    @property
+    def unused_players(self) -> frozenset[str]:
+        return frozenset({"discriminator"} if self.reward != "discriminator" else ())
+
+    def prepare(self, train_dataset: Sequence[dict[str, Any]], engine: RolloutEngine) -> None:
+        if self.reward == "bleu":
+            self._bleu = BleuScore(train_dataset, engine, self.bleu_order)
 
     def generator_loss(
         self, players: Players, engine: RolloutEngine, batch: dict, context: StepContext
     ) -> ObjectiveOutput:
-        policy, discriminator = players.unwrap("generator"), players["discriminator"]
-
-        def real_probability(sequences: torch.LongTensor) -> torch.Tensor:
-            return discriminator(input_ids=sequences).logits.float().softmax(-1)[:, 1]
-
+        policy = players.unwrap("generator")
         samples = engine.sample(policy, len(batch["input_ids"]), context.temperature)
-        rewards = rollout_rewards(engine, policy, samples, real_probability, self.num_rollouts, context.temperature)
+        rewards = self._rewards(players, engine, samples, context)
         logps = engine.per_token_logps(players["generator"], samples, context.temperature)
         loss = policy_gradient_loss(logps, rewards, samples.attention_mask)
 
@@ -97,12 +133,34 @@ class SeqGANObjective(MLEObjective):
         }
         return ObjectiveOutput(loss, metrics, reduction="sum")
 
+    def _rewards(
+        self, players: Players, engine: RolloutEngine, samples: Samples, context: StepContext
+    ) -> torch.Tensor:
+        """The action values, of shape `(batch_size, max_length)`; 0 at padding."""
+        if self.reward == "constant":
+            return self.constant_reward * samples.attention_mask.float()
+        if self.reward == "bleu":
+            if self._bleu is None:
+                raise ValueError("reward is 'bleu', but prepare(train_dataset, engine) was not called; call it first.")
+            score = self._bleu
+        else:
+            discriminator = players["discriminator"]
+
+            def score(sequences: torch.LongTensor) -> torch.Tensor:
+                return discriminator(input_ids=sequences).logits.float().softmax(-1)[:, 1]
+
+        policy = players.unwrap("generator")
+        return rollout_rewards(engine, policy, samples, score, self.num_rollouts, context.temperature)
+
     def discriminator_loss(
         self, players: Players, engine: RolloutEngine, batch: dict, context: StepContext
     ) -> ObjectiveOutput:
         discriminator = players["discriminator"]
         real, real_mask = batch["input_ids"][:, 1:], batch["attention_mask"][:, 1:]
-        fake = engine.sample(players["generator"], len(real), context.temperature).sequences
+        if self._pool is None:
+            fake = engine.sample(players["generator"], len(real), context.temperature).sequences
+        else:
+            fake = self._pool.batch(engine, players["generator"], len(real), context)
 
         # One call for both, so that a data-parallel wrapper sees one forward pass per step.
         padding = engine.max_length - real.shape[1]
@@ -119,6 +177,15 @@ class SeqGANObjective(MLEObjective):
                 "discriminator/accuracy_fake": float((fake_logits[:, 1] <= fake_logits[:, 0]).float().mean()),
             }
         return ObjectiveOutput(loss, metrics, weight=float(len(real)))
+
+    def state_dict(self) -> dict[str, Any]:
+        return {} if self._pool is None else self._pool.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        if self._pool is None:
+            super().load_state_dict(state)
+        else:
+            self._pool.load_state_dict(state)
 
 
 __all__ = ["SeqGANObjective"]

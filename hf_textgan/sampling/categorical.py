@@ -3,6 +3,10 @@
 import torch
 
 
+_ROWS = 256  # rows whose weights are held at once, on CPU
+_BLOCK = 64  # symbols
+
+
 def draw_categorical(logits: torch.Tensor, temperature: float = 1.0) -> torch.LongTensor:
     """
     Draws one index per row from ``softmax(logits / temperature)``; an index of probability zero is never drawn.
@@ -21,19 +25,46 @@ def draw_categorical(logits: torch.Tensor, temperature: float = 1.0) -> torch.Lo
     """
     if temperature <= 0:
         raise ValueError(f"temperature is {temperature}; set it above 0 (1 samples the model's own distribution).")
+    if logits.device.type == "cpu":
+        return _invert(logits, temperature)
     logits = logits.float()
-    weights = torch.exp((logits - logits.amax(dim=-1, keepdim=True)) / temperature)
-    return _invert(weights) if weights.device.type == "cpu" else _race(weights)
+    return _race(torch.exp((logits - logits.amax(dim=-1, keepdim=True)) / temperature))
 
 
-def _invert(weights: torch.Tensor) -> torch.LongTensor:
-    """Inverts the cumulative distribution, which must be summed in order: rounding must not make it fall."""
-    cumulative = weights.cumsum(dim=-1)  # (R, V), unnormalised
+def _invert(logits: torch.Tensor, temperature: float) -> torch.LongTensor:
+    """
+    Inverts the cumulative distribution in two steps: the sums of blocks of symbols, then the symbols of one block. A
+    few rows at a time, in one buffer: touching fresh memory for every row would cost more than the arithmetic.
+    """
+    num_rows, vocab_size = logits.shape
+    num_blocks = -(-vocab_size // _BLOCK)
+    weights = torch.zeros(min(num_rows, _ROWS), num_blocks * _BLOCK)  # what exceeds the vocabulary stays 0
+    drawn = torch.empty(num_rows, dtype=torch.long)
+    for start in range(0, num_rows, _ROWS):
+        rows = logits[start : start + _ROWS].float()
+        part = weights[: len(rows)]
+        symbols = part[:, :vocab_size]
+        torch.sub(rows, rows.amax(dim=-1, keepdim=True), out=symbols)
+        if temperature != 1.0:
+            symbols.div_(temperature)
+        symbols.exp_()
+        blocks = part.view(len(rows), num_blocks, _BLOCK)
+        cumulative = blocks.sum(-1).cumsum(-1)  # (R, num_blocks), unnormalised
+        threshold = torch.rand(len(rows), 1) * cumulative[:, -1:]
+        block = _first_above(cumulative, threshold)
+        before = cumulative.gather(1, (block - 1).clamp(min=0)).masked_fill_(block == 0, 0.0)
+        within = blocks.gather(1, block[..., None].expand(-1, 1, _BLOCK)).squeeze(1).cumsum(-1)  # (R, _BLOCK)
+        symbol = block * _BLOCK + _first_above(within, threshold - before)
+        drawn[start : start + len(rows)] = symbol.squeeze(1)
+    return drawn.clamp_(max=vocab_size - 1)  # NaN lies beyond the last
+
+
+def _first_above(cumulative: torch.Tensor, threshold: torch.Tensor) -> torch.LongTensor:
+    """The first place of each row whose cumulative sum exceeds the threshold, `(R, 1)`."""
+    # Rounding may lift the threshold to the total, beyond the last place that can occur.
     total = cumulative[:, -1:]
-    # Rounding may lift the threshold to the total, beyond the last symbol that can occur.
-    threshold = torch.minimum(torch.rand_like(total) * total, torch.nextafter(total, torch.zeros_like(total)))
-    drawn = torch.searchsorted(cumulative, threshold, right=True).squeeze(-1)
-    return drawn.clamp_(max=weights.shape[-1] - 1)  # NaN lies beyond the last
+    threshold = torch.minimum(threshold, torch.nextafter(total, torch.zeros_like(total)))
+    return torch.searchsorted(cumulative, threshold, right=True).clamp_(max=cumulative.shape[1] - 1)
 
 
 def _race(weights: torch.Tensor) -> torch.LongTensor:

@@ -18,6 +18,14 @@ from transformers.generation.utils import ALL_CACHE_NAMES
 from .categorical import draw_categorical
 
 
+def _logits_at_once(device: torch.device) -> int:
+    """
+    Scores of symbols to hold at once where memory is bounded: on CPU few enough for the allocator to use the same
+    memory again, because touching fresh memory costs more than computing them.
+    """
+    return 2**22 if device.type == "cpu" else 2**27
+
+
 @dataclass
 class Samples:
     """
@@ -77,8 +85,9 @@ class RolloutEngine:
             Fills the positions after EOS; may be the EOS itself.
         eos_token_id (`int`, *optional*):
             Ends a sequence. `None` for sequences of fixed length.
-        chunk_size (`int`, *optional*, defaults to `16384`):
-            Bound on the number of continuations that `rollout` advances together; memory is proportional to it.
+        chunk_size (`int`, *optional*):
+            Bound on the number of continuations that `rollout` advances together; memory is proportional to it. By
+            default so many that their scores take little memory, whatever the vocabulary.
     """
 
     def __init__(
@@ -87,11 +96,11 @@ class RolloutEngine:
         bos_token_id: int,
         pad_token_id: int,
         eos_token_id: int | None = None,
-        chunk_size: int = 16384,
+        chunk_size: int | None = None,
     ):
         if max_length < 1:
             raise ValueError(f"max_length is {max_length}; set it to 1 or more generated tokens.")
-        if chunk_size < 1:
+        if chunk_size is not None and chunk_size < 1:
             raise ValueError(f"chunk_size is {chunk_size}; set it to 1 or more.")
         self.max_length = max_length
         self.bos_token_id = bos_token_id
@@ -141,12 +150,14 @@ class RolloutEngine:
         with the state of its prefix, which is read once, and leaves it at EOS.
 
         Yields:
-            [`RolloutChunk`] of at most about `chunk_size` completions, dropout off, without gradient.
+            [`RolloutChunk`] of at most about `chunk_size` completions (of one sequence, if it has more), dropout off,
+            without gradient.
         """
         if num_rollouts < 1:
             raise ValueError(f"num_rollouts is {num_rollouts}; set it to 1 or more.")
         per_row = num_rollouts * max(1, self.max_length - 1)
-        rows_at_once = max(1, self.chunk_size // per_row)
+        chunk_size = self.chunk_size or _logits_at_once(model.device) // model.config.vocab_size
+        rows_at_once = max(1, chunk_size // per_row)
         for start in range(0, len(samples.sequences), rows_at_once):
             rows = slice(start, start + rows_at_once)
             chunk = self._rollout_chunk(
@@ -207,7 +218,40 @@ class RolloutEngine:
                 stepper.select(torch.cat([torch.arange(len(trunk), device=device), source]))
         return RolloutChunk(row, prefix, completions)
 
-    def per_token_logps(self, model: Callable, samples: Samples, temperature: float = 1.0) -> torch.Tensor:
+    @torch.no_grad()
+    def mix_inputs(self, model: PreTrainedModel, samples: Samples, probability: float) -> torch.LongTensor:
+        """
+        The inputs of scheduled sampling (Bengio et al. 2015, arXiv 1506.03099, section 2.4): after BOS each input is
+        with `probability` the model's own draw given the inputs so far, else the true token.
+
+        Args:
+            model (`PreTrainedModel`):
+                The bare generator.
+            samples ([`Samples`]):
+                Real sequences.
+            probability (`float`):
+                From 0 (teacher forcing) to 1 (the model reads its own draws only).
+
+        Returns:
+            `torch.LongTensor` of shape `(batch_size, longest)`: for [`~RolloutEngine.per_token_logps`].
+        """
+        targets = samples.sequences[:, : max(1, int(samples.attention_mask.sum(1).max()))]
+        inputs = torch.cat([torch.full_like(targets[:, :1], self.bos_token_id), targets[:, :-1]], dim=1)
+        own = torch.rand(inputs.shape, device=inputs.device) < probability
+        stepper = _Stepper(model)
+        with evaluating(model):
+            for position in range(1, inputs.shape[1]):
+                drawn = draw_categorical(stepper.logits(inputs[:, position - 1]))
+                inputs[:, position] = torch.where(own[:, position], drawn, inputs[:, position])
+        return inputs
+
+    def per_token_logps(
+        self,
+        model: Callable,
+        samples: Samples,
+        temperature: float = 1.0,
+        inputs: torch.LongTensor | None = None,
+    ) -> torch.Tensor:
         """
         Log-probabilities of given sequences in one teacher-forced call, with gradient.
 
@@ -216,6 +260,8 @@ class RolloutEngine:
                 The generator; wrapped, where it is trained under data parallelism.
             samples ([`Samples`]):
                 Sequences without BOS.
+            inputs (`torch.LongTensor` of shape `(batch_size, longest)`, *optional*):
+                What the model reads instead of BOS and the sequences ([`~RolloutEngine.mix_inputs`]).
 
         Returns:
             `torch.FloatTensor` of shape `(batch_size, sequence_length)`: ``log p(y_t | y_1..y_{t-1})`` in nats, 0 at
@@ -224,15 +270,42 @@ class RolloutEngine:
         sequences, mask = samples.sequences, samples.attention_mask
         width = max(1, int(mask.sum(1).max()))  # padding at the end costs nothing
         targets = sequences[:, :width]
-        bos = torch.full_like(targets[:, :1], self.bos_token_id)
+        if inputs is None:
+            bos = torch.full_like(targets[:, :1], self.bos_token_id)
+            inputs = torch.cat([bos, targets[:, :-1]], dim=1)
         # The padding is on the right and the model is causal: no mask has to reach it.
-        logits = model(input_ids=torch.cat([bos, targets[:, :-1]], dim=1), use_cache=False).logits.float()
+        logits = model(input_ids=inputs, use_cache=False).logits.float()
         if temperature != 1.0:
             logits = logits / temperature
         # Flat rows: with the symbols in the middle dimension the CPU kernels take more than twice as long.
         logps = -F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none").view_as(targets)
         logps = logps.masked_fill(mask[:, :width] == 0, 0.0)
         return F.pad(logps, (0, sequences.shape[1] - width))  # (B, T)
+
+    @torch.no_grad()
+    def score(self, model: PreTrainedModel, samples: Samples, temperature: float = 1.0) -> torch.Tensor:
+        """
+        [`~RolloutEngine.per_token_logps`] without gradient and dropout, a few rows at a time: memory does not grow
+        with the number of sequences, and on CPU temporaries that stay small are several times as fast.
+        """
+        device = model.device
+        rows = max(1, _logits_at_once(device) // (samples.sequences.shape[1] * model.config.vocab_size))
+        parts = []
+        with evaluating(model):
+            for start in range(0, len(samples.sequences), rows):
+                part = slice(start, start + rows)
+                part = Samples(samples.sequences[part].to(device), samples.attention_mask[part].to(device))
+                parts.append(self.per_token_logps(model, part, temperature))
+        return torch.cat(parts) if parts else samples.sequences.float()
+
+    def as_samples(self, sequences: torch.LongTensor) -> Samples:
+        """The [`Samples`] of bare sequences `(batch_size, sequence_length)`: each ends with its first EOS."""
+        length = sequences.shape[1]
+        if self.eos_token_id is None:
+            return Samples(sequences, torch.ones_like(sequences))
+        ended = sequences == self.eos_token_id
+        lengths = torch.where(ended.any(1), ended.long().argmax(1) + 1, length)
+        return Samples(sequences, (torch.arange(length, device=sequences.device) < lengths[:, None]).long())
 
     def _mask(self, lengths: torch.LongTensor) -> torch.LongTensor:
         return (torch.arange(self.max_length, device=lengths.device) < lengths[:, None]).long()

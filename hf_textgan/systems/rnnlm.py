@@ -22,7 +22,7 @@ SYSTEM = SystemSpec(
     training={
         "learning_rate": 1e-2,
         "max_grad_norm": 5.0,
-        "pretrain_generator_steps": 18840,  # 120 epochs of 10,000 sequences in batches of 64
+        "pretrain_generator_steps": 18720,  # 120 epochs of 10,000 sequences in batches of 64
         "load_best_model_at_end": True,
     },
     presets={

@@ -28,9 +28,9 @@ SYSTEM = SystemSpec(
         "learning_rate": 1e-2,
         "max_grad_norm": 5.0,
         "player_optimizers": {"discriminator": {"learning_rate": 1e-4, "max_grad_norm": 0.0}},
-        # Of 10,000 sequences in batches of 64, an epoch has 157 steps.
-        "pretrain_generator_steps": 18840,  # 120 epochs
-        "pretrain_discriminator_steps": 23550,  # 50 times 3 epochs
+        # Of 10,000 sequences in batches of 64, an epoch has 156 full steps.
+        "pretrain_generator_steps": 18720,  # 120 epochs
+        "pretrain_discriminator_steps": 23400,  # 50 pools, 3 epochs each
         "max_steps": 200,
     },
     presets={
@@ -45,11 +45,14 @@ SYSTEM = SystemSpec(
             "discriminator.num_filters": [64, 64, 64, 64, 64],
             "discriminator.learning_rate": 1e-3,
         },
-        "paper": {"discriminator_steps": 2355},  # 5 times 3 epochs per generator step
+        # 5 pools, 3 epochs each, per generator step; a pool is what fills 156 batches.
+        "paper": {"discriminator_steps": 2340, "num_negatives": 9984, "negative_epochs": 3},
     },
     deviations=(
         "Sequences end at EOS, and padding earns neither reward nor loss; the reference code rewards padding too.",
-        "Every discriminator step draws fresh negatives; the reference code trains 3 epochs on pools of 10,000.",
+        "A discriminator step takes a batch of real and one of generated sequences; the reference code shuffles both"
+        " into batches of the same size, so its epochs have twice the steps of half the sequences.",
+        "Without the preset `paper` every discriminator step draws fresh negatives instead of using a pool.",
         "PyTorch's LSTM has two biases per gate, so Adam's step on their sum is doubled; the second starts at zero.",
     ),
 )

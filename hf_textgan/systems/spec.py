@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 
@@ -23,6 +23,14 @@ class Paper:
     @property
     def url(self) -> str | None:
         return f"https://arxiv.org/abs/{self.arxiv_id}" if self.arxiv_id else None
+
+
+# Discriminators of whole sequences that can take each other's place: class and values of their configuration.
+DISCRIMINATORS: dict[str, tuple[str, dict[str, Any]]] = {
+    "cnn": ("CNNDiscriminatorConfig", {}),
+    "recurrent": ("RecurrentDiscriminatorConfig", {"bidirectional": False}),
+    "bidirectional": ("RecurrentDiscriminatorConfig", {"bidirectional": True}),
+}
 
 
 @dataclass(frozen=True)
@@ -69,6 +77,32 @@ class SystemSpec:
         if name not in self.presets:
             raise ValueError(unknown(f"preset of {self.name}", name, self.presets))
         return self.presets[name]
+
+    def with_discriminator(self, kind: str) -> "SystemSpec":
+        """
+        This system with another discriminator of whole sequences, one of [`DISCRIMINATORS`], in its default size: the
+        sizes that the system and its presets give to their own do not apply to it.
+        """
+        if kind not in DISCRIMINATORS:
+            raise ValueError(unknown("discriminator", kind, DISCRIMINATORS))
+        class_name, values = DISCRIMINATORS[kind]
+        own = self.players.get("discriminator")
+        if own is None or own[0] not in {name for name, _ in DISCRIMINATORS.values()}:
+            raise ValueError(
+                f"{self.name} has no discriminator of whole sequences to exchange; leave discriminator out."
+            )
+        if own[0] == class_name:
+            return replace(self, players={**self.players, "discriminator": (class_name, {**own[1], **values})})
+        from ..trainer.adversarial_config import OPTIMIZER_ARGUMENTS
+
+        def applies(key: str) -> bool:
+            return not key.startswith("discriminator.") or key.partition(".")[2] in OPTIMIZER_ARGUMENTS
+
+        presets = {
+            name: {key: value for key, value in preset.items() if applies(key)}
+            for name, preset in self.presets.items()
+        }
+        return replace(self, players={**self.players, "discriminator": (class_name, dict(values))}, presets=presets)
 
     def build_objective(self, **hyperparameters: Any) -> "Objective":
         """The objective with these hyperparameters in place of the system's."""
@@ -132,4 +166,4 @@ def unknown(what: str, name: str, known: Iterable[str]) -> str:
     return f"There is no {what} called {name!r}; {hint}"
 
 
-__all__ = ["Paper", "SystemSpec", "config_fields", "unknown"]
+__all__ = ["DISCRIMINATORS", "Paper", "SystemSpec", "config_fields", "unknown"]

@@ -51,8 +51,8 @@ class AdversarialConfig(TrainingArguments):
         Generated tokens, EOS included. Defaults to the longest training text.
     temperature (`float`, *optional*, defaults to `1.0`):
         Sampling temperature of the generator in training and evaluation.
-    rollout_chunk_size (`int`, *optional*, defaults to `16384`):
-        Continuations that advance together; bounds the memory of rollouts.
+    rollout_chunk_size (`int`, *optional*):
+        Continuations that advance together; bounds the memory of rollouts. By default little memory.
 
     > Evaluation
 
@@ -92,8 +92,8 @@ class AdversarialConfig(TrainingArguments):
         metadata={"help": "Generated tokens, EOS included; longer training texts are left out. Default: the longest."},
     )
     temperature: float = field(default=1.0, metadata={"help": "Sampling temperature in training and evaluation."})
-    rollout_chunk_size: int = field(
-        default=16384, metadata={"help": "Continuations that advance together; bounds the memory of rollouts."}
+    rollout_chunk_size: int | None = field(
+        default=None, metadata={"help": "Continuations that advance together; bounds the memory of rollouts."}
     )
 
     eval_num_samples: int = field(default=1000, metadata={"help": "Samples drawn for the metrics of an evaluation."})
@@ -148,7 +148,7 @@ class AdversarialConfig(TrainingArguments):
         if self.temperature <= 0:
             raise ValueError(f"temperature is {self.temperature}; set it above 0.")
         for name in ("rollout_chunk_size", "eval_num_samples", "max_skipped_steps"):
-            if getattr(self, name) < 1:
+            if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; set it to 1 or more.")
 
     def _check_player_optimizers(self) -> None:

@@ -11,6 +11,7 @@ import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +34,12 @@ from .. import evaluation
 from ..data.text import check_batch, collate
 from ..data.tokenizers import discriminator_tokenizer, special_token_ids
 from ..objectives.base import Objective, StepContext
-from ..sampling import RolloutEngine
+from ..randomness import own_randomness, seed_tick
+from ..sampling import RolloutEngine, Samples
 from . import checkpoints
 from .adversarial_config import AdversarialConfig
 from .callbacks import AdversarialProgressCallback, PhaseCallback, SamplesCallback
-from .players import PlayerOptimizer, Players, StepResult, own_randomness, seed_tick, take_step
+from .players import PlayerOptimizer, Players, StepResult, take_step
 from .rounds import Rounds
 from .timetable import Timetable
 
@@ -77,6 +79,8 @@ class AdversarialTrainer(Trainer):
             The other models by name, for example `{"discriminator": ...}`.
         text_metrics (`Callable[[list[str]], dict[str, float]]`, *optional*):
             Metrics of the texts sampled at an evaluation, for example [`~evaluation.TextMetrics`].
+        sequence_metrics (`Callable[[Samples], dict[str, float]]`, *optional*):
+            Metrics of their token ids, for example [`~data.oracle.OracleMetrics`].
         callbacks (`list[TrainerCallback]`, *optional*):
             Further callbacks.
     """
@@ -93,13 +97,16 @@ class AdversarialTrainer(Trainer):
         processing_class: PreTrainedTokenizerBase | None = None,
         players: dict[str, PreTrainedModel] | None = None,
         text_metrics: Callable[[list[str]], dict[str, float]] | None = None,
+        sequence_metrics: Callable[[Samples], dict[str, float]] | None = None,
         callbacks: list[TrainerCallback] | None = None,
     ):
         self.objective = objective
         phases = objective.phases(args.pretrain_generator_steps, args.pretrain_discriminator_steps, args.max_steps)
         self.timetable = Timetable(phases)
         self.other_players = dict(players or {})
-        self.text_metrics = text_metrics
+        # Without a tokenizer there are no texts.
+        self.text_metrics = text_metrics if processing_class is not None else None
+        self.sequence_metrics = sequence_metrics
         self.last_samples: list[str] = []
         shortest, longest, self._data_checksum = _survey(train_dataset)
         self.engine = _build_engine(model, processing_class, args, longest)
@@ -112,6 +119,7 @@ class AdversarialTrainer(Trainer):
         self._check_metric(args, train_dataset, eval_dataset is not None, processing_class)
         self._collate = functools.partial(collate, pad_token_id=self.engine.pad_token_id)
         self._set_generation_config(model)
+        objective.prepare(train_dataset, self.engine)
 
         if args.n_gpu > 1:
             args._n_gpu = 1  # one process drives one device; `accelerate launch` starts more
@@ -121,7 +129,7 @@ class AdversarialTrainer(Trainer):
             data_collator=self._collate,
             train_dataset=train_dataset,
             # The Trainer evaluates held-out data or nothing; ours also has samples to measure.
-            eval_dataset=[] if eval_dataset is None and text_metrics is not None else eval_dataset,
+            eval_dataset=[] if eval_dataset is None and self._samples_are_measured else eval_dataset,
             processing_class=processing_class,
             callbacks=callbacks,
         )
@@ -191,9 +199,10 @@ class AdversarialTrainer(Trainer):
         if name is None or args.eval_strategy == "no":
             return
         names = {*evaluation.NLL_METRICS, "loss"} if has_text else set()
-        if self.text_metrics is not None and tokenizer is not None and name.removeprefix("eval_") not in names:
-            texts = [train_dataset[i]["input_ids"] for i in range(min(8, len(train_dataset)))]
-            names |= set(self.text_metrics(evaluation.decode(tokenizer, texts)))
+        if self._samples_are_measured and name.removeprefix("eval_") not in names:
+            rows = [train_dataset[i] for i in range(min(8, len(train_dataset)))]
+            sequences = collate(rows, self.engine.pad_token_id)["input_ids"][:, 1:]
+            names |= {"nll_div", *self._measure(self.engine.as_samples(sequences), tokenizer)}
         if name.removeprefix("eval_") not in names:
             raise ValueError(
                 f"metric_for_best_model is {name!r}, but the evaluations of this run have "
@@ -348,16 +357,23 @@ class AdversarialTrainer(Trainer):
             return torch.zeros((), device=self.args.device)
         tick = self.state.global_step
         position = self.timetable.at(tick)
-        context = StepContext(tick, position.phase.name, position.progress, self.args.temperature)
+        context = StepContext(tick, position.phase.name, position.progress, self.args.temperature, seed=self.args.seed)
         seed_tick(self.args.seed, tick, self.args.process_index)
 
+        begun = tick - position.tick_in_phase
+        steps = {  # of each player in this phase
+            turn.player: self.timetable.before(tick, turn.player) - self.timetable.before(begun, turn.player)
+            for turn in position.turns
+        }
         taken: dict[str, list[StepResult]] = defaultdict(list)
         for number, turn in enumerate(position.turns):
             optimizer = self.player_optimizers[turn.player, position.phase.optimizer_of(turn)]
             for k in range(turn.repeat):
                 batches = [micro[number][k] for micro in self._round]
+                now = replace(context, step=steps[turn.player])
+                steps[turn.player] += 1
                 result = take_step(
-                    self.accelerator, self.players, optimizer, turn, batches, self.objective, self.engine, context
+                    self.accelerator, self.players, optimizer, turn, batches, self.objective, self.engine, now
                 )
                 if result.skipped:
                     self._report_skipped(turn, optimizer, result)
@@ -430,8 +446,10 @@ class AdversarialTrainer(Trainer):
         `eval_seed` alone, not on the number of processes.
 
         Returns:
-            `dict[str, float]`: `eval_nll_per_token` and `eval_nll_per_sequence` in nats, `eval_loss` (the former), and
-            the text metrics under the same prefix.
+            `dict[str, float]`: of the held-out text `eval_nll_per_token` (the field's NLL-test) and
+            `eval_nll_per_sequence` in nats, and `eval_loss` (the former); of the samples `eval_nll_div`, their mean
+            negative log-likelihood per token under the generator itself, which is its entropy rate, and the text and
+            sequence metrics under the same prefix.
         """
         start = time.perf_counter()
         eval_dataset = eval_dataset if eval_dataset is not None else self.eval_dataset
@@ -464,12 +482,16 @@ class AdversarialTrainer(Trainer):
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
+    @property
+    def _samples_are_measured(self) -> bool:
+        return self.text_metrics is not None or self.sequence_metrics is not None
+
     def _sample_metrics(self, model, rank: int, world_size: int) -> dict[str, float]:
-        if self.text_metrics is None or self.processing_class is None:
+        if not self._samples_are_measured:
             return {}
-        number = self.args.eval_num_samples
+        number, temperature = self.args.eval_num_samples, self.args.temperature
         mine = evaluation.sample_sequences(
-            model, self.engine, number, self.args.eval_seed, self.args.temperature, rank, world_size
+            model, self.engine, number, self.args.eval_seed, temperature, rank, world_size
         )
         blocks = self.accelerator.gather(
             self.accelerator.pad_across_processes(mine, pad_index=self.engine.pad_token_id)
@@ -478,13 +500,25 @@ class AdversarialTrainer(Trainer):
             # (world, blocks, SAMPLE_BLOCK, T): block b of rank r is block b * world_size + r of the whole.
             blocks = blocks.view(world_size, -1, evaluation.SAMPLE_BLOCK, self.engine.max_length)
             blocks = blocks.transpose(0, 1).reshape(-1, self.engine.max_length)
+        samples = self.engine.as_samples(blocks[:number])
+        part = Samples(samples.sequences[rank::world_size], samples.attention_mask[rank::world_size])
+        sums = evaluation.sample_nll(model, self.engine, part, temperature).to(self.args.device)
+        entropy = evaluation.nll_metrics(self.accelerator.reduce(sums).cpu())["nll_per_token"]
         result: list = [None]
         if self.is_world_process_zero():
-            self.last_samples = evaluation.decode(self.processing_class, blocks[:number])
-            result = [self.text_metrics(self.last_samples)]
+            self.last_samples = evaluation.decode(self.processing_class, samples.sequences)
+            result = [{"nll_div": entropy, **self._measure(samples, self.processing_class, self.last_samples)}]
         if world_size > 1:
             broadcast_object_list(result)
         return result[0]
+
+    def _measure(self, samples: Samples, tokenizer, texts: list[str] | None = None) -> dict[str, float]:
+        metrics = {}
+        if self.sequence_metrics is not None:
+            metrics.update(self.sequence_metrics(samples))
+        if self.text_metrics is not None:
+            metrics.update(self.text_metrics(texts or evaluation.decode(tokenizer, samples.sequences)))
+        return metrics
 
     # ---- Saving and loading ---------------------------------------------------------------------------------------
 

@@ -108,7 +108,8 @@ class SamplesCallback(TrainerCallback):
 
 # Rows of the figure: title, and which entries of the log belong to it.
 _PANELS = {
-    "NLL per token (nats)": lambda key: key in ("generator/nll_per_token", "eval_nll_per_token"),
+    "NLL per token (nats)": lambda key: key in ("generator/nll_per_token", "eval_nll_per_token", "eval_nll_div"),
+    "NLL under the oracle": lambda key: key == "eval_nll_oracle",
     "generator loss": lambda key: key == "generator/loss",
     "losses of the others": lambda key: key.endswith("/loss") and key != "generator/loss",
     "reward, accuracy": lambda key: key.startswith(("reward/", "discriminator/accuracy")),

@@ -1,0 +1,195 @@
+"""
+The synthetic task of the field (SeqGAN, arXiv 1609.05473, section 4): a randomly initialised LSTM is the true
+distribution, so the samples of a generator can be scored exactly.
+
+The oracle is an ordinary generator of this library, with N(0, 1) parameters, without EOS: its sequences all have the
+same length, and its BOS, id 0, is a symbol like the others that it may also draw.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Dataset
+from transformers import AutoModelForCausalLM
+
+from ..models import RecurrentGeneratorConfig, RecurrentGeneratorForCausalLM
+from ..randomness import own_randomness
+from ..sampling import RolloutEngine, Samples
+from .text import DataError
+
+
+BOS_TOKEN_ID = 0
+_BLOCK = 256  # sequences drawn at once, each block under a seed of its own
+_GATES = ("input", "forget", "output", "candidate")  # the order of the released arrays
+
+
+def _config(vocab_size: int, embedding_size: int, hidden_size: int) -> RecurrentGeneratorConfig:
+    return RecurrentGeneratorConfig(
+        vocab_size=vocab_size,
+        embedding_size=embedding_size,
+        hidden_size=hidden_size,
+        initializer_range=1.0,
+        bos_token_id=BOS_TOKEN_ID,
+        eos_token_id=None,
+        pad_token_id=BOS_TOKEN_ID,  # nothing is ever padded
+    )
+
+
+def build_oracle(
+    seed: int = 0, vocab_size: int = 5000, embedding_size: int = 32, hidden_size: int = 32
+) -> RecurrentGeneratorForCausalLM:
+    """
+    A fresh oracle: every parameter is drawn from N(0, 1) (SeqGAN, arXiv 1609.05473, section 4.1).
+
+    The defaults are those of the sequences of 20 tokens; the published results on 40 tokens belong to an oracle with
+    `embedding_size=64, hidden_size=64`. Results on different oracles cannot be compared.
+
+    Args:
+        seed (`int`, *optional*, defaults to `0`):
+            Decides the parameters; the caller's random state is left alone.
+        vocab_size, embedding_size, hidden_size (`int`, *optional*, default to `5000`, `32` and `32`):
+            Sizes.
+    """
+    with own_randomness("oracle", seed):
+        return RecurrentGeneratorForCausalLM(_config(vocab_size, embedding_size, hidden_size)).eval()
+
+
+def load_oracle(path: str | Path) -> RecurrentGeneratorForCausalLM:
+    """
+    Loads an oracle from a model folder, or from an `.npz` file with the 15 arrays of SeqGAN's released parameters in
+    their order: the embedding; for the input, forget and output gates and the candidate the matrices of the input and
+    of the state and the bias (row-vector convention); the matrix and the bias of the output. No pickle is read.
+
+    Raises:
+        [`DataError`]: If there is no such file, or it does not hold such parameters.
+    """
+    path = Path(path)
+    if path.is_dir():
+        model = AutoModelForCausalLM.from_pretrained(path)
+        if model.config.eos_token_id is not None or model.config.bos_token_id is None:
+            raise DataError(
+                f"The model in {path} has the eos_token_id {model.config.eos_token_id} and the bos_token_id "
+                f"{model.config.bos_token_id}; an oracle has a BOS and no EOS, because its sequences have one length."
+            )
+        return model.eval()
+    if path.suffix != ".npz":
+        raise DataError(f"The oracle {path} is neither a model folder nor an .npz file; name one of these.")
+    if not path.is_file():
+        raise DataError(f"There is no file {path}; name the .npz file of an oracle's parameters.")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = [torch.from_numpy(file[name].astype(np.float32)) for name in sorted(file.files)]
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{path} cannot be read as an .npz file ({error}); give one written by numpy.savez.") from None
+    return _from_arrays(arrays, path)
+
+
+def _from_arrays(arrays: list[torch.Tensor], path: Path) -> RecurrentGeneratorForCausalLM:
+    if len(arrays) != 15 or any(array.ndim != 2 for array in (arrays[0], arrays[-2])):
+        shapes = ", ".join(str(tuple(array.shape)) for array in arrays)
+        raise DataError(f"{path} holds {len(arrays)} arrays ({shapes}); an oracle has 15, the embedding first.")
+    vocab_size, embedding_size = arrays[0].shape
+    hidden_size = len(arrays[-2])
+    gate = [(embedding_size, hidden_size), (hidden_size, hidden_size), (hidden_size,)]
+    expected = [(vocab_size, embedding_size), *gate * 4, (hidden_size, vocab_size), (vocab_size,)]
+    for number, (array, shape) in enumerate(zip(arrays, expected, strict=True)):
+        if tuple(array.shape) != shape:
+            raise DataError(f"Array {number} of {path} has the shape {tuple(array.shape)}; an oracle has {shape}.")
+    gates = {name: arrays[1 + 3 * place : 4 + 3 * place] for place, name in enumerate(_GATES)}
+    ordered = [gates[name] for name in ("input", "forget", "candidate", "output")]  # PyTorch's order
+    model = RecurrentGeneratorForCausalLM(_config(vocab_size, embedding_size, hidden_size))
+    model.load_state_dict(
+        {
+            "embed_tokens.weight": arrays[0],
+            "rnn.weight_ih_l0": torch.cat([w.T for w, _, _ in ordered]),
+            "rnn.weight_hh_l0": torch.cat([u.T for _, u, _ in ordered]),
+            "rnn.bias_ih_l0": torch.cat([b for _, _, b in ordered]),
+            "rnn.bias_hh_l0": torch.zeros(4 * hidden_size),
+            "lm_head.weight": arrays[13].T.contiguous(),
+            "lm_head.bias": arrays[14],
+        }
+    )
+    return model.eval()
+
+
+def make_oracle(
+    path: str | None = None, seed: int = 0, vocab_size: int | None = None, hidden_size: int | None = None
+) -> RecurrentGeneratorForCausalLM:
+    """The oracle of [`load_oracle`] if there is a path, else a fresh one of [`build_oracle`] with these sizes."""
+    if path is None:
+        size = 32 if hidden_size is None else hidden_size
+        return build_oracle(seed, 5000 if vocab_size is None else vocab_size, size, size)
+    for name, value in (("oracle_vocab_size", vocab_size), ("oracle_hidden_size", hidden_size)):
+        if value is not None:
+            raise DataError(f"{name} is {value}, but the oracle is read from {path}; leave one of the two out.")
+    return load_oracle(path)
+
+
+def sample_oracle(
+    oracle: RecurrentGeneratorForCausalLM, num_samples: int, length: int = 20, seed: int = 0, split: str = "train"
+) -> Dataset:
+    """
+    Draws a corpus: `num_samples` sequences of `length` tokens by ancestral sampling.
+
+    Returns:
+        `datasets.Dataset`: the column `input_ids`, BOS and then `length` tokens. More samples of the same seed and
+        split begin with the same sequences; splits have nothing in common.
+    """
+    if num_samples < 2:
+        raise DataError(f"The {split} split of the oracle has {num_samples} sequences; use 2 or more.")
+    bos = oracle.config.bos_token_id
+    engine = RolloutEngine(length, bos, bos)
+    blocks = []
+    for block in range(-(-num_samples // _BLOCK)):
+        with own_randomness("oracle samples", split, seed, block):
+            blocks.append(engine.sample(oracle, _BLOCK).sequences)
+    rows = torch.nn.functional.pad(torch.cat(blocks)[:num_samples], (1, 0), value=bos)
+    return Dataset.from_dict({"input_ids": rows.cpu().numpy()})
+
+
+def dataset_samples(dataset: Dataset) -> Samples:
+    """The sequences of such a corpus, without BOS."""
+    sequences = torch.as_tensor(dataset.with_format("numpy")["input_ids"][:])[:, 1:]
+    return Samples(sequences, torch.ones_like(sequences))
+
+
+class OracleMetrics:
+    """
+    NLL-oracle: the mean negative log-likelihood of generated sequences under the oracle, in nats per token,
+    ``- E_{y ~ G} [ 1/T sum_t log p_oracle(y_t | y_<t) ]`` (SeqGAN, arXiv 1609.05473, equation 15, which sums over t;
+    every published value is a mean per token).
+
+    It falls when a generator only sharpens its distribution: read it together with the likelihood of held-out oracle
+    samples under the generator (NLL-test) and the entropy of the generator (NLL-div).
+    """
+
+    def __init__(self, oracle: RecurrentGeneratorForCausalLM):
+        self.oracle = oracle
+
+    def __call__(self, samples: Samples) -> dict[str, float]:
+        bos = self.oracle.config.bos_token_id
+        logps = RolloutEngine(samples.sequences.shape[1], bos, bos).score(self.oracle, samples)
+        return {"nll_oracle": -float(logps.double().sum()) / float(samples.attention_mask.sum())}
+
+
+def oracle_sizes(oracle: RecurrentGeneratorForCausalLM) -> dict[str, Any]:
+    """What follows from the oracle for the players of a run."""
+    return {
+        "vocab_size": oracle.config.vocab_size,
+        "bos_token_id": oracle.config.bos_token_id,
+        "eos_token_id": None,
+        "pad_token_id": oracle.config.bos_token_id,
+    }
+
+
+__all__ = [
+    "OracleMetrics",
+    "build_oracle",
+    "dataset_samples",
+    "load_oracle",
+    "make_oracle",
+    "oracle_sizes",
+    "sample_oracle",
+]

@@ -1,0 +1,136 @@
+"""A recurrent (LSTM, GRU) classifier of sequences: a discriminator that reads a sentence token by token."""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+from transformers import PreTrainedModel
+from transformers import initialization as init
+
+from .configuration_recurrent_discriminator import RecurrentDiscriminatorConfig
+from .modeling_outputs import DiscriminatorOutput
+from .modeling_recurrent_generator import RecurrentGeneratorForCausalLM
+
+
+class RecurrentDiscriminatorPreTrainedModel(PreTrainedModel):
+    config: RecurrentDiscriminatorConfig
+    config_class = RecurrentDiscriminatorConfig
+    base_model_prefix = "discriminator"
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        std = self.config.initializer_range
+        if isinstance(module, nn.Embedding):
+            init.uniform_(module.weight, -1.0, 1.0)
+        elif isinstance(module, nn.LSTM | nn.GRU):  # PyTorch's default
+            bound = self.config.hidden_size**-0.5
+            for parameter in module.parameters():
+                init.uniform_(parameter, -bound, bound)
+        elif module is self.classifier:
+            init.trunc_normal_(module.weight, std=std, a=-2 * std, b=2 * std)
+            init.constant_(module.bias, std)
+
+
+class RecurrentDiscriminator(RecurrentDiscriminatorPreTrainedModel):
+    """
+    Embedding, recurrent layers, the final state of the top layer, dropout, linear output. Class 1 is `real`.
+
+    The final state of the forward direction is the one after the last real token, that of the backward direction the
+    one after the first; `features` joins the two. Padding is never read, so the score does not depend on how a batch
+    was padded: what follows the first EOS (`config.eos_token_id`) is padding, and so is what `attention_mask` hides.
+    Without an EOS, and without a mask, every position is a symbol, the pad id included. A sequence without any real
+    token has the zero state.
+    """
+
+    def __init__(self, config: RecurrentDiscriminatorConfig):
+        super().__init__(config)
+        self.embed_tokens = nn.Embedding(config.vocab_size, config.embedding_size)
+        cell = {"lstm": nn.LSTM, "gru": nn.GRU}[config.cell_type]
+        self.rnn = cell(
+            config.embedding_size,
+            config.hidden_size,
+            config.num_hidden_layers,
+            batch_first=True,
+            bidirectional=config.bidirectional,
+        )
+        self.num_directions = 2 if config.bidirectional else 1
+        self.dropout = nn.Dropout(config.dropout)
+        self.classifier = nn.Linear(self.num_directions * config.hidden_size, config.num_labels)
+        self.post_init()
+
+    # The generator's recurrence: it leaves padding out and keeps to the dtype of the weights.
+    _run = RecurrentGeneratorForCausalLM._run
+    _recur = RecurrentGeneratorForCausalLM._recur
+
+    def get_input_embeddings(self) -> nn.Embedding:
+        return self.embed_tokens
+
+    def set_input_embeddings(self, value: nn.Embedding) -> None:
+        self.embed_tokens = value
+
+    def forward(
+        self,
+        input_ids: torch.LongTensor | None = None,
+        attention_mask: torch.LongTensor | None = None,
+        inputs_onehot: torch.FloatTensor | None = None,
+        inputs_embeds: torch.FloatTensor | None = None,
+        labels: torch.LongTensor | None = None,
+        return_dict: bool | None = None,
+        **kwargs,
+    ) -> DiscriminatorOutput | tuple:
+        r"""
+        Args:
+            input_ids (`torch.LongTensor` of shape `(batch_size, sequence_length)`, *optional*):
+                Token ids without BOS. Give exactly one of `input_ids`, `inputs_onehot` and `inputs_embeds`.
+            attention_mask (`torch.LongTensor` of shape `(batch_size, sequence_length)`, *optional*):
+                1 for real tokens, 0 for padding on either side. What follows the first EOS is padding either way.
+            inputs_onehot (`torch.FloatTensor` of shape `(batch_size, sequence_length, vocab_size)`, *optional*):
+                One-hot rows or probabilities; differentiable. A row whose largest entry is the EOS ends the sequence.
+            inputs_embeds (`torch.FloatTensor` of shape `(batch_size, sequence_length, embedding_size)`, *optional*):
+                Embeddings; differentiable. Only `attention_mask` tells padding.
+            labels (`torch.LongTensor` of shape `(batch_size,)`, *optional*):
+                1 for real, 0 for fake.
+        """
+        if sum(value is not None for value in (input_ids, inputs_onehot, inputs_embeds)) != 1:
+            raise ValueError("Give exactly one of input_ids, inputs_onehot and inputs_embeds.")
+        return_dict = return_dict if return_dict is not None else self.config.return_dict
+        if input_ids is not None:
+            ids, embeds = input_ids, self.embed_tokens(input_ids)  # (B, L), (B, L, E)
+        elif inputs_onehot is not None:
+            ids, embeds = inputs_onehot.argmax(-1), inputs_onehot @ self.embed_tokens.weight
+        else:
+            ids, embeds = None, inputs_embeds
+        length, longest = embeds.shape[1], self.config.sequence_length
+        if length > longest:
+            raise ValueError(
+                f"The input has {length} positions and sequence_length is {longest}; cut the input, "
+                "or build the discriminator for longer sequences."
+            )
+
+        features = self.summarize(embeds, self._real_positions(ids, attention_mask))
+        logits = self.classifier(self.dropout(features))
+        loss = F.cross_entropy(logits, labels) if labels is not None else None
+        output = DiscriminatorOutput(loss=loss, logits=logits, features=features)
+        return output if return_dict else output.to_tuple()
+
+    def _real_positions(
+        self, ids: torch.LongTensor | None, attention_mask: torch.LongTensor | None
+    ) -> torch.BoolTensor | None:
+        """Where the real tokens are, of shape `(B, L)`; `None` if they are everywhere."""
+        mask = attention_mask != 0 if attention_mask is not None else None
+        if ids is None or self.config.eos_token_id is None:
+            return mask
+        ends = torch.isin(ids, torch.tensor(self.config.eos_token_id, device=ids.device))
+        if mask is not None:
+            ends = ends & mask  # padding on the left may consist of EOS
+        through_end = ends.cumsum(1) - ends.long() == 0
+        return through_end if mask is None else through_end & mask
+
+    def summarize(self, embeds: torch.Tensor, mask: torch.BoolTensor | None) -> torch.Tensor:
+        """The final states of the top layer: `(B, L, E)` to `(B, num_directions * H)`."""
+        if embeds.shape[1] == 0:  # PyTorch's recurrence takes no input without positions
+            embeds, mask = F.pad(embeds, (0, 0, 0, 1)), embeds.new_zeros((len(embeds), 1))
+        _, state = self._run(embeds, mask, None)
+        return torch.cat(state[0][-self.num_directions :].unbind(0), dim=1)  # of (layers * directions, B, H)
+
+
+__all__ = ["RecurrentDiscriminator", "RecurrentDiscriminatorPreTrainedModel"]

@@ -1,0 +1,77 @@
+"""A pool of generated sequences that several epochs of discriminator steps share."""
+
+import zlib
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from transformers import PreTrainedModel
+
+from ..randomness import own_randomness
+
+
+if TYPE_CHECKING:
+    from ..objectives.base import StepContext
+    from .rollout_engine import RolloutEngine
+
+_BLOCK = 1024  # sequences drawn at once
+
+
+class NegativePool:
+    """
+    The negatives of SeqGAN's reference schedule: `size` sequences are drawn from the generator, serve for `epochs`
+    epochs, each in an order of its own, and are then replaced.
+
+    Which rows a step gets is a pure function of its number in the phase, and all processes draw the same pool; so the
+    negatives of a step do not depend on how many processes share it. The pool itself is state: the generator may have
+    moved since it was drawn.
+
+    Args:
+        size (`int`):
+            Sequences in the pool. An epoch leaves out what does not fill a step.
+        epochs (`int`):
+            How often each is used.
+    """
+
+    def __init__(self, size: int, epochs: int):
+        self.size = size
+        self.epochs = epochs
+        self._key: tuple[str, int] | None = None  # phase, number of the pool in it
+        self._sequences: torch.Tensor | None = None
+
+    def batch(
+        self, engine: "RolloutEngine", model: PreTrainedModel, batch_size: int, context: "StepContext"
+    ) -> torch.LongTensor:
+        """The negatives of this step and shard, of shape `(batch_size, max_length)`."""
+        steps_per_epoch = self.size // (batch_size * context.num_shards)
+        if steps_per_epoch == 0:
+            raise ValueError(
+                f"num_negatives is {self.size}, but a step takes {batch_size * context.num_shards}; set it to a "
+                "multiple of that, or to 0 for fresh negatives."
+            )
+        number, step = divmod(context.step, steps_per_epoch * self.epochs)
+        if self._key != (context.phase, number):
+            with own_randomness("negatives", context.seed, context.phase, number):
+                counts = [min(_BLOCK, self.size - start) for start in range(0, self.size, _BLOCK)]
+                blocks = [engine.sample(model, count, context.temperature).sequences for count in counts]
+            self._key, self._sequences = (context.phase, number), torch.cat(blocks)
+        epoch, step = divmod(step, steps_per_epoch)
+        order = np.random.Generator(
+            np.random.PCG64([context.seed, zlib.crc32(context.phase.encode()), number, epoch])
+        ).permutation(self.size)
+        start = (step * context.num_shards + context.shard) * batch_size
+        rows = torch.from_numpy(order[start : start + batch_size]).to(self._sequences.device)
+        return self._sequences[rows].to(model.device)
+
+    def state_dict(self) -> dict[str, Any]:
+        if self._key is None:
+            return {}
+        return {"key": list(self._key), "sequences": self._sequences.to("cpu", torch.int32)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._key, self._sequences = None, None
+        if state:
+            self._key, self._sequences = tuple(state["key"]), state["sequences"].long()
+
+
+__all__ = ["NegativePool"]

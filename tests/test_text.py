@@ -11,16 +11,8 @@ from datasets import ClassLabel, Dataset, Features, Value
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from hf_textgan.data.text import (
-    DataError,
-    _median,
-    check_batch,
-    collate,
-    data_report,
-    encode_lines,
-    format_report,
-    read_lines,
-)
+from hf_textgan.data.report import _median, data_report, format_report
+from hf_textgan.data.text import DataError, check_batch, collate, encode_lines, read_lines
 from hf_textgan.data.tokenizers import character_tokenizer, word_tokenizer
 
 

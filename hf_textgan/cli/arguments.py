@@ -3,7 +3,7 @@
 import typing
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import yaml
 from transformers import HfArgumentParser
@@ -12,6 +12,7 @@ from ..objectives import OBJECTIVES, Objective
 from ..systems import SystemSpec, get_system
 from ..systems.spec import config_fields, unknown
 from ..trainer.adversarial_config import OPTIMIZER_ARGUMENTS, AdversarialConfig
+from .data import DataArguments
 
 
 @dataclass
@@ -32,26 +33,6 @@ class RunArguments:
         default=False,
         metadata={"help": "Go on from the newest complete checkpoint in output_dir, or start if there is none."},
     )
-
-
-@dataclass
-class DataArguments:
-    """The texts."""
-
-    train_file: str | None = field(default=None, metadata={"help": "Training text, one sentence a line, UTF-8."})
-    eval_file: str | None = field(default=None, metadata={"help": "Held-out text, one sentence a line, UTF-8."})
-    dataset_name: Literal["grammar", "oracle"] | None = field(
-        default=None,
-        metadata={"help": "`grammar`: captions of the built-in grammar; `oracle`: the field's synthetic task."},
-    )
-    grammar_train_size: int = field(default=10000, metadata={"help": "Training captions drawn from the grammar."})
-    grammar_eval_size: int = field(default=2000, metadata={"help": "Held-out captions drawn from the grammar."})
-    grammar_seed: int = field(default=0, metadata={"help": "Seed of the captions, independent of the training seed."})
-    level: Literal["word", "character"] = field(
-        default="word", metadata={"help": "Units of the text: words between blanks, or characters."}
-    )
-    vocab_size: int | None = field(default=None, metadata={"help": "Most symbols, four special ones included."})
-    min_count: int = field(default=1, metadata={"help": "Rarer symbols become <unk>."})
 
 
 @dataclass
@@ -266,4 +247,4 @@ def _with_optimizers(words: list[str], optimizers: dict[str, dict[str, Any]]) ->
     return [*words, "--player_optimizers", json.dumps(optimizers)]
 
 
-__all__ = ["DataArguments", "RunArguments", "TrainArguments", "parse_train_arguments"]
+__all__ = ["OracleArguments", "RunArguments", "TrainArguments", "parse_train_arguments"]

@@ -21,7 +21,7 @@ from ..data import (
     split_names,
     word_tokenizer,
 )
-from ..data.loading import SUFFIXES
+from ..data.sources import SUFFIXES
 from ..systems.spec import unknown
 from .errors import user_errors
 
@@ -114,6 +114,7 @@ class Texts:
 _COLUMNS = ("text_column", "label_column", "source_column", "target_column")
 _FOR_DATASETS = ("dataset_config", "dataset_train_split", "dataset_eval_split", "streaming")
 _FOR_NEW_TOKENIZERS = ("level", "vocab_size", "min_count")
+TEXT_OPTIONS = ("train_file", "eval_file", *_FOR_DATASETS, *_COLUMNS, *_FOR_NEW_TOKENIZERS, "lowercase", "min_length")
 
 
 def load_texts(data: DataArguments) -> Texts:
@@ -126,8 +127,8 @@ def load_texts(data: DataArguments) -> Texts:
     if data.train_file is None and data.dataset_name is None:
         raise ValueError("No training text is named; add --train_file FILE or --dataset_name grammar.")
     if data.train_file is not None:
-        _refuse(data, ("dataset_name",), "--train_file")
-        _refuse(data, _FOR_DATASETS, "--train_file")
+        refuse(data, ("dataset_name",), "--train_file")
+        refuse(data, _FOR_DATASETS, "--train_file")
         sources: list[tuple[str | None, dict]] = [(_file(data.train_file), {}), (_file(data.eval_file), {})]
     else:
         sources = _dataset_sources(data)
@@ -146,6 +147,14 @@ def load_texts(data: DataArguments) -> Texts:
     return Texts(train, held_out, label_names=names)
 
 
+def load_eval(data: DataArguments, path: str) -> Dataset:
+    """A file of held-out text for a run whose data the arguments describe: the same columns, case and classes."""
+    options: dict[str, Any] = {name: getattr(data, name) for name in (*_COLUMNS, "lowercase")}
+    if Path(path).suffix.lower() == ".txt":
+        options.update(dict.fromkeys(_COLUMNS))
+    return load_text(_file(path), **options)
+
+
 def make_tokenizer(data: DataArguments, texts: Texts) -> PreTrainedTokenizerBase:
     """The tokenizer that is named, or one built from the training text."""
     _check_tokenizer_options(data)
@@ -156,7 +165,7 @@ def make_tokenizer(data: DataArguments, texts: Texts) -> PreTrainedTokenizerBase
 
 
 def _load_grammar(data: DataArguments) -> Texts:
-    _refuse(data, ("train_file", "eval_file", *_FOR_DATASETS, *_COLUMNS), "--dataset_name grammar")
+    refuse(data, ("train_file", "eval_file", *_FOR_DATASETS, *_COLUMNS), "--dataset_name grammar")
     grammar = CaptionGrammar()
     if data.grammar_train_size < 2 or data.grammar_eval_size < 2:
         raise ValueError(
@@ -183,7 +192,7 @@ def _dataset_sources(data: DataArguments) -> list[tuple[str | None, dict]]:
     options: dict[str, Any] = {"config_name": data.dataset_config, "streaming": data.streaming}
     train = (name, {**options, "split": data.dataset_train_split})
     if data.eval_file is not None:
-        _refuse(data, ("dataset_eval_split",), "--eval_file")
+        refuse(data, ("dataset_eval_split",), "--eval_file")
         return [train, (_file(data.eval_file), {})]
     split = data.dataset_eval_split
     if split is None:
@@ -209,10 +218,11 @@ def _label_names(dataset: Dataset) -> list[str] | None:
 
 def _check_tokenizer_options(data: DataArguments) -> None:
     if data.tokenizer_name_or_path is not None:
-        _refuse(data, _FOR_NEW_TOKENIZERS, "--tokenizer_name_or_path")
+        refuse(data, _FOR_NEW_TOKENIZERS, "--tokenizer_name_or_path")
 
 
-def _refuse(data: DataArguments, options: tuple[str, ...], other: str) -> None:
+def refuse(data: DataArguments, options: tuple[str, ...], other: str) -> None:
+    """Options that contradict `other` must not be given."""
     defaults = {f.name: f.default for f in fields(data) if f.default is not MISSING}
     for option in options:
         if getattr(data, option) != defaults[option]:
@@ -279,7 +289,7 @@ def _parse(words: list[str]) -> tuple[DataArguments, ReportArguments]:
             raise ValueError(unknown("option of `textgan data report`", word[2:].partition("=")[0], known))
         raise ValueError(f"The word {word!r} belongs to no option; put FILE first, or quote a value with blanks.")
     if name is not None:
-        _refuse(data, ("train_file", "dataset_name"), f"the file {name}")
+        refuse(data, ("train_file", "dataset_name"), f"the file {name}")
         path = Path(name)
         on_hub = not path.exists() and path.suffix.lower() not in SUFFIXES and name.count("/") == 1
         data_set = path.is_dir() or on_hub or (name == "grammar" and not path.exists())
@@ -287,4 +297,4 @@ def _parse(words: list[str]) -> tuple[DataArguments, ReportArguments]:
     return data, options
 
 
-__all__ = ["DataArguments", "Texts", "load_texts", "main", "make_tokenizer"]
+__all__ = ["DataArguments", "TEXT_OPTIONS", "Texts", "load_eval", "load_texts", "main", "make_tokenizer", "refuse"]

@@ -4,15 +4,15 @@ import argparse
 import functools
 from pathlib import Path
 
-from ..data import CaptionGrammar, encode_lines, read_lines
+from ..data import CaptionGrammar, encode_text
 from ..data.oracle import OracleMetrics, dataset_samples, load_oracle, sample_oracle
 from ..data.text import collate
 from ..evaluation import TextMetrics, corpus_nll, decode, nll_metrics, sample_nll, sample_sequences
 from ..runs import ORACLE, Run, load_run
 from ..sampling import Samples
 from ..trainer.checkpoints import strict_json, write_text
+from .data import DataArguments, load_eval, load_texts
 from .errors import user_errors
-from .train import load_texts
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -66,22 +66,22 @@ def evaluate_run(arguments: argparse.Namespace) -> dict:
 
 def evaluate_texts(arguments: argparse.Namespace, run: Run, data: dict) -> dict:
     """Of a generator of text: the likelihood of held-out text, and the metrics of samples."""
-    from .arguments import DataArguments
-
+    options = DataArguments(**data)
     if arguments.eval_file is not None:
-        references = read_lines(arguments.eval_file)
+        texts = load_eval(options, arguments.eval_file)
     else:
-        references = load_texts(DataArguments(**data)).eval if data else None
-    if references is None:
+        texts = load_texts(options).eval if data else None
+    if texts is None:
         raise ValueError(f"{arguments.model} names no held-out text; add --eval_file FILE.")
-    held_out = encode_lines(references, run.tokenizer).dataset
+    held_out = encode_text(texts, run.tokenizer).dataset
+    references = texts["text"][:]
     collator = functools.partial(collate, pad_token_id=run.engine.pad_token_id)
     metrics = nll_metrics(corpus_nll(run.model, run.engine, held_out, collator))
     samples = draw(arguments, run)
     metrics["nll_div"] = entropy(arguments, run, samples)
     texts = decode(run.tokenizer, samples.sequences)
-    split = str.split if data.get("level", "word") == "word" else list
-    grammar = CaptionGrammar() if data.get("dataset_name") == "grammar" else None
+    split = str.split if options.level == "word" else list
+    grammar = CaptionGrammar() if options.dataset_name == "grammar" else None
     metrics.update(TextMetrics(references, split, grammar)(texts))
     return {"metrics": metrics, "num_references": len(references), "samples": texts[:20]}
 

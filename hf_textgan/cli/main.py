@@ -16,23 +16,32 @@ commands:
   train       train a system on your text
   generate    print samples of a trained generator
   evaluate    measure a trained generator on held-out text
+  data        report on text before training on it
 
 `textgan COMMAND --help` explains a command, `textgan train SYSTEM --help` lists all its options.
 """
 
+COMMANDS = ("train", "generate", "evaluate", "data")
+
 TRAIN_USAGE = """\
-usage: textgan train SYSTEM --output_dir DIR (--train_file FILE | --dataset_name grammar) [OPTIONS]
+usage: textgan train SYSTEM --output_dir DIR (--train_file FILE | --dataset_name NAME) [OPTIONS]
        textgan train --config run.yaml [OPTIONS]
 
 Trains a system; systems: {systems}.
 
 the options most used:
-  --train_file FILE            text, one sentence a line
-  --eval_file FILE             held-out text
-  --dataset_name grammar       the built-in caption grammar instead of files
+  --train_file FILE            .txt (one sentence a line), .csv, .tsv, .jsonl or .parquet
+  --eval_file FILE             held-out text, a file of the same kinds
+  --dataset_name NAME          grammar (the built-in caption grammar), oracle (the field's synthetic task),
+                               a folder with a data set, or one on the Hub as org/name
+  --text_column, --label_column, --source_column, --target_column NAME
+                               columns, where `text` and `label` are not their names
+  --oracle_path FILE           the oracle's parameters; by default those of --oracle_seed
   --output_dir DIR             where models, checkpoints, samples and metrics go
   --preset NAME                laptop (minutes on two cores) or paper (the published setting, the default)
   --level word|character       the units of the text
+  --tokenizer_name_or_path DIR any fast tokenizer instead
+  --discriminator NAME         cnn, recurrent or bidirectional
   --generator_name_or_path DIR start from this causal language model and its tokenizer
   --resume                     go on from the newest complete checkpoint in --output_dir
   --config FILE                YAML with any of the options; options on the command line win
@@ -59,10 +68,10 @@ def main(argv: list[str] | None = None) -> int:
     if command == "train" and (not arguments or arguments in (["-h"], ["--help"])):
         print(TRAIN_USAGE.format(systems=", ".join(SYSTEMS)))
         return 0
-    if command not in ("train", "generate", "evaluate"):
+    if command not in COMMANDS:
         from ..systems.spec import unknown
 
-        print(f"textgan: {unknown('command', command, ['systems', 'train', 'generate', 'evaluate'])}", file=sys.stderr)
+        print(f"textgan: {unknown('command', command, ['systems', *COMMANDS])}", file=sys.stderr)
         return 2
     return _run(command, arguments)
 

@@ -16,15 +16,7 @@ from transformers import (
 )
 
 from .. import __version__
-from ..data import (
-    CaptionGrammar,
-    character_tokenizer,
-    data_report,
-    encode_lines,
-    format_report,
-    read_lines,
-    word_tokenizer,
-)
+from ..data import data_report, encode_text, format_report
 from ..data.oracle import OracleMetrics, dataset_samples, make_oracle, oracle_sizes, sample_oracle
 from ..data.text import check_batch
 from ..data.tokenizers import special_token_ids
@@ -32,17 +24,9 @@ from ..evaluation import TextMetrics
 from ..runs import ORACLE, check_output_dir, write_record
 from ..trainer.adversarial_trainer import AdversarialTrainer
 from ..trainer.checkpoints import writing_folder
-from .arguments import DataArguments, TrainArguments, parse_train_arguments
+from .arguments import TrainArguments, parse_train_arguments
+from .data import TEXT_OPTIONS, load_texts, make_tokenizer, refuse
 from .errors import UserError, user_errors
-
-
-@dataclass
-class Texts:
-    """The lines of a run."""
-
-    train: list[str]
-    eval: list[str] | None
-    grammar: CaptionGrammar | None = None
 
 
 def main(argv: list[str]) -> int:
@@ -158,19 +142,26 @@ def _silent(*values: Any, **options: Any) -> None:
 
 def text_task(arguments: TrainArguments, tokenizer: PreTrainedTokenizerBase | None) -> Task:
     """The texts that the arguments name, encoded; without a tokenizer one is built from them."""
-    data = arguments.data
-    texts = load_texts(data)
-    if tokenizer is None:
-        make = {"word": word_tokenizer, "character": character_tokenizer}[data.level]
-        tokenizer = make(texts.train, data.vocab_size, data.min_count)
-    encoded = encode_lines(texts.train, tokenizer, arguments.training.max_length)
-    report = data_report(texts.train, texts.eval, tokenizer, encoded.max_length)
+    data, max_length = arguments.data, arguments.training.max_length
+    if tokenizer is not None and data.tokenizer_name_or_path is not None:
+        raise ValueError(
+            f"--tokenizer_name_or_path and --generator_name_or_path {arguments.run.generator_name_or_path} are both "
+            "given; leave the former out: a generator comes with its tokenizer."
+        )
+    with PartialState().main_process_first():  # the others find the result in the cache
+        texts = load_texts(data)
+        if tokenizer is None:
+            tokenizer = make_tokenizer(data, texts)
+        encoded = encode_text(texts.train, tokenizer, max_length, data.min_length)
+        held_out = encode_text(texts.eval, tokenizer).dataset if texts.eval is not None else None
+    report = data_report(texts.train, texts.eval, tokenizer, encoded.max_length, data.min_length)
     if texts.grammar is not None:
         report["warnings"] = []  # independent draws repeat; nothing is wrong with them
+    references = None if texts.eval is None else texts.eval["text"][:]
     bos, eos, pad = special_token_ids(tokenizer)
     return Task(
         train=encoded.dataset,
-        eval=encode_lines(texts.eval, tokenizer, None).dataset if texts.eval else None,
+        eval=held_out,
         max_length=encoded.max_length,
         sizes={
             "vocab_size": len(tokenizer),
@@ -181,16 +172,14 @@ def text_task(arguments: TrainArguments, tokenizer: PreTrainedTokenizerBase | No
         },
         report=format_report(report),
         tokenizer=tokenizer,
-        text_metrics=TextMetrics(texts.eval, str.split if data.level == "word" else list, texts.grammar),
+        text_metrics=TextMetrics(references, str.split if data.level == "word" else list, texts.grammar),
     )
 
 
 def oracle_task(arguments: TrainArguments) -> Task:
     """The field's synthetic task: sequences of an LSTM oracle, and the likelihood of samples under it."""
     options, length = arguments.oracle, arguments.training.max_length
-    for option in ("train_file", "eval_file"):
-        if getattr(arguments.data, option) is not None:
-            raise ValueError(f"--{option} and --dataset_name oracle are both given; leave one of them out.")
+    refuse(arguments.data, TEXT_OPTIONS, "--dataset_name oracle")
     oracle = make_oracle(
         options.oracle_path, options.oracle_seed, options.oracle_vocab_size, options.oracle_hidden_size
     )
@@ -229,26 +218,6 @@ def check_generator(generator: PreTrainedModel, task: Task) -> None:
                     f"The generator has {name} {getattr(generator.config, name)} and the oracle {task.sizes[name]}; "
                     "start from a generator that was trained on this oracle."
                 )
-
-
-def load_texts(data: DataArguments) -> Texts:
-    """The training and held-out lines that the arguments name."""
-    if data.dataset_name == "grammar":
-        for option in ("train_file", "eval_file"):
-            if getattr(data, option) is not None:
-                raise ValueError(f"--{option} and --dataset_name grammar are both given; leave one of them out.")
-        grammar = CaptionGrammar()
-        if data.grammar_train_size < 2 or data.grammar_eval_size < 2:
-            raise ValueError(
-                f"grammar_train_size is {data.grammar_train_size} and grammar_eval_size {data.grammar_eval_size}; "
-                "set both to 2 or more."
-            )
-        # One stream of captions, cut in two: held-out captions are drawn like the others, not chosen.
-        lines = grammar.sample(data.grammar_train_size + data.grammar_eval_size, seed=data.grammar_seed)
-        return Texts(lines[: data.grammar_train_size], lines[data.grammar_train_size :], grammar)
-    if data.train_file is None:
-        raise ValueError("No training text is named; add --train_file FILE or --dataset_name grammar.")
-    return Texts(read_lines(data.train_file), read_lines(data.eval_file) if data.eval_file else None)
 
 
 def load_generator(path: str, with_tokenizer: bool = True) -> tuple[PreTrainedModel, PreTrainedTokenizerBase | None]:

@@ -2,17 +2,8 @@
 
 from .grammar import CaptionGrammar
 from .loading import load_text, load_tokenizer, split_names
-from .text import (
-    DataError,
-    EncodedText,
-    collate,
-    data_report,
-    encode_lines,
-    encode_text,
-    format_report,
-    iterate_texts,
-    read_lines,
-)
+from .report import data_report, format_report
+from .text import DataError, EncodedText, collate, encode_lines, encode_text, iterate_texts, read_lines
 from .tokenizers import character_tokenizer, discriminator_tokenizer, word_tokenizer
 
 

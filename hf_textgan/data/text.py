@@ -1,43 +1,27 @@
-"""Reading text files, encoding them for the trainer, and reporting what is in them."""
+"""Text files, token ids and batches."""
 
 import functools
-import hashlib
 import json
 import logging
-import shutil
 import sys
-import time
-import uuid
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import datasets
 import numpy as np
-import pyarrow as pa
 import torch
-from datasets import ClassLabel, Dataset, Features, List, Value
-from datasets.table import MemoryMappedTable
+from datasets import Dataset, Features, List, Value
 from datasets.utils import tqdm
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
+
+from .cache import cached_dataset, fingerprint, write_arrow
 
 
 logger = logging.getLogger(__name__)
 
 BATCH = 10_000  # lines read, tokenized and written at once; bounds the memory, whatever the size of the text
 _LONGEST_LINE = 1 << 24  # bytes; a file without line ends is not read into memory as one line
-_STALE = 24 * 3600  # seconds after which what a killed run left in the cache is removed
-
-# Part of the names in the cache: to be raised when what is written there changes.
-CACHE_VERSION = 1
-
-# Shares above which `data_report` warns.
-_MAX_UNKNOWN = 0.05
-_MAX_DUPLICATES = 0.20
-_MAX_OVERLAP = 0.05
-_MAX_DROPPED = 0.10
 
 
 class DataError(ValueError):
@@ -173,7 +157,7 @@ def encode_lines(
         [`DataError`]: If there is no line, the tokenizer has no `eos_token`, a line has no token or holds the
             end-of-sequence token, `max_length` is less than 2, or every line is too long.
     """
-    _check_lines(lines)
+    check_lines(lines)
     encoder = _Encoder(tokenizer, max_length)
     rows = [row for batch in column_batches(lines) for row in encoder(batch)["input_ids"]]
     return EncodedText(Dataset.from_dict({"input_ids": rows}), **encoder.result())
@@ -215,7 +199,7 @@ def encode_text(
     Raises:
         [`DataError`]: As [`encode_lines`], or if the lengths contradict each other.
     """
-    _check_lines(dataset)
+    check_lines(dataset)
     encoder = _Encoder(tokenizer, max_length, min_length, max_condition_length)
     features = {"input_ids": List(Value("int32"))}
     if "label" in dataset.column_names:
@@ -295,118 +279,6 @@ def _pad(rows: Sequence[Any], pad_token_id: int) -> tuple[torch.Tensor, torch.Te
     return torch.from_numpy(ids), torch.from_numpy(mask.astype(np.int64))
 
 
-def data_report(
-    train: Dataset | Sequence[str],
-    eval_: Dataset | Sequence[str] | None,
-    tokenizer: PreTrainedTokenizerBase,
-    max_length: int | None = None,
-    min_length: int | None = None,
-    progress: bool = True,
-) -> dict[str, Any]:
-    """
-    Describes the training and evaluation text as the trainer will see it. The memory that it takes is 8 bytes a line.
-
-    Args:
-        train (`datasets.Dataset` or `Sequence[str]`):
-            The training sentences: what [`load_text`] returns, or a list.
-        eval_ (`datasets.Dataset` or `Sequence[str]`, *optional*):
-            The evaluation sentences.
-        tokenizer ([`~transformers.PreTrainedTokenizerBase`]):
-            The tokenizer that will encode them.
-        max_length (`int`, *optional*):
-            As in [`encode_lines`]. Without it no line counts as dropped.
-        min_length (`int`, *optional*):
-            As in [`encode_text`].
-        progress (`bool`, *optional*, defaults to `True`):
-            Whether a bar is shown for what takes more than a second.
-
-    Returns:
-        `dict`: Plain numbers and strings, fit for JSON:
-
-        - `max_length`: the one given, else the length of the longest training line.
-        - `vocab_size`: number of ids of the tokenizer.
-        - `train`, `eval` (`None` without evaluation text): `lines`, `tokens` (without beginning- and end-of-sequence
-          tokens), `mean_length`, `median_length`, `longest` (tokens of a line with the end-of-sequence token),
-          `dropped` (lines longer than the given `max_length`) and `unknown_rate` (share of the tokens). All lines
-          count, the dropped ones too. Where there are such also `labels` (class to number of lines),
-          `condition_mean_length` and `condition_longest` (with the end-of-sequence token), and with a `min_length`
-          also `short` (lines below it).
-        - `duplicate_rate`: share of the training lines that repeat an earlier one.
-        - `overlap_rate`: share of the evaluation lines that are also training lines (`None` without evaluation text).
-        - `warnings`: one sentence for each number that is likely to spoil the training or its evaluation.
-
-    Raises:
-        [`DataError`]: As [`encode_lines`], but not if every line is too long.
-    """
-    describe = functools.partial(
-        _describe, tokenizer=tokenizer, max_length=max_length, min_length=min_length, progress=progress
-    )
-    train_part, train_hashes = describe(train)
-    eval_part, eval_hashes = (None, None) if eval_ is None else describe(eval_)
-    train_hashes.sort()
-    repeated = int(np.count_nonzero(train_hashes[1:] == train_hashes[:-1]))
-    report: dict[str, Any] = {
-        "max_length": train_part["longest"] if max_length is None else max_length,
-        "vocab_size": len(tokenizer),
-        "train": train_part,
-        "eval": eval_part,
-        "duplicate_rate": repeated / len(train_hashes),
-        "overlap_rate": None,
-    }
-    if eval_hashes is not None:
-        places = np.searchsorted(train_hashes, eval_hashes)
-        places[places == len(train_hashes)] = 0
-        report["overlap_rate"] = int(np.count_nonzero(train_hashes[places] == eval_hashes)) / len(eval_hashes)
-    report["warnings"] = _warnings(report)
-    return report
-
-
-def format_report(report: Mapping[str, Any]) -> str:
-    """
-    Writes a [`data_report`] as aligned plain text.
-
-    Args:
-        report (`Mapping`):
-            What [`data_report`] returned.
-
-    Returns:
-        `str`: One line per number with a column for the training and one for the evaluation text, then the warnings;
-        no newline at the end.
-    """
-    columns = [report["train"]] if report["eval"] is None else [report["train"], report["eval"]]
-    rows = [["", "train", "eval"][: len(columns) + 1]]
-    numbers = [
-        ("lines", "lines", "{:,}"),
-        ("tokens", "tokens", "{:,}"),
-        ("mean length", "mean_length", "{:.1f}"),
-        ("median length", "median_length", "{:g}"),
-        ("longest line", "longest", "{:,}"),
-        ("dropped lines", "dropped", "{:,}"),
-        ("unknown tokens", "unknown_rate", "{:.2%}"),
-        ("short lines", "short", "{:,}"),
-        ("mean condition", "condition_mean_length", "{:.1f}"),
-        ("longest condition", "condition_longest", "{:,}"),
-    ]
-    for label, key, form in numbers:
-        if any(key in column for column in columns):
-            rows.append([label, *(form.format(column[key]) if key in column else "-" for column in columns)])
-    classes = dict.fromkeys(name for column in columns for name in column.get("labels", ()))
-    for name in classes:
-        counts = [f"{column['labels'].get(name, 0):,}" if "labels" in column else "-" for column in columns]
-        rows.append([f"label {name}", *counts])
-    rows.append(["duplicate lines", f"{report['duplicate_rate']:.2%}"])
-    if report["overlap_rate"] is not None:
-        rows.append(["also in train", "", f"{report['overlap_rate']:.2%}"])
-    rows.append(["vocabulary", f"{report['vocab_size']:,}"])
-    rows.append(["max_length", f"{report['max_length']:,}"])
-    label_width = max(len(row[0]) for row in rows)
-    width = max(len(cell) for row in rows for cell in row[1:])
-    text = ["  ".join([row[0].ljust(label_width), *(cell.rjust(width) for cell in row[1:])]).rstrip() for row in rows]
-    text.append("(lengths count the end-of-sequence token)")
-    text.extend(f"Warning: {warning}" for warning in report["warnings"])
-    return "\n".join(text)
-
-
 def check_batch(num_lines: int, batch_size: int) -> None:
     """
     Makes sure that there are lines enough for one full batch.
@@ -440,7 +312,7 @@ def column_batches(texts: Dataset | Sequence[str], columns: Sequence[str] | None
             yield {"text": list(texts[start : start + BATCH])}
 
 
-def _check_lines(lines: Dataset | Sequence[str]) -> None:
+def check_lines(lines: Dataset | Sequence[str]) -> None:
     if isinstance(lines, str):
         raise DataError(f"The lines are one string ({lines[:20]!r}...); pass a list of sentences instead.")
     if isinstance(lines, Dataset) and "text" not in lines.column_names:
@@ -452,7 +324,7 @@ def _check_lines(lines: Dataset | Sequence[str]) -> None:
         raise DataError("There are 0 lines; pass at least 1 sentence.")
 
 
-class _Tokens:
+class Tokens:
     """The bare token ids of texts, batch after batch, checked; `what` begins the error messages."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, what: str = "Line"):
@@ -502,8 +374,8 @@ class _Encoder:
         min_length: int | None = None,
         max_condition_length: int | None = None,
     ):
-        self.tokens = _Tokens(tokenizer)
-        self.condition_tokens = _Tokens(tokenizer, "The condition of line")
+        self.tokens = Tokens(tokenizer)
+        self.condition_tokens = Tokens(tokenizer, "The condition of line")
         if max_length is not None and max_length < 2:
             raise DataError(
                 f"max_length={max_length} leaves no room for a token and the end of the line; use 2 or more."
@@ -591,152 +463,3 @@ def _tokenizer_state(tokenizer: PreTrainedTokenizerBase) -> list:
         backend = [sorted(tokenizer.get_vocab().items()), repr(sorted(tokenizer.init_kwargs.items()))]
     ids = [tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.unk_token_id]
     return [type(tokenizer).__name__, backend, ids]
-
-
-def _describe(
-    lines: Dataset | Sequence[str],
-    tokenizer: PreTrainedTokenizerBase,
-    max_length: int | None,
-    min_length: int | None,
-    progress: bool,
-) -> tuple[dict[str, Any], np.ndarray]:
-    """The numbers of one text, and a hash of each line."""
-    _check_lines(lines)
-    tokenize, tokenize_condition = _Tokens(tokenizer), _Tokens(tokenizer, "The condition of line")
-    lengths: Counter[int] = Counter()
-    conditions: Counter[int] = Counter()
-    labels: Counter[int] = Counter()
-    hashes = np.empty(len(lines), dtype=np.uint64)
-    unknown = 0
-    with tqdm(total=len(lines), unit=" lines", desc="Measuring", delay=1, disable=not progress) as bar:
-        for batch in column_batches(lines):
-            tokens = tokenize(batch["text"])
-            # A hash of the content: the same in every process, unlike hash().
-            digests = (hashlib.blake2b(line.encode(), digest_size=8).digest() for line in batch["text"])
-            hashes[tokenize.seen - len(tokens) : tokenize.seen] = np.frombuffer(b"".join(digests), dtype="<u8")
-            lengths.update(len(line) + 1 for line in tokens)
-            unknown += tokenize.count_unknown(tokens)
-            labels.update(batch.get("label", ()))
-            if "condition" in batch:
-                conditions.update(len(line) + 1 for line in tokenize_condition(batch["condition"]))
-            bar.update(len(tokens))
-    total = sum(length * count for length, count in lengths.items())
-    num_tokens = total - len(lines)
-    part: dict[str, Any] = {
-        "lines": len(lines),
-        "tokens": num_tokens,
-        "mean_length": total / len(lines),
-        "median_length": _median(lengths),
-        "longest": max(lengths),
-        "dropped": 0 if max_length is None else sum(n for length, n in lengths.items() if length > max_length),
-        "unknown_rate": unknown / num_tokens,
-    }
-    if min_length is not None:
-        part["short"] = sum(n for length, n in lengths.items() if length <= min_length)
-    if labels:
-        feature = lines.features["label"]
-        names = feature.names if isinstance(feature, ClassLabel) else None
-        ids = sorted(labels) if names is None else range(len(names))
-        part["labels"] = {str(i) if names is None else names[i]: labels[i] for i in ids}
-    if conditions:
-        part["condition_mean_length"] = sum(length * n for length, n in conditions.items()) / len(lines)
-        part["condition_longest"] = max(conditions)
-    return part, hashes
-
-
-def _median(counts: Mapping[int, int]) -> float:
-    """The median of numbers that are given by how often each occurs."""
-    total = sum(counts.values())
-    middle, seen = [], 0
-    for value in sorted(counts):
-        # The places (total - 1) // 2 and total // 2 are the same one if the total is odd.
-        middle += [value] * sum(seen <= place < seen + counts[value] for place in ((total - 1) // 2, total // 2))
-        seen += counts[value]
-    return sum(middle) / 2
-
-
-def _warnings(report: Mapping[str, Any]) -> list[str]:
-    warnings = []
-    for name, label in (("train", "training"), ("eval", "evaluation")):
-        part = report[name]
-        if part is None:
-            continue
-        if part["unknown_rate"] > _MAX_UNKNOWN:
-            warnings.append(
-                f"{part['unknown_rate']:.1%} of the {label} tokens are unknown to the tokenizer; build it from more "
-                "text or with a larger vocabulary."
-            )
-        dropped = part["dropped"] / part["lines"]
-        if dropped > _MAX_DROPPED:
-            warnings.append(
-                f"{dropped:.1%} of the {label} lines are longer than max_length={report['max_length']} and are "
-                f"dropped; a max_length of {part['longest']} keeps them all."
-            )
-    if report["duplicate_rate"] > _MAX_DUPLICATES:
-        warnings.append(
-            f"{report['duplicate_rate']:.1%} of the training lines repeat an earlier one; remove duplicates, or the "
-            "generator will favour them."
-        )
-    if report["overlap_rate"] is not None and report["overlap_rate"] > _MAX_OVERLAP:
-        warnings.append(
-            f"{report['overlap_rate']:.1%} of the evaluation lines are also training lines; remove them from one "
-            "side, or copying the training text will look like quality."
-        )
-    return warnings
-
-
-# ---- The cache --------------------------------------------------------------------------------------------------
-
-
-def fingerprint(*parts: Any) -> str:
-    """A name for what follows from `parts`, which JSON can write."""
-    content = json.dumps([CACHE_VERSION, *parts], sort_keys=True, ensure_ascii=True)
-    return hashlib.sha256(content.encode()).hexdigest()[:32]
-
-
-def cached_dataset(
-    key: str, write: Callable[[Path], dict[str, Any]], cache_dir: str | Path | None = None
-) -> tuple[Dataset, dict[str, Any]]:
-    """
-    The data set called `key` in the cache, memory-mapped, and its record. If it is not there, `write` writes the Arrow
-    file at the path it is given and returns the record.
-
-    A data set gets its name when it is complete, so nobody sees half of it, and several processes may write it.
-    """
-    root = Path(datasets.config.HF_DATASETS_CACHE) / "hf_textgan" if cache_dir is None else Path(cache_dir)
-    folder = root / key
-    if not folder.is_dir():
-        root.mkdir(parents=True, exist_ok=True)
-        _remove_stale(root)
-        part = root / f"{key}.{uuid.uuid4().hex}.part"
-        part.mkdir()
-        try:
-            record = write(part / "data.arrow")
-            (part / "record.json").write_text(json.dumps(record), encoding="utf-8")
-            try:
-                part.rename(folder)
-            except OSError:
-                if not folder.is_dir():  # else another process was first
-                    raise
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
-    table = MemoryMappedTable.from_file(str(folder / "data.arrow"))
-    return Dataset(table, fingerprint=key), json.loads((folder / "record.json").read_text(encoding="utf-8"))
-
-
-def write_arrow(path: Path, features: Features, batches: Iterable[Mapping[str, list]]) -> None:
-    """Writes batches of rows as an Arrow stream, as 🤗 Datasets maps it."""
-    schema = features.arrow_schema
-    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_stream(sink, schema) as writer:
-        for batch in batches:
-            arrays = [pa.array(batch[field.name], type=field.type) for field in schema]
-            writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=schema))
-
-
-def _remove_stale(root: Path) -> None:
-    for part in root.glob("*.part"):
-        try:
-            if time.time() - part.stat().st_mtime > _STALE:
-                shutil.rmtree(part, ignore_errors=True)
-        except FileNotFoundError:
-            pass  # another process was first

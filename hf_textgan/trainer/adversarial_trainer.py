@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import datasets
 import numpy as np
 import torch
 from accelerate.utils import broadcast_object_list
@@ -709,11 +710,23 @@ def _phases_before(step: int, phases: list[dict]) -> list[dict]:
 def _survey(dataset: Sequence[dict[str, Any]]) -> tuple[int, int, int]:
     """The number of ids of the shortest and of the longest row, and a checksum of all rows."""
     shortest, longest, checksum = sys.maxsize, 0, 0
-    for row in dataset:
-        ids = np.asarray(row["input_ids"], dtype=np.int64)
-        shortest, longest = min(shortest, len(ids)), max(longest, len(ids))
-        checksum = zlib.crc32(ids.tobytes(), zlib.crc32(b"row", checksum))
+    for lengths, ids in _batches_of_ids(dataset):
+        shortest, longest = min(shortest, int(lengths.min())), max(longest, int(lengths.max()))
+        for part in (lengths, ids):
+            checksum = zlib.crc32(part.astype(np.int64).tobytes(), checksum)
     return shortest, longest, checksum
+
+
+def _batches_of_ids(dataset: Sequence[dict[str, Any]], size: int = 10_000) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The lengths and the ids of `size` rows at a time; of a memory-mapped data set without making objects of them."""
+    if isinstance(dataset, datasets.Dataset) and dataset.format["type"] is None:
+        for table in dataset.select_columns(["input_ids"]).with_format("arrow").iter(size):
+            column = table["input_ids"].combine_chunks()
+            yield np.diff(column.offsets.to_numpy()), column.flatten().to_numpy()
+        return
+    for start in range(0, len(dataset), size):
+        rows = [np.asarray(dataset[i]["input_ids"]) for i in range(start, min(start + size, len(dataset)))]
+        yield np.array([len(row) for row in rows]), np.concatenate(rows)
 
 
 def _build_engine(model, tokenizer, args: AdversarialConfig, longest_row: int) -> RolloutEngine:

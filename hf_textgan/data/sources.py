@@ -1,0 +1,473 @@
+"""Rows of text from files, folders and the Hub, a batch at a time, with the place of each for messages."""
+
+import csv
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pyarrow as pa
+import pyarrow.parquet as pq
+from datasets import ClassLabel, Dataset, Features, Value
+from huggingface_hub import HfApi
+
+from ..systems.spec import unknown
+from .text import BATCH, DataError, check_amount, decoded_lines
+
+
+SUFFIXES = (".txt", ".csv", ".tsv", ".jsonl", ".json", ".parquet")
+_SPLIT_FILE = r"(-\d+-of-\d+)?"  # behind the name of the split, as in the files of the Hub
+_SPLIT_ALIASES = {"valid": "validation", "val": "validation", "dev": "validation"}
+_HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
+
+
+def parsed(value: str) -> int | float | str:
+    """A number as such, if the text is one."""
+    value = value.strip()
+    if re.fullmatch(r"[+-]?[0-9]+", value):
+        return int(value) if len(value) < 20 else float(value)
+    return float(value) if re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", value) else value
+
+
+@dataclass
+class Batch:
+    """Some rows of a source: columns, the number of each row, and what the numbers count."""
+
+    columns: dict[str, list]
+    numbers: Sequence[int]
+    unit: str
+    name: str
+
+    def place(self, index: int) -> str:
+        return f"{self.unit.capitalize()} {self.numbers[index]} of {self.name!r}"
+
+    def text(self, column: str, index: int, lowercase: bool) -> str:
+        """A text without the white space around it, checked."""
+        value = self.columns[column][index]
+        if not isinstance(value, str):
+            if value is None:
+                raise DataError(
+                    f"{self.place(index)} has no text in the column {column!r}; fill it in, or remove the row."
+                )
+            raise DataError(
+                f"{self.place(index)} has the {type(value).__name__} {repr(value)[:40]} in the column {column!r} and "
+                "no text; name another column, or make it text."
+            )
+        value = value.strip()
+        if "\n" in value or "\0" in value:
+            what, fix = ("a line break", "replace it by a blank") if "\n" in value else ("a NUL byte", "remove it")
+            raise DataError(
+                f"{self.place(index)} has {what} within the text of the column {column!r}, but a sentence is one line"
+                f" of plain text; {fix}."
+            )
+        if not value.isascii():
+            try:
+                value.encode()
+            except UnicodeEncodeError as error:
+                raise DataError(
+                    f"{self.place(index)} has half of a surrogate pair ({error.object[error.start]!r}) in the column "
+                    f"{column!r}; repair the escapes of the text."
+                ) from None
+        return value.lower() if lowercase else value
+
+
+class Source:
+    """Rows of anything. `state` is what a cached copy depends on."""
+
+    name: str
+    state: Any
+    unit = "row"
+    num_rows: int | None = None
+    untyped = False  # numbers come as text
+
+    def columns(self) -> dict[str, bool]:
+        """The columns and whether they hold text."""
+        raise NotImplementedError
+
+    def class_names(self, column: str) -> list[str] | None:
+        return None
+
+    def batches(self, columns: list[str]) -> Iterator[Batch]:
+        raise NotImplementedError
+
+
+class Files(Source):
+    """One file, or the parts of a split in their order."""
+
+    def __init__(self, paths: list[Path]):
+        self.paths = paths
+        self.name = str(paths[0])
+        for path in paths:
+            if not path.is_file():
+                raise DataError(f"There is no file {str(path)!r}; give the path of a text file.")
+        stats = [path.stat() for path in paths]
+        self.state = [
+            [str(path.resolve()), stat.st_size, stat.st_mtime_ns] for path, stat in zip(paths, stats, strict=True)
+        ]
+
+    def batches(self, columns: list[str]) -> Iterator[Batch]:
+        for path in self.paths:
+            yield from self.read(path, columns)
+
+    def read(self, path: Path, columns: list[str] | None) -> Iterator[Batch]:
+        """The batches of a file; all its columns if none are named."""
+        raise NotImplementedError
+
+    def columns(self) -> dict[str, bool]:
+        first = next(self.read(self.paths[0], None), None)
+        if first is None or not first.numbers:
+            check_amount(self.name, self.unit, 0, 0)
+        return {name: self.holds_text(values) for name, values in first.columns.items()}
+
+    @staticmethod
+    def holds_text(values: list) -> bool:
+        values = [value for value in values if value is not None]
+        return bool(values) and all(isinstance(value, str) for value in values)
+
+
+class Lines(Files):
+    unit = "line"
+
+    def columns(self) -> dict[str, bool]:
+        return {"text": True}
+
+    def read(self, path: Path, columns: list[str] | None) -> Iterator[Batch]:
+        lines, first = [], 1
+        for number, line in enumerate(decoded_lines(path), start=1):
+            lines.append(line)
+            if len(lines) == BATCH:
+                yield Batch({"text": lines}, range(first, number + 1), self.unit, str(path))
+                lines, first = [], number + 1
+        if lines:
+            yield Batch({"text": lines}, range(first, first + len(lines)), self.unit, str(path))
+
+
+class Table(Files):
+    """CSV and TSV. Rows are named by the line that they begin on."""
+
+    unit = "line"
+    untyped = True
+
+    def __init__(self, paths: list[Path]):
+        super().__init__(paths)
+        self.delimiter = "\t" if paths[0].suffix.lower() == ".tsv" else ","
+
+    @staticmethod
+    def holds_text(values: list) -> bool:
+        values = [value for value in map(str.strip, values) if value]
+        return any(isinstance(parsed(value), str) for value in values)
+
+    def read(self, path: Path, columns: list[str] | None) -> Iterator[Batch]:
+        reader = csv.reader(decoded_lines(path), delimiter=self.delimiter, strict=True)
+        rows = self.rows(path, reader)
+        _, header = next(rows, (0, []))
+        twice = [name for name in header if header.count(name) > 1]
+        if twice:
+            raise DataError(f"{str(path)!r} has two columns called {twice[0]!r}; rename one in its first line.")
+        _check_header(path, header, columns)
+        wanted = {name: header.index(name) for name in (header if columns is None else columns)}
+        values: dict[str, list] = {name: [] for name in wanted}
+        numbers: list[int] = []
+        for number, row in rows:
+            if not row:  # an empty line, which is skipped as a blank text
+                row = [""] * len(header)
+            if len(row) != len(header):
+                raise DataError(
+                    f"Line {number} of {str(path)!r} has {len(row)} fields, but the first line names {len(header)} "
+                    "columns; put fields with delimiters into quotes, or repair the line."
+                )
+            numbers.append(number)
+            for name, place in wanted.items():
+                values[name].append(row[place])
+            if len(numbers) == BATCH:
+                yield Batch(values, numbers, self.unit, str(path))
+                values, numbers = {name: [] for name in wanted}, []
+        if numbers:
+            yield Batch(values, numbers, self.unit, str(path))
+
+    @staticmethod
+    def rows(path: Path, reader: Any) -> Iterator[tuple[int, list[str]]]:
+        while True:
+            number = reader.line_num + 1
+            try:
+                row = next(reader, None)
+            except csv.Error as error:
+                raise DataError(
+                    f"Line {number} of {str(path)!r} is not {path.suffix[1:].upper()} ({error}); check its quotes and "
+                    "delimiters."
+                ) from None
+            if row is None:
+                return
+            yield number, row
+
+
+class JsonLines(Files):
+    unit = "line"
+
+    def read(self, path: Path, columns: list[str] | None) -> Iterator[Batch]:
+        rows: list[dict] = []
+        numbers: list[int] = []
+        for number, line in enumerate(decoded_lines(path), start=1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except (ValueError, RecursionError) as error:
+                syntax = isinstance(error, json.JSONDecodeError)
+                reason = f"{error.msg} at character {error.pos + 1}" if syntax else reason_of(error)
+                raise DataError(
+                    f"Line {number} of {str(path)!r} is not JSON ({reason}); write one JSON object a line."
+                ) from None
+            if not isinstance(row, dict):
+                raise DataError(
+                    f"Line {number} of {str(path)!r} holds a JSON {_JSON_KINDS[type(row)]} and no object; write one "
+                    'JSON object a line, such as {"text": "a dog ."}.'
+                )
+            rows.append(row)
+            numbers.append(number)
+            if len(rows) == BATCH:
+                yield self.batch(path, rows, numbers, columns)
+                rows, numbers = [], []
+        if rows:
+            yield self.batch(path, rows, numbers, columns)
+
+    def batch(self, path: Path, rows: list[dict], numbers: list[int], columns: list[str] | None) -> Batch:
+        names = dict.fromkeys(name for row in rows for name in row) if columns is None else columns
+        return Batch({name: [row.get(name) for row in rows] for name in names}, numbers, self.unit, str(path))
+
+
+_JSON_KINDS = {list: "array", str: "string", int: "number", float: "number", bool: "value", type(None): "value"}
+
+
+class Parquet(Files):
+    def __init__(self, paths: list[Path]):
+        super().__init__(paths)
+        self.num_rows = 0
+        for path in paths:
+            if path.stat().st_size == 0:
+                raise DataError(f"{str(path)!r} is empty; give a Parquet file with at least 2 sentences.")
+            with self.errors(path), pq.ParquetFile(path) as file:
+                self.num_rows += file.metadata.num_rows
+                features = Features.from_arrow_schema(file.schema_arrow)
+            if path == paths[0]:
+                self.features = features
+
+    @staticmethod
+    def errors(path: Path) -> "_Errors":
+        return _Errors(f"{str(path)!r} is not a readable Parquet file", "write it again, or give another.")
+
+    def columns(self) -> dict[str, bool]:
+        return _text_features(self.features)
+
+    def class_names(self, column: str) -> list[str] | None:
+        return _names_of(self.features[column])
+
+    def read(self, path: Path, columns: list[str] | None) -> Iterator[Batch]:
+        with self.errors(path), pq.ParquetFile(path) as file:
+            _check_header(path, file.schema_arrow.names, columns)
+            first = 1
+            for rows in file.iter_batches(BATCH, columns=columns):
+                yield Batch(rows.to_pydict(), range(first, first + len(rows)), self.unit, str(path))
+                first += len(rows)
+
+
+class Rows(Source):
+    """A data set of 🤗 Datasets."""
+
+    def __init__(self, name: str, dataset: Dataset):
+        self.name = name
+        self.dataset = dataset
+        self.state = ["dataset", dataset._fingerprint, str(dataset.features)]
+        self.num_rows = len(dataset)
+
+    def columns(self) -> dict[str, bool]:
+        if self.num_rows == 0:
+            check_amount(self.name, self.unit, 0, 0)
+        return _text_features(self.dataset.features)
+
+    def class_names(self, column: str) -> list[str] | None:
+        return _names_of(self.dataset.features[column])
+
+    def batches(self, columns: list[str]) -> Iterator[Batch]:
+        first = 1
+        for table in self.dataset.select_columns(columns).with_format("arrow").iter(BATCH):
+            yield Batch(table.to_pydict(), range(first, first + len(table)), self.unit, self.name)
+            first += len(table)
+
+
+class Stream(Source):
+    """A data set of the Hub that is read row by row."""
+
+    def __init__(self, name: str, split: str, config_name: str | None):
+        self.name = name
+        load = _hub_loader(split, streaming=True)
+        self.dataset = from_hub(name, lambda *words: load(*words)._resolve_features(), config_name)
+        revision = from_hub(name, lambda name, _: HfApi().dataset_info(name).sha, None)
+        self.state = ["stream", name, revision, split, config_name]
+
+    def columns(self) -> dict[str, bool]:
+        return _text_features(self.dataset.features)
+
+    def class_names(self, column: str) -> list[str] | None:
+        return _names_of(self.dataset.features[column])
+
+    def batches(self, columns: list[str]) -> Iterator[Batch]:
+        first = 1
+        rows = self.dataset.iter(BATCH)
+        while True:
+            batch = from_hub(self.name, lambda *_: next(rows, None), None)
+            if batch is None:
+                return
+            length = len(batch[columns[0]])
+            yield Batch(dict(batch), range(first, first + length), self.unit, self.name)
+            first += length
+
+
+class _Errors:
+    """Errors of a reader as one sentence; ours pass."""
+
+    def __init__(self, what: str, fix: str):
+        self.what, self.fix = what, fix
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
+        if isinstance(error, (pa.ArrowException, OSError, ValueError)) and not isinstance(error, DataError):
+            raise DataError(f"{self.what} ({reason_of(error)}); {self.fix}") from error
+
+
+def _check_header(path: Path, header: list[str], columns: list[str] | None) -> None:
+    for name in columns or ():
+        if name not in header:
+            raise DataError(unknown(f"column of {str(path)!r} (it has {', '.join(header)})", name, header))
+
+
+def _text_features(features: Features) -> dict[str, bool]:
+    return {
+        name: isinstance(feature, Value) and feature.dtype in ("string", "large_string", "string_view")
+        for name, feature in features.items()
+    }
+
+
+def _names_of(feature: Any) -> list[str] | None:
+    return feature.names if isinstance(feature, ClassLabel) else None
+
+
+def reason_of(error: BaseException) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+
+
+def open_source(source: str | Path | Dataset, split: str | None, config_name: str | None, streaming: bool) -> Source:
+    if isinstance(source, Dataset):
+        return Rows("the data set", source)
+    path = Path(source)
+    on_hub = not path.exists() and path.suffix.lower() not in SUFFIXES and bool(_HUB_NAME.fullmatch(str(source)))
+    for option, value in (("config_name", config_name), ("streaming", streaming)):
+        if value and not on_hub:
+            raise DataError(f"{option}={value!r} is for data sets on the Hub, not for {str(path)!r}; leave it out.")
+    if on_hub:
+        if streaming:
+            return Stream(str(source), split or "train", config_name)
+        name = str(source)
+        return Rows(name, from_hub(name, _hub_loader(split or "train", streaming=False), config_name))
+    if path.is_dir():
+        return _open_folder(path, split)
+    if split is not None:
+        raise DataError(
+            f"split={split!r} is for folders and data sets on the Hub, not for {str(path)!r}; leave it out."
+        )
+    return _open_files([path])
+
+
+def _open_files(paths: list[Path]) -> Files:
+    path = paths[0]
+    if path.suffix.lower() not in SUFFIXES and path.is_file():
+        raise DataError(
+            f"{str(path)!r} ends in {path.suffix!r}; give a file of the kinds {', '.join(SUFFIXES)}, or rename it."
+        )
+    if not path.is_file():
+        raise DataError(f"There is no file {str(path)!r}; give the path of a text file with one sentence a line.")
+    kinds = {".txt": Lines, ".csv": Table, ".tsv": Table, ".parquet": Parquet}
+    return kinds.get(path.suffix.lower(), JsonLines)(paths)
+
+
+def _open_folder(path: Path, split: str | None) -> Source:
+    if (path / "state.json").is_file():
+        if split not in (None, "train"):
+            raise DataError(
+                f"{str(path)!r} holds one data set without splits and no split {split!r}; leave split out."
+            )
+        return _saved(path)
+    splits = folder_splits(path)
+    if not splits:
+        raise DataError(
+            f"{str(path)!r} is a folder without a data set; give a file, a folder that save_to_disk has written, or "
+            "one with files called after their splits, such as train.csv."
+        )
+    split = split or "train"
+    if split not in splits:
+        raise DataError(unknown(f"split of {str(path)!r} (it has {', '.join(splits)})", split, splits))
+    found = splits[split]
+    if isinstance(found, Path):
+        return _saved(found)
+    if len({file.suffix for file in found}) > 1 or (len(found) > 1 and any("-of-" not in f.stem for f in found)):
+        raise DataError(
+            f"{str(path)!r} has several files for the split {split!r} ({', '.join(f.name for f in found)}); leave one."
+        )
+    return _open_files(found)
+
+
+def folder_splits(path: Path) -> dict[str, Path | list[Path]]:
+    """The splits of a folder: a saved data set each, or files."""
+    if (path / "dataset_dict.json").is_file():
+        with _Errors(f"{str(path / 'dataset_dict.json')!r} is not readable", "save the data set again."):
+            names = json.loads((path / "dataset_dict.json").read_text(encoding="utf-8"))["splits"]
+        return {name: path / name for name in names}
+    splits: dict[str, list[Path]] = {}
+    for file in sorted(path.iterdir()):
+        stem = re.sub(_SPLIT_FILE + "$", "", file.stem)
+        if file.is_file() and file.suffix.lower() in SUFFIXES and stem:
+            splits.setdefault(_SPLIT_ALIASES.get(stem, stem), []).append(file)
+    return splits
+
+
+def _saved(path: Path) -> Rows:
+    with _Errors(f"The data set in {str(path)!r} cannot be read", "save it again with save_to_disk."):
+        return Rows(str(path), datasets.load_from_disk(str(path)))
+
+
+def _hub_loader(split: str, streaming: bool) -> Callable[[str, str | None], Any]:
+    return lambda name, config: datasets.load_dataset(name, config, split=split, streaming=streaming)
+
+
+def from_hub(name: str, load: Callable[[str, str | None], Any], config_name: str | None) -> Any:
+    """Calls `load`; whatever goes wrong is one sentence."""
+    try:
+        return load(name, config_name)
+    except datasets.exceptions.DatasetNotFoundError as error:
+        raise DataError(
+            f"There is neither a folder {name!r} nor a data set of that name on the Hub that can be read; check the "
+            "name, and log in if it is private."
+        ) from error
+    except Exception as error:  # httpx, huggingface_hub, pyarrow and datasets each raise their own
+        raise DataError(
+            f"The data set {name!r} cannot be read from the Hub ({reason_of(error)}); check its name, configuration "
+            "and split, and the connection."
+        ) from error
+
+
+__all__ = [
+    "SUFFIXES",
+    "Batch",
+    "Lines",
+    "Source",
+    "folder_splits",
+    "from_hub",
+    "open_source",
+    "parsed",
+    "reason_of",
+]

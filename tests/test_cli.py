@@ -12,6 +12,7 @@ import torch
 
 from hf_textgan.cli.arguments import parse_train_arguments
 from hf_textgan.cli.main import main
+from hf_textgan.cli.train import build_trainer
 
 from .test_systems import options
 
@@ -102,6 +103,48 @@ def test_character_level(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     assert any(len(line) == 5 and line[0] in "春处夜花" for line in samples)
 
 
+def test_labelled_text_from_one_flag(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    rows = [f"a {color} dog is {word} .,{word}" for color in ("red", "blue", "old") for word in ("good", "bad")]
+    (tmp_path / "train.csv").write_text("\n".join(["text,label", *rows]) + "\n")
+    words = [
+        *("train", "rnnlm", "--train_file", tmp_path / "train.csv", "--output_dir", tmp_path / "run"),
+        *("--per_device_train_batch_size", 6, "--pretrain_generator_steps", 100, "--disable_tqdm", "true"),
+    ]
+    assert main([str(word) for word in words]) == 0
+    printed = capsys.readouterr().out
+    assert "bad" in printed and "good" in printed  # the classes in the report
+    assert main(["generate", str(tmp_path / "run"), "--num_samples", "5"]) == 0
+    assert any(line.startswith("a ") for line in capsys.readouterr().out.splitlines())
+
+    # The batches carry the classes of their texts: bad is 0, good 1.
+    words[words.index(tmp_path / "run")] = tmp_path / "again"
+    trainer = build_trainer(parse_train_arguments([str(word) for word in words[1:]]))
+    batch = next(iter(trainer.get_train_dataloader()))[0][0]
+    texts = trainer.processing_class.batch_decode(batch["input_ids"], skip_special_tokens=True)
+    assert batch["labels"].tolist() == [int("good" in text) for text in texts]
+    assert sorted(batch["labels"].tolist()) == [0, 0, 0, 1, 1, 1]
+
+
+def test_source_and_target_columns_are_carried(tmp_path: Path) -> None:
+    pairs = [{"en": f"a {color} dog", "de": f"ein {color} hund ."} for color in ("red", "blue", "old", "new")]
+    (tmp_path / "train.jsonl").write_text("".join(json.dumps(pair) + "\n" for pair in pairs))
+    words = f"""rnnlm --train_file {tmp_path / "train.jsonl"} --source_column en --target_column de
+        --output_dir {tmp_path / "run"} --per_device_train_batch_size 4 --pretrain_generator_steps 2"""
+    trainer = build_trainer(parse_train_arguments(words.split()))
+    batch = next(iter(trainer.get_train_dataloader()))[0][0]
+    assert batch["condition_mask"].tolist() == [[1, 1, 1, 1]] * 4  # three words and the end
+    trainer.train()
+
+
+def test_a_tokenizer_by_path(trained: Path, tmp_path: Path) -> None:
+    (tmp_path / "train.txt").write_text(LINES)
+    words = f"""train rnnlm --train_file {tmp_path / "train.txt"} --tokenizer_name_or_path {trained}
+        --output_dir {tmp_path / "run"} --per_device_train_batch_size 6 --pretrain_generator_steps 2
+        --disable_tqdm true"""
+    assert main(words.split()) == 0
+    assert (tmp_path / "run" / "tokenizer.json").read_text() == (trained / "tokenizer.json").read_text()
+
+
 def test_evaluate_knows_the_held_out_text_of_the_run(trained: Path, capsys: pytest.CaptureFixture) -> None:
     assert main(["evaluate", str(trained), "--num_samples", "20"]) == 0
     printed = capsys.readouterr().out
@@ -185,6 +228,17 @@ SIX = "--per_device_train_batch_size 6"
         ),
         (f"train seqgan {GOOD} extra", "The word 'extra' belongs to no option"),
         (f"train seqgan {GOOD} --dataset_name grammar", "leave one of them out"),
+        (
+            "train seqgan --dataset_name gramar --output_dir {D}/out",
+            "data set called 'gramar'; did you mean 'grammar'?",
+        ),
+        (f"train seqgan {GOOD} --label_column label", "has lines and no column 'label'; give a .csv or .jsonl file"),
+        (f"train seqgan {GOOD} --tokenizer_name_or_path {{D}}/nothing", "There is no folder '{D}/nothing'"),
+        (f"train seqgan {GOOD} --reward blue", "invalid choice: 'blue'"),
+        (f"train seqgan {GOOD} --scheduled_sampling 1.5", "scheduled_sampling is 1.5; set it to a probability"),
+        (f"train seqgan {GOOD} --discriminator cmn", "called 'cmn'; did you mean 'cnn'?"),
+        ("data raport {D}/good.txt", "There is no command of `textgan data` called 'raport'; did you mean 'report'?"),
+        ("evaluate {D}/notes --eval_file {D}/none.txt", "holds no finished model"),
         (f"train seqgan {GOOD} --generator_name_or_path {{D}}/nothing", "There is no folder {D}/nothing"),
         (f"train rnnlm {GOOD} {SIX} --max_steps 5", "max_steps is 5, but MLEObjective has no adversarial phase"),
         ("train seqgan --output_dir {D}/out", "No training text is named"),

@@ -1,0 +1,650 @@
+"""What a step reads: negatives from a pool, its number in the phase, inputs of scheduled sampling, and single draws."""
+
+import copy
+import io
+import math
+import random
+import re
+import shutil
+from collections import Counter
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from hf_textgan import MLEObjective, RolloutEngine, Samples, SeqGANObjective, StepContext, Turn
+from hf_textgan.sampling import NegativePool, draw_categorical
+from hf_textgan.trainer.players import Players
+
+from .helpers import (
+    BOS,
+    EOS,
+    PAD,
+    all_sequences,
+    chi_square_p,
+    exact_logps,
+    randomize,
+    tiny_gpt2,
+    tiny_lstm,
+    tiny_stateless,
+)
+from .toys import ThreePlayers, checkpoint_state, differences, toy_trainer
+
+
+BUILDERS = {"lstm": tiny_lstm, "gpt2": tiny_gpt2, "stateless": tiny_stateless}
+every_model = pytest.mark.parametrize("build", BUILDERS.values(), ids=BUILDERS)
+ALPHA = 1e-3  # the seeds are fixed: what is right passes always, a fault fails at these numbers of draws
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    yield
+    torch.set_num_threads(threads)
+
+
+# ---- The pool of negatives ------------------------------------------------------------------------------------------
+
+
+LENGTH = 6
+
+
+def pool_engine(eos: int | None = None) -> RolloutEngine:
+    return RolloutEngine(LENGTH, BOS, PAD, eos)
+
+
+def pool_model(eos: int | None = None, vocab_size: int = 200) -> nn.Module:
+    """Nearly uniform over many symbols: without EOS no two sequences of a small pool are alike."""
+    return randomize(tiny_lstm(vocab_size, eos=eos is not None), seed=1, std=0.1).eval()
+
+
+def says(model: nn.Module, symbol: int) -> nn.Module:
+    """Makes the model repeat one symbol."""
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.zero_()
+        model.lm_head.bias[symbol] = 1e3
+    return model
+
+
+def rows_of(pool, model, step, batch=4, shards=1, eos=None, **context) -> list[tuple[int, ...]]:
+    """The negatives of a step, shard after shard."""
+    rows = []
+    for shard in range(shards):
+        where = StepContext(step=step, shard=shard, num_shards=shards, **context)
+        part = pool.batch(pool_engine(eos), model, batch, where)
+        assert part.shape == (batch, LENGTH) and part.dtype == torch.long
+        rows += map(tuple, part.tolist())
+    return rows
+
+
+@pytest.mark.parametrize("eos", (EOS, None), ids=("eos", "fixed"))
+@pytest.mark.parametrize("shards", (1, 2, 3))
+def test_an_epoch_uses_every_row_once_in_an_order_of_its_own(eos, shards):
+    pool, model = NegativePool(24, epochs=3), pool_model(eos, 200 if eos is None else 4)
+    steps = 24 // (4 * shards)
+    epochs = []
+    for epoch in range(3):
+        of_steps = [rows_of(pool, model, epoch * steps + step, shards=shards, eos=eos) for step in range(steps)]
+        epochs.append([row for rows in of_steps for row in rows])
+    contents = [Counter(epoch) for epoch in epochs]
+    assert contents[0] == contents[1] == contents[2]
+    assert epochs[0] != epochs[1] != epochs[2] != epochs[0]
+    if eos is None:
+        assert len(contents[0]) == 24, "all rows differ, so each was used once"
+    else:
+        lengths = {row.index(EOS) + 1 if EOS in row else LENGTH for row in contents[0]}
+        assert len(lengths) > 2
+        assert all(set(row[row.index(EOS) + 1 :]) <= {PAD} for row in contents[0] if EOS in row)
+    following = Counter(row for step in range(steps) for row in rows_of(pool, model, 3 * steps + step, 4, shards, eos))
+    assert following != contents[0], "a new pool, of the same generator"
+
+
+def test_what_does_not_fill_a_step_is_left_out():
+    pool, model = NegativePool(11, epochs=40), pool_model()
+    epochs = [rows_of(pool, model, 2 * epoch) + rows_of(pool, model, 2 * epoch + 1) for epoch in range(40)]
+    assert all(len(set(epoch)) == 8 for epoch in epochs)
+    assert len({row for epoch in epochs for row in epoch}) == 11, "other rows in every epoch"
+    assert not set(rows_of(pool, model, 80)) & {row for epoch in epochs for row in epoch}
+
+
+def test_steps_do_not_depend_on_the_number_of_shards():
+    model = pool_model()
+    for size, steps in ((48, 8), (53, 9)):  # beyond the two epochs; with and without rows left over
+        whole, halves, micro = (NegativePool(size, 2) for _ in range(3))
+        seen = []
+        for step in range(steps):
+            once = rows_of(whole, model, step, batch=12)
+            assert rows_of(halves, model, step, batch=6, shards=2) == once
+            assert rows_of(micro, model, step, batch=3, shards=4) == once
+            assert len(set(once)) == 12, "shards are disjoint"
+            seen.append(once)
+        assert len(set(map(tuple, seen))) == steps
+
+
+def test_processes_that_see_only_their_shard_draw_the_same_pool():
+    model = pool_model()
+    whole = NegativePool(24, 2)
+    processes = [NegativePool(24, 2), NegativePool(24, 2)]
+    for step in range(7):
+        parts = []
+        for rank, pool in enumerate(processes):
+            torch.manual_seed(100 * step + rank)  # as the trainer does
+            context = StepContext(step=step, shard=rank, num_shards=2)
+            parts += pool.batch(pool_engine(), copy.deepcopy(model), 4, context).tolist()
+        assert [tuple(row) for row in parts] == rows_of(whole, model, step, batch=8)
+
+
+def test_a_pool_stays_for_its_epochs_and_is_then_drawn_from_the_current_generator():
+    model, pool = pool_model(), NegativePool(12, epochs=2)  # 3 steps an epoch
+    spoken = []
+    for step in range(14):
+        symbol = 10 + step
+        spoken.append({s for row in rows_of(pool, says(model, symbol), step) for s in row})
+    assert spoken == [{10}] * 6 + [{16}] * 6 + [{22}] * 2
+    # Another phase has pools of its own, and its steps count from 0.
+    assert set(rows_of(pool, says(model, 50), 0, phase="pretrain_discriminator")) == {(50,) * LENGTH}
+
+
+def test_pools_differ_by_seed_phase_and_number():
+    model = pool_model()
+    contexts = [{}, {"seed": 1}, {"phase": "pretrain_discriminator"}]
+    pools = [rows_of(NegativePool(8, 1), model, 0, batch=8, **context) for context in contexts]
+    pools.append(rows_of(NegativePool(8, 1), model, 1, batch=8))
+    assert len({row for rows in pools for row in rows}) == 4 * 8
+    assert rows_of(NegativePool(8, 1), model, 0, batch=8, tick=7, progress=0.5) == pools[0]
+    # Equal pools in another order, by the seed: the generator repeats itself by rank.
+    orders = [rows_of(NegativePool(8, 2), model, 1, batch=8, **context) for context in contexts]
+    assert [sorted(rows) for rows in orders] == [sorted(rows) for rows in pools[:3]]
+    assert all(order != rows for order, rows in zip(orders, pools, strict=False))
+
+
+def states() -> tuple:
+    return random.getstate(), repr(np.random.get_state()), torch.get_rng_state().tolist()
+
+
+def test_a_pool_neither_reads_nor_moves_the_global_random_numbers():
+    model, drawn = pool_model(), []
+    for seed in (1, 2):
+        random.seed(seed)
+        np.random.seed(seed)
+        torch.manual_seed(seed)
+        before, pool = states(), NegativePool(8, 2)
+        drawn.append([rows_of(pool, model, step) for step in range(5)])
+        assert states() == before
+    assert drawn[0] == drawn[1]
+    model.train()
+    rows_of(NegativePool(8, 2), model, 0)
+    assert model.training
+
+
+def test_a_pool_of_several_blocks_follows_the_distribution_at_the_temperature():
+    model = randomize(tiny_lstm(3, eos=False), seed=1, std=0.5).eval()
+    engine, known = RolloutEngine(3, BOS, PAD), all_sequences(3, 3, None)
+    with torch.no_grad():
+        plain = exact_logps(model, known).sum(1).exp()
+        model.lm_head.weight.mul_(2)
+        model.lm_head.bias.mul_(2)
+        sharp = exact_logps(model, known).sum(1).exp()  # the logits over 0.5
+        model.lm_head.weight.div_(2)
+        model.lm_head.bias.div_(2)
+    for temperature, probabilities, other in ((1.0, plain, sharp), (0.5, sharp, plain)):
+        context = StepContext(temperature=temperature)
+        rows = NegativePool(5000, 1).batch(engine, model, 5000, context)
+        observed = (rows @ torch.tensor([9, 3, 1])).bincount(minlength=27)
+        codes = known.sequences @ torch.tensor([9, 3, 1])
+        assert chi_square_p(observed[codes], probabilities) > ALPHA
+        assert chi_square_p(observed[codes], other) < 1e-9
+        assert rows[:1024].tolist() != rows[1024:2048].tolist()
+
+
+def test_the_state_of_a_pool_survives_in_the_middle_of_it():
+    model, pool = says(pool_model(), 7), NegativePool(24, epochs=2)
+    with torch.no_grad():
+        model.lm_head.bias.zero_()  # random rows
+    for step in range(5):
+        rows_of(pool, model, step)
+    file = io.BytesIO()
+    torch.save({"objective": pool.state_dict()}, file)
+    file.seek(0)
+    says(model, 9)
+    resumed, empty = NegativePool(24, epochs=2), NegativePool(24, epochs=2)
+    resumed.load_state_dict(torch.load(file, weights_only=True)["objective"])
+    for step in range(5, 14):
+        rows = rows_of(pool, model, step)
+        assert rows_of(resumed, model, step) == rows
+        assert (set(rows) == {(9,) * LENGTH}) is (step >= 12)
+    assert empty.state_dict() == {}
+    resumed.load_state_dict({})
+    assert set(rows_of(resumed, says(model, 11), 13)) == {(11,) * LENGTH}, "nothing is left of the old pool"
+
+
+def test_the_objective_passes_the_state_on():
+    players = Players({"generator": pool_model(None, 20), "discriminator": toy_discriminator()})
+    batch = {"input_ids": torch.full((4, LENGTH + 1), 5), "attention_mask": torch.ones(4, LENGTH + 1).long()}
+    objective = SeqGANObjective(num_negatives=8, negative_epochs=2)
+    assert objective.state_dict() == {}
+    with players.turn_of("discriminator"):
+        first = objective.discriminator_loss(players, pool_engine(), batch, StepContext(step=0))
+    state = copy.deepcopy(objective.state_dict())
+    says(players["generator"], 3)
+    losses = []
+    for kept in (True, False):
+        other = SeqGANObjective(num_negatives=8, negative_epochs=2)
+        if kept:
+            other.load_state_dict(state)
+        with players.turn_of("discriminator"):
+            losses.append(float(other.discriminator_loss(players, pool_engine(), batch, StepContext(step=2)).loss))
+    with players.turn_of("discriminator"):
+        assert losses[0] == float(objective.discriminator_loss(players, pool_engine(), batch, StepContext(step=2)).loss)
+    assert losses[0] != losses[1] and float(first.loss) > 0
+    with pytest.raises(ValueError, match="holds the state"):
+        SeqGANObjective().load_state_dict(state)
+
+
+def toy_discriminator() -> nn.Module:
+    from .helpers import tiny_discriminator
+
+    return randomize(tiny_discriminator(20, LENGTH), seed=2, std=0.5)
+
+
+def test_a_pool_smaller_than_a_step_is_refused():
+    message = re.escape(
+        "num_negatives is 7, but a step takes 8; set it to a multiple of that, or to 0 for fresh negatives."
+    )
+    for batch, shards in ((8, 1), (4, 2)):
+        with pytest.raises(ValueError, match=message):
+            rows_of(NegativePool(7, 3), pool_model(), 0, batch, shards)
+    assert len(rows_of(NegativePool(8, 3), pool_model(), 0, 4, 2)) == 8
+
+
+# ---- Runs with a pool -----------------------------------------------------------------------------------------------
+
+
+def pooled_run(output_dir, **changes):
+    """The pool of 10 serves 4 steps of 4: at the steps 0 and 4 of the first phase, 0, 4 and 8 of the second."""
+    hyperparameters = {"num_rollouts": 1, "discriminator_steps": 3, "num_negatives": 10, "negative_epochs": 2}
+    steps = {"pretrain_generator_steps": 1, "pretrain_discriminator_steps": 6, "max_steps": 3}
+    return toy_trainer(output_dir, SeqGANObjective(**hyperparameters), **{**steps, **changes})
+
+
+def test_resuming_in_the_middle_of_a_pool_equals_the_uninterrupted_run(tmp_path):
+    pooled_run(tmp_path / "whole").train()
+    whole = checkpoint_state(tmp_path / "whole" / "checkpoint-10")
+    # After 2 and 5 steps of the pre-training and 3 and 6 of the adversarial phase.
+    for step, number in ((3, 0), (6, 1), (8, 0), (9, 1)):
+        checkpoint = tmp_path / "whole" / f"checkpoint-{step}"
+        state = checkpoint_state(checkpoint)
+        phase = "pretrain_discriminator" if step < 8 else "adversarial"
+        assert [state[f"players/objective/key/{i}"] for i in (0, 1)] == [phase, number]
+        shutil.copytree(checkpoint, tmp_path / f"from-{step}" / checkpoint.name)
+        trainer = pooled_run(tmp_path / f"from-{step}", save_steps=10)
+        assert trainer.train(resume_from_checkpoint=True).global_step == 10
+        assert differences(checkpoint_state(tmp_path / f"from-{step}" / "checkpoint-10"), whole) == []
+
+
+def test_training_again_draws_a_new_pool(tmp_path):
+    steps = {"pretrain_generator_steps": 0, "pretrain_discriminator_steps": 0, "max_steps": 2, "save_strategy": "no"}
+    first = pooled_run(tmp_path / "a", **steps)
+    first.train()
+    second = pooled_run(tmp_path / "b", **steps)
+    for player, twin in ((first.model, second.model), *zip(*(t.other_players.values() for t in (first, second)))):
+        twin.load_state_dict(player.state_dict())
+    first.train()
+    second.train()
+    ours, theirs = first.other_players["discriminator"].state_dict(), second.other_players["discriminator"].state_dict()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_the_pool_does_not_change_the_timetable():
+    fresh, pooled = SeqGANObjective(discriminator_steps=2), SeqGANObjective(discriminator_steps=2, num_negatives=40)
+    assert fresh.phases(3, 2, 4) == pooled.phases(3, 2, 4)
+    turns = [
+        (phase.name, phase.ticks, [(turn.player, turn.loss, turn.repeat) for turn in phase.turns])
+        for phase in pooled.phases(3, 2, 4)
+    ]
+    assert turns == [
+        ("pretrain_generator", 3, [("generator", "mle_loss", 1)]),
+        ("pretrain_discriminator", 2, [("discriminator", "discriminator_loss", 1)]),
+        ("adversarial", 4, [("generator", "generator_loss", 1), ("discriminator", "discriminator_loss", 2)]),
+    ]
+    assert pooled.unused_players == frozenset()
+
+
+@dataclass
+class ContextRecorder(ThreePlayers):
+    contexts: list[tuple[str, StepContext]] = field(default_factory=list)
+
+    def _loss(self, players, engine, batch, context, name):
+        self.contexts.append((name, context))
+        return super()._loss(players, engine, batch, context, name)
+
+
+def test_steps_of_the_moving_player_are_counted_in_the_phase(tmp_path):
+    turns = (
+        Turn("generator", "generator_loss", repeat=2),
+        Turn("autoencoder", "autoencoder_loss", repeat=2, every=2),
+        Turn("discriminator", "discriminator_loss", repeat=3),
+        Turn("generator", "generator_loss"),
+    )
+
+    def run(folder, resume=None, **changes):
+        recorder = ContextRecorder(turns_=turns)
+        steps = {"pretrain_generator_steps": 2, "pretrain_discriminator_steps": 1, "max_steps": 12}
+        options = {"gradient_accumulation_steps": 2, "per_device_train_batch_size": 2, "seed": 5, "temperature": 0.9}
+        trainer = toy_trainer(folder, recorder, save_steps=5, **steps, **options, **changes)
+        trainer.train(resume_from_checkpoint=resume)
+        return recorder.contexts
+
+    taken = [("generator", 0, "pretrain_generator", 0.0, 0), ("generator", 1, "pretrain_generator", 0.5, 1)]
+    taken.append(("discriminator", 2, "pretrain_discriminator", 0.0, 0))
+    for tick, generator, autoencoder, discriminator in (
+        (3, (0, 1, 2), (), (0, 1, 2)),
+        (4, (3, 4, 5), (0, 1), (3, 4, 5)),
+        (5, (6, 7, 8), (), (6, 7, 8)),
+        (6, (9, 10, 11), (2, 3), (9, 10, 11)),
+    ):
+        order = [("generator", generator[:2]), ("autoencoder", autoencoder), ("discriminator", discriminator)]
+        for player, numbers in [*order, ("generator", generator[2:])]:
+            taken += [(player, tick, "adversarial", (tick - 3) / 4, number) for number in numbers]
+    expected = [
+        (player, StepContext(tick, phase, progress, 0.9, step, shard, num_shards=2, seed=5))
+        for player, tick, phase, progress, step in taken
+        for shard in (0, 1)
+    ]
+    assert run(tmp_path) == expected
+    assert run(tmp_path, resume=True) == [entry for entry in expected if entry[1].tick >= 5]
+
+
+# ---- Scheduled sampling ---------------------------------------------------------------------------------------------
+
+
+V, T = 3, 4  # BOS and three draws
+
+
+def mixer(build) -> nn.Module:
+    return randomize(build(V, eos=False), seed=1, std=0.5).eval()
+
+
+def repeated(row: list[int], number: int) -> Samples:
+    return Samples(torch.tensor([row] * number), torch.ones(number, len(row), dtype=torch.long))
+
+
+def mle_batch(samples: Samples) -> dict[str, torch.Tensor]:
+    """As the data arrives: with BOS in front."""
+    bos = torch.full((len(samples.sequences), 1), BOS)
+    return {
+        "input_ids": torch.cat([bos, samples.sequences], 1),
+        "attention_mask": torch.cat([torch.ones_like(bos), samples.attention_mask], 1),
+    }
+
+
+def code(inputs: torch.Tensor) -> torch.Tensor:
+    """Rows of inputs after BOS as numbers to the base V."""
+    return inputs[:, 1:] @ torch.tensor([V**2, V, 1])
+
+
+def mixed_probabilities(model: nn.Module, true: list[int], probability: float) -> torch.Tensor:
+    """
+    Of each of the V**3 inputs after BOS, by enumeration: at every place the model's own draw given the inputs before
+    it, or the true token.
+    """
+    known = all_sequences(V, T - 1, None)
+    with torch.no_grad():
+        own = exact_logps(model, known).double().exp()
+    is_true = (known.sequences == torch.tensor(true[: T - 1])).double()
+    result = torch.zeros(V ** (T - 1), dtype=torch.float64)
+    result[known.sequences @ torch.tensor([V**2, V, 1])] = (probability * own + (1 - probability) * is_true).prod(1)
+    return result
+
+
+@every_model
+def test_without_own_draws_the_inputs_are_those_of_teacher_forcing(build):
+    samples = Samples(
+        torch.tensor([[0, 2, 1, 2, 0, 0], [2, 0, 0, 0, 0, 0], [1, 1, 0, 1, 2, 0]]),
+        torch.tensor([[1, 1, 1, 1, 0, 0], [1, 0, 0, 0, 0, 0], [1, 1, 1, 1, 1, 0]]),
+    )
+    inputs = RolloutEngine(6, BOS, PAD, EOS).mix_inputs(mixer(build), samples, 0.0)
+    assert inputs.tolist() == [[BOS, 0, 2, 1, 2], [BOS, 2, 0, 0, 0], [BOS, 1, 1, 0, 1]]
+    assert samples.sequences[0].tolist() == [0, 2, 1, 2, 0, 0], "the targets stay as they are"
+
+
+@every_model
+@pytest.mark.parametrize("probability", (1.0, 0.5, 0.2))
+def test_mixed_inputs_follow_the_exact_distribution(build, probability):
+    model, engine, true = mixer(build), RolloutEngine(T, BOS, PAD), [2, 0, 1, 2]
+    expected = mixed_probabilities(model, true, probability)
+    assert float(expected.sum()) == pytest.approx(1, abs=1e-6)
+    inputs = engine.mix_inputs(model, repeated(true, 20_000), probability)
+    assert (inputs[:, 0] == BOS).all()
+    observed = code(inputs).bincount(minlength=V**3)
+    assert chi_square_p(observed, expected) > ALPHA
+    # Draws that are conditioned on the true tokens instead would be told apart.
+    if probability == 1.0:
+        with torch.no_grad():
+            steps = model(input_ids=torch.tensor([[BOS, *true[:2]]])).logits[0].double().softmax(-1)
+        marginals = torch.einsum("i,j,k->ijk", *steps).flatten()
+        assert chi_square_p(observed, marginals) < 1e-9
+
+
+def silent(build, vocab_size: int, symbol: int) -> nn.Module:
+    """A model that draws one symbol only."""
+    model = build(vocab_size)
+    if build is tiny_gpt2:
+        model.lm_head = nn.Linear(16, vocab_size)
+    with torch.no_grad():
+        model.lm_head.weight.zero_()
+        model.lm_head.bias.fill_(-1e3)
+        model.lm_head.bias[symbol] = 1e3
+    return model
+
+
+def reads(model: nn.Module) -> list[tuple[torch.Tensor, bool, bool]]:
+    """Fills with the input, the mode and whether gradients are kept, for every call from now on."""
+    calls = []
+    model.register_forward_pre_hook(
+        lambda module, args, options: calls.append((options["input_ids"], module.training, torch.is_grad_enabled())),
+        with_kwargs=True,
+    )
+    return calls
+
+
+@pytest.mark.parametrize("build", (tiny_lstm, tiny_gpt2), ids=("lstm", "gpt2"))
+def test_the_share_of_own_inputs_is_binomial_and_rises_with_the_phase(build):
+    model, engine, number = silent(build, 6, symbol=4), RolloutEngine(5, BOS, PAD, EOS), 4000
+    players = Players({"generator": model})
+    calls = reads(model)
+    objective = MLEObjective(scheduled_sampling=0.8)
+    for progress in (0.0, 0.25, 0.625, 0.999):
+        probability = 0.8 * progress
+        output = objective.mle_loss(
+            players, engine, mle_batch(repeated([3, 5, 3, 3, EOS], number)), StepContext(progress=progress)
+        )
+        assert output.metrics == {"generator/own_inputs": pytest.approx(probability)}
+        assert output.weight == 5 * number
+        read = calls[-1][0]
+        assert read.shape == (number, 5) and (read[:, 0] == BOS).all()
+        own = read[:, 1:] == 4
+        assert torch.equal(read[:, 1:][~own], torch.tensor([[3, 5, 3, 3]]).expand(number, -1)[~own])
+        deviation = math.sqrt(probability * (1 - probability) / number)
+        assert ((own.double().mean(0) - probability).abs() <= 4 * deviation).all()
+        if progress:  # and each place for itself
+            pairs = (own.long() @ torch.tensor([8, 4, 2, 1])).bincount(minlength=16)
+            ones = torch.tensor([bin(place).count("1") for place in range(16)])
+            assert chi_square_p(pairs, probability**ones * (1 - probability) ** (4 - ones)) > ALPHA
+
+
+@pytest.mark.parametrize("build", (tiny_lstm, tiny_gpt2), ids=("lstm", "gpt2"))
+def test_the_loss_on_mixed_inputs_by_a_loop(build):
+    model, engine = randomize(build(V), seed=1, std=0.5), RolloutEngine(5, BOS, PAD, EOS)
+    samples = Samples(
+        torch.tensor([[0, 1, 0, 1, EOS], [1, EOS, PAD, PAD, PAD], [0, 0, 1, EOS, PAD]] * 4),
+        torch.tensor([[1, 1, 1, 1, 1], [1, 1, 0, 0, 0], [1, 1, 1, 1, 0]] * 4),
+    )
+    batch = mle_batch(samples)
+    kept = {name: value.clone() for name, value in batch.items()}
+    calls = reads(model.train())
+    output = MLEObjective(scheduled_sampling=0.8).mle_loss(
+        Players({"generator": model}), engine, batch, StepContext(progress=0.5)
+    )
+    assert all(torch.equal(kept[name], batch[name]) for name in kept)
+    *drawing, (read, training, keeps_gradient) = calls
+    assert training and keeps_gradient and read.shape == (12, 5)
+    assert len(drawing) == 4 and not any(mode or gradient for _, mode, gradient in drawing)
+    assert model.training
+    shifted = batch["input_ids"][:, :-1]
+    assert (read != shifted).any() and (read == shifted)[:, 1:].any()
+
+    total = 0.0
+    for row in range(12):
+        for place in range(int(samples.attention_mask[row].sum())):
+            logits = model(input_ids=read[row : row + 1, : place + 1]).logits[0, -1]
+            total = total - logits.log_softmax(-1)[samples.sequences[row, place]]
+    loss = total / 44
+    assert float(output.loss.detach()) == pytest.approx(float(loss.detach()), rel=1e-5)
+    assert output.weight == 44 and output.reduction == "mean"
+    gradients = [torch.autograd.grad(value, list(model.parameters())) for value in (output.loss, loss)]
+    for ours, exact in zip(*gradients, strict=True):
+        torch.testing.assert_close(ours, exact, atol=1e-5, rtol=1e-4)
+    assert max(float(gradient.abs().max()) for gradient in gradients[0]) > 0.01
+
+
+def test_without_scheduled_sampling_the_likelihood_is_as_before():
+    model, engine = randomize(tiny_lstm(V), seed=1, std=0.5), RolloutEngine(3, BOS, PAD, EOS)
+    known, calls = all_sequences(V, 3, EOS), reads(model)
+    players, before = Players({"generator": model}), torch.get_rng_state()
+    output = MLEObjective().mle_loss(players, engine, mle_batch(known), StepContext(progress=0.5))
+    assert torch.equal(torch.get_rng_state(), before) and len(calls) == 1
+    exact = -exact_logps(model, known).sum() / known.attention_mask.sum()
+    assert float(output.loss.detach()) == pytest.approx(float(exact.detach()), rel=1e-5)
+    assert output.metrics == {"generator/nll_per_token": float(output.loss.detach())}
+    assert SeqGANObjective().mle_loss(players, engine, mle_batch(known), StepContext()).loss == output.loss
+    # At the start of the phase there are no own inputs yet.
+    start = MLEObjective(scheduled_sampling=1.0).mle_loss(players, engine, mle_batch(known), StepContext())
+    assert float(start.loss.detach()) == pytest.approx(float(exact.detach()), rel=1e-5)
+
+
+def test_scheduled_sampling_in_a_run(tmp_path):
+    steps = {"pretrain_generator_steps": 4, "save_strategy": "no"}
+    trainer = toy_trainer(tmp_path, MLEObjective(scheduled_sampling=0.8), **steps)
+    trainer.train()
+    history = trainer.state.log_history
+    shares = [entry["generator/own_inputs"] for entry in history if "generator/own_inputs" in entry]
+    assert shares == pytest.approx([0.0, 0.2, 0.4, 0.6])
+    assert not any("generator/nll_per_token" in entry for entry in history)
+
+
+@pytest.mark.parametrize("kind", (MLEObjective, SeqGANObjective))
+@pytest.mark.parametrize("value", (-0.1, 1.5, math.nan))
+def test_scheduled_sampling_is_a_probability(kind, value):
+    message = f"scheduled_sampling is {value}; set it to a probability from 0 to 1."
+    with pytest.raises(ValueError, match=re.escape(message)):
+        kind(scheduled_sampling=value)
+
+
+# ---- The categorical draw on CPU ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("vocab_size", (2, 63, 64, 65, 128, 130, 5000))
+@pytest.mark.parametrize("spread", (0.3, 3.0), ids=("flat", "peaked"))
+def test_draws_follow_the_softmax_at_the_edges_of_blocks(vocab_size, spread):
+    logits = torch.randn(vocab_size) * spread
+    for temperature in (0.5, 1.0, 2.0):
+        expected = (logits.double() / temperature).softmax(-1)
+        observed = draw_categorical(logits.expand(30_000, -1), temperature).bincount(minlength=vocab_size)
+        assert len(observed) == vocab_size
+        assert chi_square_p(observed, expected) > ALPHA
+        # By neighbours, since the symbols of a large vocabulary are each too rare to tell much.
+        for width in (50, 64):
+            groups = torch.arange(vocab_size) // width
+            sums = [torch.zeros(int(groups[-1]) + 1).double().index_add(0, groups, v) for v in (observed.double(), expected)]
+            assert chi_square_p(*sums) > ALPHA
+
+
+@pytest.mark.parametrize(
+    "possible",
+    [
+        {129},
+        {128, 129},
+        {0},
+        {63, 64},
+        set(range(64, 128)),
+        {3, 63, 128, 129},
+        set(range(1, 129)),
+    ],
+    ids=["last", "last-block", "first", "a-border", "middle-block", "no-middle-block", "no-ends"],
+)
+@pytest.mark.parametrize("shift", (0.0, -80.0, 1e4))
+def test_impossible_blocks_are_never_drawn(possible, shift):
+    logits = torch.full((130,), -math.inf)
+    places = torch.tensor(sorted(possible))
+    logits[places] = torch.randn(len(places)) + shift
+    observed = draw_categorical(logits.expand(20_000, -1)).bincount(minlength=130)
+    assert set(observed.nonzero().squeeze(1).tolist()) <= possible
+    assert chi_square_p(observed, logits.double().softmax(-1)) > ALPHA
+
+
+@pytest.mark.parametrize("number", (0, 1, 255, 256, 257, 600))
+def test_rows_beyond_the_buffer_are_rows_of_their_own(number):
+    vocab_size = 130
+    wanted = torch.randint(vocab_size, (number,))
+    logits = torch.full((number, vocab_size), -math.inf)
+    logits[torch.arange(number), wanted] = torch.randn(number) * 50
+    logits[7:300:13] = math.nan  # disturbs nobody else
+    sound = ~logits.isnan().any(1)
+    drawn = draw_categorical(logits)
+    assert torch.equal(drawn[sound], wanted[sound])
+    assert drawn.ge(0).all() and drawn.lt(vocab_size).all()
+
+
+def test_rows_of_several_buffers_follow_their_own_distributions():
+    logits = torch.randn(3, 70)
+    drawn = draw_categorical(logits.repeat(10_000, 1)).view(-1, 3)
+    for column, row in enumerate(logits):
+        assert chi_square_p(drawn[:, column].bincount(minlength=70), row.double().softmax(-1)) > ALPHA
+    # A row and the one of the same place in the next buffer.
+    few = torch.tensor([0.2, 0.3, 0.5]).log().expand(256 * 80, -1)
+    pairs = draw_categorical(few).view(40, 2, 256)
+    joint = (pairs[:, 0] * 3 + pairs[:, 1]).flatten().bincount(minlength=9)
+    assert chi_square_p(joint, torch.outer(few[0].exp(), few[0].exp()).flatten()) > ALPHA
+
+
+FORMS = {
+    "bfloat16": lambda logits: logits.bfloat16(),
+    "float16": lambda logits: logits.half(),
+    "float64": lambda logits: logits.double(),
+    "transposed": lambda logits: logits.T.contiguous().T,
+    "strided": lambda logits: logits.repeat_interleave(2, dim=1)[:, ::2],
+    "offset": lambda logits: torch.cat([logits + 9, logits], dim=1)[:, logits.shape[1] :],
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("temperature", (1.0, 0.5))
+def test_logits_of_any_form_are_read_and_left_alone(form, temperature):
+    logits = FORMS[form]((torch.randn(70) * 1.5).repeat(20_000, 1))
+    before = logits.clone()
+    observed = draw_categorical(logits, temperature).bincount(minlength=70)
+    assert torch.equal(logits, before)
+    assert chi_square_p(observed, (logits[0].double() / temperature).softmax(-1)) > ALPHA
+
+
+def test_plain_logits_are_left_alone():
+    logits = torch.randn(300, 130)
+    before = logits.clone()
+    draw_categorical(logits, 0.5)
+    assert torch.equal(logits, before)
+
+
+@pytest.mark.parametrize("vocab_size", (2, 64, 65, 5000))
+def test_rows_that_are_not_finite_give_a_symbol(vocab_size):
+    rows = torch.randn(6, vocab_size)
+    rows[0], rows[1], rows[2] = math.nan, -math.inf, math.inf
+    rows[3, 0], rows[4, -1], rows[5, -1] = math.nan, math.inf, math.nan
+    for _ in range(50):
+        drawn = draw_categorical(rows)
+        assert drawn.ge(0).all() and drawn.lt(vocab_size).all()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0.dev0"
 
 _EXPORTS = {
-    "data": ["CaptionGrammar"],
+    "data": ["CaptionGrammar", "encode_text", "load_text"],
     "models": [
         "CNNDiscriminator",
         "CNNDiscriminatorConfig",

@@ -83,7 +83,8 @@ class BleuScore:
         self.eos_token_id = engine.eos_token_id
         self.order = order
         places = np.unique(np.linspace(0, len(dataset) - 1, min(num_references, len(dataset))).astype(int))
-        references = [self._tokens(list(dataset[int(place)]["input_ids"][1:])) for place in places]
+        rows = (np.asarray(dataset[int(place)]["input_ids"]) for place in places)  # lists or tensors
+        references = [self._tokens(row[1:].tolist()) for row in rows]
         self.table = ReferenceTable(references, order)
 
     def __call__(self, sequences: torch.LongTensor) -> torch.Tensor:

@@ -12,6 +12,7 @@ from hf_textgan.objectives import MLEObjective, SeqGANObjective
 from hf_textgan.trainer import checkpoints
 from hf_textgan.trainer.checkpoints import MANIFEST
 
+from .helpers import tiny_discriminator
 from .toys import ThreePlayers, checkpoint_state, differences, length_metric, text_data, toy_trainer
 
 
@@ -276,6 +277,10 @@ def test_changed_data_and_processes_are_refused(run, tmp_path):
     trainer = toy_trainer(tmp_path, trainer_options={"train_dataset": [*list(dataset)[:-1], {"input_ids": [1, 4, 2]}]})
     with pytest.raises(ValueError, match="was written with train_data_checksum="):
         trainer.train(resume_from_checkpoint=str(checkpoint))
+
+    other = {"players": {"discriminator": tiny_discriminator(len(tokenizer), 6, embedding_size=3)}}
+    with pytest.raises(ValueError, match=r"was written with players=\{.*CNNDiscriminator of .* parameters"):
+        toy_trainer(tmp_path, trainer_options=other).train(resume_from_checkpoint=str(checkpoint))
 
     state = json.loads((checkpoint / "run.json").read_text())
     with checkpoints.writing_folder(tmp_path / "checkpoint-7") as folder:

@@ -66,6 +66,8 @@ def evaluate_run(arguments: argparse.Namespace) -> dict:
 
 def evaluate_texts(arguments: argparse.Namespace, run: Run, data: dict) -> dict:
     """Of a generator of text: the likelihood of held-out text, and the metrics of samples."""
+    if run.tokenizer is None:
+        raise ValueError(f"{arguments.model} writes ids and its oracle is not there; measure the folder of its run.")
     options = DataArguments(**data)
     if arguments.eval_file is not None:
         texts = load_eval(options, arguments.eval_file)

@@ -241,6 +241,7 @@ def describe(arguments: TrainArguments) -> dict[str, Any]:
         "system": arguments.system.name,
         "hf_textgan": __version__,
         "preset": arguments.run.preset,
+        "discriminator": arguments.run.discriminator,
         "generator_name_or_path": arguments.run.generator_name_or_path,
         "data": vars(arguments.data),
         **({"oracle": vars(arguments.oracle)} if arguments.data.dataset_name == "oracle" else {}),

@@ -50,7 +50,8 @@ class NegativePool:
                 "multiple of that, or to 0 for fresh negatives."
             )
         number, step = divmod(context.step, steps_per_epoch * self.epochs)
-        if self._key != (context.phase, number):
+        # A phase begins with a new pool, even where an earlier run has left one of this name and number.
+        if context.step == 0 or self._key != (context.phase, number):
             with own_randomness("negatives", context.seed, context.phase, number):
                 counts = [min(_BLOCK, self.size - start) for start in range(0, self.size, _BLOCK)]
                 blocks = [engine.sample(model, count, context.temperature).sequences for count in counts]

@@ -603,7 +603,10 @@ class AdversarialTrainer(Trainer):
             "temperature": self.args.temperature,
             "objective": type(self.objective).__name__,
             "hyperparameters": self.objective.hyperparameters(),
-            "players": ["generator", *self.other_players],
+            "players": {
+                name: f"{type(player).__name__} of {player.num_parameters():,} parameters"
+                for name, player in {"generator": self.model, **self.other_players}.items()
+            },
             "phases": self.timetable.describe(),
         }
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from hf_textgan.sampling import RolloutEngine, Samples, draw_categorical
-from hf_textgan.sampling.categorical import _invert, _race
+from hf_textgan.sampling.categorical import _first_above, _invert, _race
 from hf_textgan.sampling.rollout_engine import evaluating
 
 from .helpers import (
@@ -101,15 +101,21 @@ def test_rows_are_drawn_independently():
 @pytest.mark.parametrize("draw", (_invert, _race))
 def test_both_ways_to_draw(draw):
     weights = torch.tensor([0.0, 3.0, 0.0, 1e-3, 1.0, 0.2, 0.0])  # unnormalised
-    observed = draw(weights.expand(100_000, -1)).bincount(minlength=7)
-    assert chi_square_p(observed, weights / weights.sum()) > ALPHA
-    broken = draw(torch.full((4, 7), math.nan))
+    drawn = draw(weights.log().expand(25_000, -1), 1.0, 4)
+    assert drawn.shape == (25_000, 4)
+    for observed in (drawn.flatten(), *drawn.T):
+        probabilities = weights / weights.sum()
+        assert chi_square_p(observed.bincount(minlength=7), probabilities) > ALPHA
+    pairs = (drawn[:, 0] * 7 + drawn[:, 1]).bincount(minlength=49)  # the draws of a row know nothing of each other
+    assert chi_square_p(pairs, torch.outer(probabilities, probabilities).flatten()) > ALPHA
+    broken = draw(torch.full((4, 7), math.nan), 1.0, 2)
     assert broken.ge(0).all() and broken.lt(7).all()
 
 
 def test_a_threshold_of_zero_skips_what_cannot_occur():
     smallest = 2.0**-149  # no float lies between it and 0, so the threshold is 0
-    assert _invert(torch.tensor([[0.0, smallest, 0.0]])).item() == 1
+    cumulative = torch.tensor([[0.0, smallest, smallest]])
+    assert _first_above(cumulative, torch.tensor([[0.0, smallest]])).tolist() == [[1, 1]]
 
 
 def test_large_logits_and_bfloat16():

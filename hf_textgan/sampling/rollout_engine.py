@@ -209,7 +209,9 @@ class RolloutEngine:
                 joined += len(copies)
                 source = torch.cat([torch.arange(len(trunk), stepper.size, device=device), copies])
                 alive = torch.cat([alive, joining])
-                drawn = draw_categorical(logits[source], temperature)
+                # The copies share one distribution, and neither they nor the others are copied for the draw.
+                first = draw_categorical(logits[: len(trunk)], temperature, num_draws=num_rollouts)
+                drawn = torch.cat([draw_categorical(logits[len(trunk) :], temperature), first.flatten()])
                 completions[alive, position] = drawn
 
                 if self.eos_token_id is not None:

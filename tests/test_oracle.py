@@ -376,6 +376,18 @@ def test_discriminators_on_sequences_without_eos(tmp_path, discriminator):
     )
 
 
+@pytest.mark.parametrize("reward", ["bleu", "constant"])
+def test_rewards_without_a_discriminator(tmp_path, capsys, reward):
+    run = tmp_path / "run"
+    options = {"pretrain_generator_steps": 2, "pretrain_discriminator_steps": None, "max_steps": 4, "num_rollouts": 2}
+    assert main(words(run, "seqgan", reward=reward, preset="laptop", **options)) == 0
+    assert "seqgan: pretrain_generator 2 steps, adversarial 4 steps" in capsys.readouterr().out
+    assert not (run / "discriminator").exists() and (run / "checkpoint-6").is_dir()
+    log = json.loads((run / "checkpoint-6" / "trainer_state.json").read_text())["log_history"]
+    rewards = [entry["reward/mean"] for entry in log if "reward/mean" in entry]
+    assert rewards == [1.0] if reward == "constant" else 0 < rewards[0] < 1
+
+
 # ---- What is refused ----------------------------------------------------------------------------------------------
 
 

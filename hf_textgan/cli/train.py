@@ -101,12 +101,16 @@ def build_trainer(arguments: TrainArguments) -> AdversarialTrainer:
         check_generator(generator, task)
         # A pretrained generator may have more symbols than its tokenizer, and may draw them.
         task.sizes["vocab_size"] = max(task.sizes["vocab_size"], generator.config.vocab_size)
+    unused = arguments.objective.unused_players  # the system has numbers for them all the same
+    training.player_optimizers = {
+        key: values for key, values in training.player_optimizers.items() if key.partition("/")[0] not in unused
+    }
     players = {
         name: generator
         if name == "generator" and generator is not None
         else system.build_player(name, arguments.configs[name], task.sizes)
         for name in system.players
-        if name not in arguments.objective.unused_players
+        if name not in unused
     }
     generator = players.pop("generator")
 

@@ -98,8 +98,8 @@ def main() -> None:
 
 def start_of_adversarial_phase(run: Path) -> Path:
     """The checkpoint with which the adversarial phase of a run began."""
-    evaluations = json.loads((run / "metrics.json").read_text())["evaluations"]
-    return run / f"checkpoint-{max(e['step'] for e in evaluations if e['phase'] != 'adversarial')}"
+    phases = json.loads(next(run.glob("checkpoint-*/run.json")).read_text())["phases"]
+    return run / f"checkpoint-{sum(phase['ticks'] for phase in phases if phase['name'] != 'adversarial')}"
 
 
 def real_text(options: argparse.Namespace) -> dict:

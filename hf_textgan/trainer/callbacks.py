@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 
 class PhaseCallback(TrainerCallback):
-    """Logs, evaluates and saves at the end of every phase, so that each phase's result stands beside the others'."""
+    """
+    Logs, evaluates and saves at the end of every phase, so that each phase's result stands beside the others'. A
+    generator that has not moved since its last evaluation is not evaluated again.
+    """
 
     def __init__(self, timetable: Timetable):
         self.timetable = timetable
@@ -27,7 +30,13 @@ class PhaseCallback(TrainerCallback):
             control.should_log = args.logging_strategy != "no"
             control.should_evaluate = args.eval_strategy != "no"
             control.should_save = args.save_strategy != "no"
+        evaluated = [entry["step"] for entry in state.log_history if any(key.startswith("eval_") for key in entry)]
+        if evaluated and self._generator_steps(step) == self._generator_steps(evaluated[-1]):
+            control.should_evaluate = False
         return control
+
+    def _generator_steps(self, step: int) -> int:
+        return self.timetable.before(step, "generator")
 
 
 class AdversarialProgressCallback(ProgressCallback):
@@ -126,10 +135,10 @@ def draw_curves(log_history: list[dict], timetable: Timetable, path: Path) -> No
 
     columns, start = [], 0
     for phase in timetable.phases:
-        # An evaluation at the end of a phase belongs to it, and is where the next one starts from.
+        # An evaluation belongs to the phase that it ends, and is where the next one starts from.
         inside = [e for e in log_history if start < e["step"] <= start + phase.ticks]
-        before = [e for e in log_history if e["step"] == start and any(key.startswith("eval_") for key in e)]
-        columns.append((f"{phase.name} ({phase.ticks:,} steps)", before + inside))
+        before = [e for e in log_history if e["step"] <= start and any(key.startswith("eval_") for key in e)]
+        columns.append((f"{phase.name} ({phase.ticks:,} steps)", [{**e, "step": start} for e in before[-1:]] + inside))
         start += phase.ticks
     rows = {
         title: wanted

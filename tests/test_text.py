@@ -241,6 +241,13 @@ def test_data_report_counts(tokenizer):
     ]
 
 
+def test_text_without_blanks_is_pointed_to_characters():
+    lines = ["春眠不觉晓", "处处闻啼鸟", "夜来风雨声", "花落知多少"]
+    (warning,) = data_report(lines, None, word_tokenizer(lines))["warnings"]
+    assert warning.startswith("At least half of the training lines are a single token") and "--level char" in warning
+    assert data_report(lines, None, character_tokenizer(lines))["warnings"] == []
+
+
 def test_data_report_of_good_data_has_no_warnings(tokenizer):
     report = data_report(LINES, ["a cat sits ."], tokenizer)
     assert report["warnings"] == []

@@ -212,6 +212,11 @@ def _warnings(report: Mapping[str, Any]) -> list[str]:
                 f"{dropped:.1%} of the {label} lines are longer than max_length={report['max_length']} and are "
                 f"dropped; a max_length of {part['longest']} keeps them all."
             )
+    if report["train"]["median_length"] <= 2:  # a token and the end
+        warnings.append(
+            "At least half of the training lines are a single token; if the text has no blanks between its words, use "
+            "characters (--level character)."
+        )
     if report["duplicate_rate"] > _MAX_DUPLICATES:
         warnings.append(
             f"{report['duplicate_rate']:.1%} of the training lines repeat an earlier one; remove duplicates, or the "

@@ -70,11 +70,17 @@ def train(run: Path, words: list[str]) -> dict:
 
 
 def collect(run: Path) -> list[dict]:
-    """The evaluations of a run."""
+    """The evaluations of a run, by generator steps."""
     keys = ("nll_oracle", "nll_per_token", "nll_div")
     evaluations = json.loads((run / "metrics.json").read_text())["evaluations"]
+    phases = json.loads(next(run.glob("checkpoint-*/run.json")).read_text())["phases"]
+    before = sum(phase["ticks"] for phase in phases if phase["name"] == "pretrain_discriminator")
     return [
-        {"step": e["step"], "phase": e["phase"], **{key: e[f"eval_{key}"] for key in keys if f"eval_{key}" in e}}
+        {
+            "step": e["step"] - before,
+            "phase": e["phase"],
+            **{key: e[f"eval_{key}"] for key in keys if f"eval_{key}" in e},
+        }
         for e in evaluations
     ]
 
@@ -110,14 +116,15 @@ def main() -> None:
         shared = ["--dataset_name", "oracle", "--oracle_path", options.oracle_path, "--preset", "laptop"]
         shared += ["--seed", str(seed), "--disable_tqdm", str(options.disable_tqdm).lower()]
         rows = result["seeds"].setdefault(str(seed), {})
-        for name, words in conditions(options, folder / "mle").items():
+        for name, arguments in conditions(options, folder / "mle").items():
             if options.only and name not in options.only:
                 continue
-            done = train(folder / name, [*words, *shared])
-            rows[name] = {**done, "arguments": words, "evaluations": collect(folder / name)}
-            if name == "mle":
+            done = train(folder / name, [*arguments, *shared])
+            rows[name] = {**done, "arguments": arguments, "evaluations": collect(folder / name)}
+            if name == "mle" and "mle_temperatures" not in rows:
                 rows["mle_temperatures"] = temperatures(folder / name, 10_000)
-            result["command"] = " ".join(["python", "benchmarks/oracle.py", *sys.argv[1:]])
+            words = [Path(word).name if word == options.oracle_path else word for word in sys.argv[1:]]
+            result["command"] = " ".join(["python", "benchmarks/oracle.py", *words])
             write(path, result)
     draw(result, path.with_suffix(".png"))
     print(table(result))
@@ -147,32 +154,30 @@ def table(result: dict) -> str:
 
 
 def draw(result: dict, path: Path) -> None:
-    """A column for the likelihood phase and one for the policy gradients, a row for each of the three measures."""
+    """A row for each of the three measures; PG-BLEU has a column of its own, because its scale is another."""
     from matplotlib.figure import Figure
 
     measures = {"nll_oracle": "NLL-oracle", "nll_per_token": "NLL-test", "nll_div": "NLL-div"}
     columns = {
         "maximum likelihood (epochs)": ("mle", "scheduled_sampling"),
-        "policy gradient (generator steps)": ("seqgan", "pg_bleu", "constant_reward"),
+        "policy gradient (generator steps)": ("seqgan", "constant_reward"),
+        "PG-BLEU (generator steps)": ("pg_bleu",),
     }
     names = [name for group in columns.values() for name in group]
-    figure = Figure(figsize=(11, 9), layout="constrained")
-    grid = figure.subplots(3, 2, sharex="col")
+    figure = Figure(figsize=(13, 9), layout="constrained")
+    grid = figure.subplots(len(measures), len(columns), sharex="col")
     for column, (title, group) in enumerate(columns.items()):
         grid[0][column].set_title(title)
         for axis, (key, label) in zip(grid[:, column], measures.items(), strict=True):
             for rows in result["seeds"].values():
                 for name in (n for n in group if n in rows):
-                    evaluations = rows[name]["evaluations"]
+                    points = [(e["step"], e[key]) for e in rows[name]["evaluations"]]
                     if column == 0:
-                        points = [(e["step"] / EPOCH, e[key]) for e in evaluations]
-                    else:  # the discriminator's steps before them do not count; the start is the model of `mle`
-                        first = [e["step"] for e in evaluations if e["phase"] != "adversarial"]
-                        begin = max(first, default=0)
-                        start = [(0, last(rows, "mle")[key])] if "mle" in rows else []
-                        points = start + [(e["step"] - begin, e[key]) for e in evaluations if e["step"] > begin]
-                    color = f"C{names.index(name)}"
+                        points = [(step / EPOCH, value) for step, value in points]
+                    elif "mle" in rows:  # where it started from
+                        points.insert(0, (0, last(rows, "mle")[key]))
                     shown = name in axis.get_legend_handles_labels()[1]
+                    color = f"C{names.index(name)}"
                     axis.plot(
                         *zip(*points, strict=True), color=color, marker=".", linewidth=1, label=None if shown else name
                     )

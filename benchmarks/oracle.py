@@ -77,7 +77,7 @@ def collect(run: Path) -> list[dict]:
     before = sum(phase["ticks"] for phase in phases if phase["name"] == "pretrain_discriminator")
     return [
         {
-            "step": e["step"] - before,
+            "step": max(0, e["step"] - before),
             "phase": e["phase"],
             **{key: e[f"eval_{key}"] for key in keys if f"eval_{key}" in e},
         }

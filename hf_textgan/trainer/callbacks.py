@@ -50,7 +50,8 @@ class AdversarialProgressCallback(ProgressCallback):
         if state.is_world_process_zero and self.training_bar is not None:
             position = self.timetable.at(state.global_step)
             self.training_bar.set_description_str(
-                f"{position.phase.name} {position.tick_in_phase + 1}/{position.phase.ticks}", refresh=False
+                f"{position.phase.name} {position.tick_in_phase + 1}/{position.phase.ticks}",
+                refresh=position.tick_in_phase == 0,
             )
 
     def on_log(self, args, state, control, logs=None, **kwargs):

@@ -5,8 +5,22 @@ import os
 import shutil
 import tempfile
 
+import pytest
+
 
 # Read at the first import of `datasets`, so it is set before any test module is imported.
 _cache = tempfile.mkdtemp(prefix="hf_textgan-tests-")
 os.environ["HF_DATASETS_CACHE"] = _cache
 atexit.register(shutil.rmtree, _cache, ignore_errors=True)
+
+
+@pytest.fixture
+def one_thread():
+    """One thread, which is fastest for tiny models, and the same draws whatever ran before."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    yield
+    torch.set_num_threads(threads)

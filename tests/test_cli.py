@@ -234,6 +234,10 @@ SIX = "--per_device_train_batch_size 6"
         ),
         (f"train seqgan {GOOD} --label_column label", "has lines and no column 'label'; give a .csv or .jsonl file"),
         (f"train seqgan {GOOD} --tokenizer_name_or_path {{D}}/nothing", "There is no folder '{D}/nothing'"),
+        (
+            f"train seqgan {GOOD} {SIX} --num_negatives 5",
+            "num_negatives is 5, but a step takes 6; set it to a multiple",
+        ),
         (f"train seqgan {GOOD} --reward blue", "invalid choice: 'blue'"),
         (f"train seqgan {GOOD} --scheduled_sampling 1.5", "scheduled_sampling is 1.5; set it to a probability"),
         (f"train seqgan {GOOD} --discriminator cmn", "called 'cmn'; did you mean 'cnn'?"),

@@ -31,6 +31,8 @@ from hf_textgan.trainer.players import PlayerOptimizer, Players, take_step
 from .helpers import BOS, EOS, PAD, all_sequences, exact_logps, randomize, tiny_discriminator, tiny_gpt2, tiny_lstm
 
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 V, T = 3, 3
 BUILDERS = {"lstm": tiny_lstm, "gpt2": tiny_gpt2}
 every_model = pytest.mark.parametrize("build", BUILDERS.values(), ids=BUILDERS)
@@ -38,15 +40,6 @@ with_and_without_eos = pytest.mark.parametrize("eos", (EOS, None), ids=("eos", "
 
 TICKS, BATCH = 40, 400  # sampled gradients, and sequences in each
 STEP = 1e-9  # of plain SGD: far too small to change the policy within a run, and exact in double precision
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    yield
-    torch.set_num_threads(threads)
 
 
 def generator(build, eos: int | None = EOS) -> PreTrainedModel:

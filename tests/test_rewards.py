@@ -27,13 +27,7 @@ from .test_policy_gradient import (
 from .toys import toy_trainer
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def nltk_bleu(hypothesis: list[int], references: list[list[int]], order: int) -> float:

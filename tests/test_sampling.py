@@ -24,19 +24,12 @@ from .helpers import (
 )
 
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 BUILDERS = {"lstm": tiny_lstm, "gpt2": tiny_gpt2, "stateless": tiny_stateless}
 every_model = pytest.mark.parametrize("build", BUILDERS.values(), ids=BUILDERS)
 with_and_without_eos = pytest.mark.parametrize("eos", (EOS, None), ids=("eos", "fixed"))
 ALPHA = 1e-3  # the seeds are fixed: a right sampler passes always, a wrong one fails at these numbers of draws
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    yield
-    torch.set_num_threads(threads)
 
 
 def model_of(build, vocab_size: int = 3, eos: int | None = EOS, **options) -> nn.Module:

@@ -35,18 +35,11 @@ from .helpers import (
 from .toys import ThreePlayers, checkpoint_state, differences, toy_trainer
 
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 BUILDERS = {"lstm": tiny_lstm, "gpt2": tiny_gpt2, "stateless": tiny_stateless}
 every_model = pytest.mark.parametrize("build", BUILDERS.values(), ids=BUILDERS)
 ALPHA = 1e-3  # the seeds are fixed: what is right passes always, a fault fails at these numbers of draws
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    yield
-    torch.set_num_threads(threads)
 
 
 # ---- The pool of negatives ------------------------------------------------------------------------------------------

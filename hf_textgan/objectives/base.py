@@ -121,6 +121,9 @@ class Objective:
         """Players of the system that these hyperparameters leave without a part: they need not be built."""
         return frozenset()
 
+    def check_step_size(self, num_examples: int) -> None:
+        """Called before training with the examples of a step, all micro-batches and processes; raises `ValueError`."""
+
     def prepare(self, train_dataset: Sequence[dict[str, Any]], engine: "RolloutEngine") -> None:
         """Called once before training, for losses that compare with the training data as a whole."""
 

@@ -110,6 +110,10 @@ class SeqGANObjective(MLEObjective):
     def unused_players(self) -> frozenset[str]:
         return frozenset({"discriminator"} if self.reward != "discriminator" else ())
 
+    def check_step_size(self, num_examples: int) -> None:
+        if self._pool is not None:
+            self._pool.steps_per_epoch(num_examples)
+
     def prepare(self, train_dataset: Sequence[dict[str, Any]], engine: RolloutEngine) -> None:
         if self.reward == "bleu":
             self._bleu = BleuScore(train_dataset, engine, self.bleu_order)

@@ -39,16 +39,20 @@ class NegativePool:
         self._key: tuple[str, int] | None = None  # phase, number of the pool in it
         self._sequences: torch.Tensor | None = None
 
+    def steps_per_epoch(self, num_examples: int) -> int:
+        """How many steps of this many examples an epoch has; at least one, or the pool is too small."""
+        if self.size < num_examples:
+            raise ValueError(
+                f"num_negatives is {self.size}, but a step takes {num_examples}; set it to a multiple of that, or to "
+                "0 for fresh negatives."
+            )
+        return self.size // num_examples
+
     def batch(
         self, engine: "RolloutEngine", model: PreTrainedModel, batch_size: int, context: "StepContext"
     ) -> torch.LongTensor:
         """The negatives of this step and shard, of shape `(batch_size, max_length)`."""
-        steps_per_epoch = self.size // (batch_size * context.num_shards)
-        if steps_per_epoch == 0:
-            raise ValueError(
-                f"num_negatives is {self.size}, but a step takes {batch_size * context.num_shards}; set it to a "
-                "multiple of that, or to 0 for fresh negatives."
-            )
+        steps_per_epoch = self.steps_per_epoch(batch_size * context.num_shards)
         number, step = divmod(context.step, steps_per_epoch * self.epochs)
         # A phase begins with a new pool, even where an earlier run has left one of this name and number.
         if context.step == 0 or self._key != (context.phase, number):

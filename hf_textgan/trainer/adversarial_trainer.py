@@ -154,6 +154,9 @@ class AdversarialTrainer(Trainer):
     def _check(self, model, args, train_dataset, eval_dataset, tokenizer, phases) -> None:
         """What would fail later fails here, before the first step."""
         check_batch(len(train_dataset), args.per_device_train_batch_size)
+        self.objective.check_step_size(
+            args.per_device_train_batch_size * args.gradient_accumulation_steps * args.world_size
+        )
         if eval_dataset is not None and len(eval_dataset) == 0:
             raise ValueError("eval_dataset has 0 rows; give held-out text, or leave eval_dataset out.")
         if "generator" in self.other_players:

@@ -5,9 +5,7 @@ import functools
 import itertools
 import json
 import math
-import sys
 import time
-import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,8 +13,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import datasets
-import numpy as np
 import torch
 from accelerate.utils import broadcast_object_list
 from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars
@@ -33,15 +29,16 @@ from transformers.utils import logging
 
 from .. import evaluation
 from ..data.text import check_batch, collate
-from ..data.tokenizers import discriminator_tokenizer, special_token_ids
+from ..data.tokenizers import discriminator_tokenizer
 from ..objectives.base import Objective, StepContext
 from ..randomness import own_randomness, seed_tick
-from ..sampling import RolloutEngine, Samples
+from ..sampling import Samples
 from . import checkpoints
 from .adversarial_config import AdversarialConfig
 from .callbacks import AdversarialProgressCallback, PhaseCallback, SamplesCallback
 from .players import PlayerOptimizer, Players, StepResult, take_step
 from .rounds import Rounds
+from .survey import build_engine, survey
 from .timetable import Timetable
 
 
@@ -109,8 +106,8 @@ class AdversarialTrainer(Trainer):
         self.text_metrics = text_metrics if processing_class is not None else None
         self.sequence_metrics = sequence_metrics
         self.last_samples: list[str] = []
-        shortest, longest, self._data_checksum = _survey(train_dataset)
-        self.engine = _build_engine(model, processing_class, args, longest)
+        shortest, longest, self._data_checksum = survey(train_dataset)
+        self.engine = build_engine(model, processing_class, args, longest)
         if self.engine.eos_token_id is None and shortest != longest:
             raise ValueError(
                 f"The training sequences have {shortest - 1} to {longest - 1} tokens, but without an EOS token all "
@@ -711,57 +708,6 @@ def _phases_before(step: int, phases: list[dict]) -> list[dict]:
             begun.append({**phase, "ticks": min(phase["ticks"], step)})
         step -= phase["ticks"]
     return begun
-
-
-def _survey(dataset: Sequence[dict[str, Any]]) -> tuple[int, int, int]:
-    """The number of ids of the shortest and of the longest row, and a checksum of all rows."""
-    shortest, longest, checksum = sys.maxsize, 0, 0
-    for lengths, ids in _batches_of_ids(dataset):
-        shortest, longest = min(shortest, int(lengths.min())), max(longest, int(lengths.max()))
-        for part in (lengths, ids):
-            checksum = zlib.crc32(part.astype(np.int64).tobytes(), checksum)
-    return shortest, longest, checksum
-
-
-def _batches_of_ids(dataset: Sequence[dict[str, Any]], size: int = 10_000) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """The lengths and the ids of `size` rows at a time; of a memory-mapped data set without making objects of them."""
-    if isinstance(dataset, datasets.Dataset) and dataset.format["type"] is None:
-        for table in dataset.select_columns(["input_ids"]).with_format("arrow").iter(size):
-            column = table["input_ids"].combine_chunks()
-            yield np.diff(column.offsets.to_numpy()), column.flatten().to_numpy()
-        return
-    for start in range(0, len(dataset), size):
-        rows = [np.asarray(dataset[i]["input_ids"]) for i in range(start, min(start + size, len(dataset)))]
-        yield np.array([len(row) for row in rows]), np.concatenate(rows)
-
-
-def _build_engine(model, tokenizer, args: AdversarialConfig, longest_row: int) -> RolloutEngine:
-    longest = longest_row - 1  # without BOS
-    if tokenizer is None and model.config.eos_token_id is None:
-        return _build_fixed_length_engine(model, args, longest)
-    bos, eos, pad = special_token_ids(tokenizer if tokenizer is not None else model.config)
-    max_length = args.max_length if args.max_length is not None else longest
-    if longest > max_length:
-        raise ValueError(
-            f"max_length is {max_length}, but the longest training text has {longest} tokens with EOS; leave the "
-            "longer texts out (encode_lines does) or raise max_length."
-        )
-    return RolloutEngine(max_length, bos, pad, eos, args.rollout_chunk_size)
-
-
-def _build_fixed_length_engine(model, args: AdversarialConfig, longest: int) -> RolloutEngine:
-    """Without a tokenizer and without EOS every sequence has the same length, as in the field's synthetic tasks."""
-    bos, pad = model.config.bos_token_id, model.config.pad_token_id
-    if bos is None:
-        raise ValueError(
-            "The generator has no bos_token_id, so nothing begins a sequence; set it in its configuration."
-        )
-    if args.max_length not in (None, longest):
-        raise ValueError(
-            f"max_length is {args.max_length}, but the training sequences have {longest} tokens and no EOS; leave "
-            "max_length out."
-        )
-    return RolloutEngine(longest, bos, bos if pad is None else pad, None, args.rollout_chunk_size)
 
 
 __all__ = ["AdversarialTrainer"]

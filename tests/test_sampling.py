@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from hf_textgan.sampling import RolloutEngine, Samples, draw_categorical
-from hf_textgan.sampling.categorical import _first_above, _invert, _race
-from hf_textgan.sampling.rollout_engine import evaluating
+from hf_textgan.sampling.categorical import _bound, _first_above, _race, draw_from_hidden
+from hf_textgan.sampling.rollout_engine import _Stepper, evaluating
 
 from .helpers import (
     BOS,
@@ -91,7 +91,7 @@ def test_rows_are_drawn_independently():
     assert chi_square_p(observed, torch.tensor([0.2 * 0.6, 0.2 * 0.4, 0.8 * 0.6, 0.8 * 0.4])) > ALPHA
 
 
-@pytest.mark.parametrize("draw", (_invert, _race))
+@pytest.mark.parametrize("draw", (draw_categorical, _race))
 def test_both_ways_to_draw(draw):
     weights = torch.tensor([0.0, 3.0, 0.0, 1e-3, 1.0, 0.2, 0.0])  # unnormalised
     drawn = draw(weights.log().expand(25_000, -1), 1.0, 4)
@@ -109,6 +109,83 @@ def test_a_threshold_of_zero_skips_what_cannot_occur():
     smallest = 2.0**-149  # no float lies between it and 0, so the threshold is 0
     cumulative = torch.tensor([[0.0, smallest, smallest]])
     assert _first_above(cumulative, torch.tensor([[0.0, smallest]])).tolist() == [[1, 1]]
+
+
+def output_layer(weight: torch.Tensor, bias: torch.Tensor | None = None) -> nn.Linear:
+    head = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None)
+    with torch.no_grad():
+        head.weight.copy_(weight)
+        if bias is not None:
+            head.bias.copy_(bias)
+    return head
+
+
+@pytest.mark.parametrize("scale", (0.3, 40.0))  # scores that need no largest one subtracted, and scores that do
+@pytest.mark.parametrize("temperature", (0.7, 1.0))
+def test_draw_from_the_input_of_the_output_layer(scale, temperature):
+    head = output_layer(scale * torch.randn(130, 4), scale * torch.randn(130))
+    hidden = torch.randn(3, 4) / 4
+    assert (_bound(hidden, head) > 60) == (scale == 40.0)
+    assert float(head(hidden).abs().max()) <= _bound(hidden, head)
+    drawn = draw_from_hidden(hidden, head, temperature, 30_000)
+    for row, probabilities in zip(drawn, (head(hidden) / temperature).softmax(-1).detach(), strict=True):
+        probabilities = probabilities.double()
+        assert chi_square_p(row.bincount(minlength=130), probabilities / probabilities.sum()) > ALPHA
+    one = draw_from_hidden(hidden.repeat(20_000, 1), head, temperature)
+    assert one.shape == (60_000,)
+    probabilities = (head(hidden[1]) / temperature).softmax(-1).detach().double()
+    assert chi_square_p(one[1::3].bincount(minlength=130), probabilities / probabilities.sum()) > ALPHA
+
+
+def test_draw_from_odd_inputs_of_the_output_layer():
+    head = output_layer(torch.eye(5) * 100)
+    rows = torch.tensor([[0.0, math.nan, 0, 0, 0], [math.inf, 0, 0, 0, 0], [0, 0, 0, 1, 0]])
+    for part in (rows, rows[:1], rows[2:], rows[:0]):
+        drawn = draw_from_hidden(part, head)
+        assert drawn.shape == (len(part),) and drawn.ge(0).all() and drawn.lt(5).all()
+    assert draw_from_hidden(rows[2:], head).tolist() == [3]
+    assert draw_from_hidden(rows[2:].bfloat16(), head.bfloat16()).tolist() == [3]
+    with pytest.raises(ValueError, match="temperature is 0; set it above 0"):
+        draw_from_hidden(rows, output_layer(torch.eye(5)), 0)
+
+
+class Capped(type(tiny_lstm())):
+    """Scores with something after the output layer: the engine must not leave it out."""
+
+    def forward(self, *args, **kwargs):
+        output = super().forward(*args, **kwargs)
+        output.logits = 3.0 * torch.tanh(output.logits / 3.0)
+        return output
+
+
+@pytest.mark.parametrize("capped", (False, True))
+def test_what_comes_after_the_output_layer_is_kept(capped):
+    model = randomize(tiny_lstm(vocab_size=5, eos=False), std=3.0)
+    if capped:
+        model = Capped(model.config).eval()
+        randomize(model, std=3.0)
+    stepper = _Stepper(model)
+    stepper.read(torch.tensor([BOS, BOS]))
+    stepper.read(torch.tensor([3, 4]))
+    assert (stepper.head is None) == capped and "forward" not in vars(model.lm_head)
+    logits = model(input_ids=torch.tensor([[BOS, 3], [BOS, 4]])).logits[:, -1]
+    drawn = stepper.draw(slice(None), 1.0, 30_000)
+    for row, expected in zip(drawn, logits.softmax(-1).detach().double(), strict=True):
+        assert chi_square_p(row.bincount(minlength=5), expected / expected.sum()) > ALPHA
+
+
+def test_an_output_layer_of_the_users_own_is_left_alone():
+    model = tiny_lstm(vocab_size=5, eos=False).eval()
+    own = lambda hidden: torch.nn.functional.linear(hidden, model.lm_head.weight, model.lm_head.bias)  # noqa: E731
+    model.lm_head.forward = own
+    RolloutEngine(3, BOS, PAD).sample(model, 4)
+    assert model.lm_head.forward is own
+    broken = tiny_lstm(vocab_size=5, eos=False).eval()
+    stepper = _Stepper(broken)
+    stepper.read(torch.tensor([BOS]))
+    with pytest.raises(IndexError):
+        stepper.read(torch.tensor([77]))
+    assert "forward" not in vars(broken.lm_head)
 
 
 def test_large_logits_and_bfloat16():

@@ -1,10 +1,15 @@
 """The categorical draw."""
 
+import math
+from collections.abc import Callable
+
 import torch
+from torch import nn
 
 
 _ROWS = 256  # rows whose weights are held at once, on CPU
 _BLOCK = 64  # symbols
+_LARGEST_EXPONENT = 60.0  # e^60 times any vocabulary is finite in single precision, and e^-60 is not 0
 
 
 def draw_categorical(logits: torch.Tensor, temperature: float = 1.0, num_draws: int | None = None) -> torch.LongTensor:
@@ -28,36 +33,88 @@ def draw_categorical(logits: torch.Tensor, temperature: float = 1.0, num_draws: 
     """
     if temperature <= 0:
         raise ValueError(f"temperature is {temperature}; set it above 0 (1 samples the model's own distribution).")
-    draw = _invert if logits.device.type == "cpu" else _race
-    drawn = draw(logits, temperature, num_draws or 1)
+    if logits.device.type == "cpu":
+
+        def write(rows: slice, out: torch.Tensor) -> None:
+            out.copy_(logits[rows])
+
+        drawn = _invert(write, logits.shape, temperature, num_draws or 1)
+    else:
+        drawn = _race(logits, temperature, num_draws or 1)
     return drawn.squeeze(1) if num_draws is None else drawn
 
 
-def _invert(logits: torch.Tensor, temperature: float, num_draws: int) -> torch.LongTensor:
+def draw_from_hidden(
+    hidden: torch.Tensor, head: nn.Linear, temperature: float = 1.0, num_draws: int | None = None
+) -> torch.LongTensor:
+    """
+    ``draw_categorical(head(hidden), temperature, num_draws)`` without ever holding the scores of all rows.
+
+    Args:
+        hidden (`torch.FloatTensor` of shape `(num_rows, hidden_size)`):
+            What the output layer reads.
+        head (`torch.nn.Linear`):
+            The output layer, of shape `(vocab_size, hidden_size)`.
+    """
+    if hidden.device.type != "cpu" or hidden.dtype != torch.float32 or head.weight.dtype != torch.float32:
+        return draw_categorical(head(hidden), temperature, num_draws)
+    if temperature <= 0:
+        raise ValueError(f"temperature is {temperature}; set it above 0 (1 samples the model's own distribution).")
+    hidden, weight = hidden.detach(), head.weight.detach().T
+    bias = head.bias.detach() if head.bias is not None else hidden.new_zeros(())
+
+    def write(rows: slice, out: torch.Tensor) -> None:
+        torch.addmm(bias, hidden[rows], weight, out=out)
+
+    shape = torch.Size((len(hidden), head.out_features))
+    drawn = _invert(write, shape, temperature, num_draws or 1, bound=_bound(hidden, head) / temperature)
+    return drawn.squeeze(1) if num_draws is None else drawn
+
+
+def _bound(hidden: torch.Tensor, head: nn.Linear) -> float:
+    """No score is further from 0: the largest entry of the input times the largest 1-norm of an output row."""
+    if len(hidden) == 0:
+        return 0.0
+    bias = float(head.bias.detach().abs().max()) if head.bias is not None else 0.0
+    return float(hidden.abs().max()) * float(head.weight.detach().abs().sum(1).max()) + bias
+
+
+def _invert(
+    write: Callable[[slice, torch.Tensor], None],
+    shape: torch.Size,
+    temperature: float,
+    num_draws: int,
+    bound: float = math.inf,
+) -> torch.LongTensor:
     """
     Inverts the cumulative distribution in two steps: the sums of blocks of symbols, then the symbols of one block. A
     few rows at a time, in one buffer: touching fresh memory for every row would cost more than the arithmetic.
+
+    `write` puts the scores of some rows into a tensor. Where these are known to be small, their exponentials are
+    finite and not 0 without subtracting the largest one first.
     """
-    num_rows, vocab_size = logits.shape
+    num_rows, vocab_size = shape
     num_blocks = -(-vocab_size // _BLOCK)
     weights = torch.zeros(min(num_rows, _ROWS), num_blocks * _BLOCK)  # what exceeds the vocabulary stays 0
     drawn = torch.empty(num_rows, num_draws, dtype=torch.long)
     for start in range(0, num_rows, _ROWS):
-        rows = logits[start : start + _ROWS].float()
-        part = weights[: len(rows)]
+        rows = slice(start, min(start + _ROWS, num_rows))
+        part = weights[: rows.stop - start]
         symbols = part[:, :vocab_size]
-        torch.sub(rows, rows.amax(dim=-1, keepdim=True), out=symbols)
+        write(rows, symbols)
+        if bound > _LARGEST_EXPONENT:
+            symbols.sub_(symbols.amax(dim=-1, keepdim=True))
         if temperature != 1.0:
             symbols.div_(temperature)
         symbols.exp_()
-        blocks = part.view(len(rows), num_blocks, _BLOCK)
+        blocks = part.view(len(part), num_blocks, _BLOCK)
         cumulative = blocks.sum(-1).cumsum(-1)  # (R, num_blocks), unnormalised
-        threshold = torch.rand(len(rows), num_draws) * cumulative[:, -1:]
+        threshold = torch.rand(len(part), num_draws) * cumulative[:, -1:]
         block = _first_above(cumulative, threshold)  # (R, N)
         before = cumulative.gather(1, (block - 1).clamp(min=0)).masked_fill_(block == 0, 0.0)
         within = blocks.gather(1, block[..., None].expand(-1, -1, _BLOCK)).cumsum(-1)  # (R, N, _BLOCK)
         symbol = _first_above(within, (threshold - before)[..., None]).squeeze(-1)
-        drawn[start : start + len(rows)] = block * _BLOCK + symbol
+        drawn[rows] = block * _BLOCK + symbol
     return drawn.clamp_(max=vocab_size - 1)  # NaN lies beyond the last
 
 
@@ -77,4 +134,4 @@ def _race(logits: torch.Tensor, temperature: float, num_draws: int) -> torch.Lon
     return torch.stack(races, dim=1)
 
 
-__all__ = ["draw_categorical"]
+__all__ = ["draw_categorical", "draw_from_hidden"]

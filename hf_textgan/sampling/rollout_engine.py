@@ -11,11 +11,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
+from torch import nn
 from torch.nn import functional as F
 from transformers import PreTrainedModel
 from transformers.generation.utils import ALL_CACHE_NAMES
+from transformers.utils import ModelOutput
 
-from .categorical import draw_categorical
+from .categorical import draw_categorical, draw_from_hidden
+
+
+_STATES_AT_ONCE = 16384  # continuations that keep a state each, but no scores
 
 
 def _logits_at_once(device: torch.device) -> int:
@@ -124,7 +129,8 @@ class RolloutEngine:
         stepper = _Stepper(model)
         with evaluating(model):
             for position in range(self.max_length):
-                tokens = draw_categorical(stepper.logits(tokens), temperature)
+                stepper.read(tokens)
+                tokens = stepper.draw(slice(None), temperature)
                 sequences[alive, position] = tokens
                 if self.eos_token_id is not None:
                     ended = tokens == self.eos_token_id
@@ -156,7 +162,7 @@ class RolloutEngine:
         if num_rollouts < 1:
             raise ValueError(f"num_rollouts is {num_rollouts}; set it to 1 or more.")
         per_row = num_rollouts * max(1, self.max_length - 1)
-        chunk_size = self.chunk_size or _logits_at_once(model.device) // model.config.vocab_size
+        chunk_size = self.chunk_size or self._default_chunk_size(model)
         rows_at_once = max(1, chunk_size // per_row)
         for start in range(0, len(samples.sequences), rows_at_once):
             rows = slice(start, start + rows_at_once)
@@ -165,6 +171,15 @@ class RolloutEngine:
             )
             chunk.row += start
             yield chunk
+
+    def _default_chunk_size(self, model: PreTrainedModel) -> int:
+        """How many continuations take little memory: their scores only count where the model computes all of them."""
+        stepper = _Stepper(model)
+        with evaluating(model):
+            stepper.read(torch.full((1,), self.bos_token_id, device=model.device))
+        return (
+            _STATES_AT_ONCE if stepper.head is not None else _logits_at_once(model.device) // model.config.vocab_size
+        )
 
     def _rollout_chunk(
         self,
@@ -191,7 +206,7 @@ class RolloutEngine:
         tokens = torch.full((len(sequences),), self.bos_token_id, device=device)
         joined = 0
         with evaluating(model):
-            stepper.logits(tokens)
+            stepper.read(tokens)
             for position in range(1, self.max_length):
                 # The batch is [trunk, alive]; it reads the token before `position`.
                 kept = (lengths[trunk] > position).nonzero().squeeze(1)
@@ -201,7 +216,7 @@ class RolloutEngine:
                     stepper.select(torch.cat([kept, torch.arange(len(trunk), stepper.size, device=device)]))
                     trunk = trunk[kept]
                 tokens = torch.cat([sequences[trunk, position - 1], completions[alive, position - 1]])
-                logits = stepper.logits(tokens)
+                stepper.read(tokens)
 
                 # The prefixes of this length join: `num_rollouts` copies of each row of the trunk.
                 copies = torch.arange(len(trunk), device=device).repeat_interleave(num_rollouts)
@@ -209,9 +224,9 @@ class RolloutEngine:
                 joined += len(copies)
                 source = torch.cat([torch.arange(len(trunk), stepper.size, device=device), copies])
                 alive = torch.cat([alive, joining])
-                # The copies share one distribution, and neither they nor the others are copied for the draw.
-                first = draw_categorical(logits[: len(trunk)], temperature, num_draws=num_rollouts)
-                drawn = torch.cat([draw_categorical(logits[len(trunk) :], temperature), first.flatten()])
+                # The copies of a prefix share its distribution.
+                first = stepper.draw(slice(len(trunk)), temperature, num_rollouts)
+                drawn = torch.cat([stepper.draw(slice(len(trunk), None), temperature), first.flatten()])
                 completions[alive, position] = drawn
 
                 if self.eos_token_id is not None:
@@ -243,7 +258,8 @@ class RolloutEngine:
         stepper = _Stepper(model)
         with evaluating(model):
             for position in range(1, inputs.shape[1]):
-                drawn = draw_categorical(stepper.logits(inputs[:, position - 1]))
+                stepper.read(inputs[:, position - 1])
+                drawn = stepper.draw(slice(None))
                 inputs[:, position] = torch.where(own[:, position], drawn, inputs[:, position])
         return inputs
 
@@ -314,7 +330,12 @@ class RolloutEngine:
 
 
 class _Stepper:
-    """A model, its state, and the batch of sequences that it has read so far: one token at a time."""
+    """
+    A model, its state, and the batch of sequences that it has read so far: one token at a time.
+
+    Where the scores are the output layer applied to its input and nothing more, which the first step tells, the model
+    stops before that layer, and the draw applies it to a few rows at a time.
+    """
 
     def __init__(self, model: PreTrainedModel):
         self.model = model
@@ -322,20 +343,50 @@ class _Stepper:
         self.state = None
         self.history: torch.LongTensor | None = None  # for a model that keeps no state
         self.size = 0
+        head = getattr(model, "get_output_embeddings", lambda: None)()
+        # A layer whose own `forward` was replaced is left alone.
+        self.head = head if type(head) is nn.Linear and "forward" not in vars(head) else None
+        self.first = True
+        self.output: torch.Tensor | None = None  # (R, H) what the head reads, or (R, V) without a head
 
-    def logits(self, tokens: torch.LongTensor) -> torch.Tensor:
-        """Reads one token per row, `(R,)`, and returns the scores of the next one, `(R, V)`."""
+    def read(self, tokens: torch.LongTensor) -> None:
+        """Reads one token per row, `(R,)`."""
         self.size = len(tokens)
         if self.state is not None:
-            output = self.model(input_ids=tokens[:, None], use_cache=True, **{self.state_name: self.state})
+            inputs = {"input_ids": tokens[:, None], self.state_name: self.state}
         else:
             column = tokens[:, None]
             self.history = column if self.history is None else torch.cat([self.history, column], dim=1)
-            output = self.model(input_ids=self.history, use_cache=True)
+            inputs = {"input_ids": self.history}
+        if self.head is not None and not self.first:
+            with _passing_through(self.head):
+                output = self.model(**inputs, use_cache=True)
+            self.output = output.logits[:, -1]
+        else:
+            output = self._read_first(inputs)
         for name in ALL_CACHE_NAMES:
             if output.get(name) is not None:
                 self.state_name, self.state, self.history = name, output[name], None
-        return output.logits[:, -1]
+
+    def _read_first(self, inputs: dict) -> ModelOutput:
+        seen: list[tuple] = []
+        with _watching(self.head, seen):
+            output = self.model(**inputs, use_cache=True)
+        self.output = logits = output.logits[:, -1]
+        self.first = False
+        # The head is called once, with the last position last, and nothing comes after it.
+        plain = len(seen) == 1 and len(seen[0]) == 1 and seen[0][0].dim() == 3
+        if plain and torch.equal(self.head(seen[0][0])[:, -1], logits):
+            self.output = seen[0][0][:, -1]
+        else:
+            self.head = None
+        return output
+
+    def draw(self, rows: slice, temperature: float = 1.0, num_draws: int | None = None) -> torch.LongTensor:
+        """Draws the next token of some of the rows, `(R,)`, or several of each, `(R, num_draws)`."""
+        if self.head is None:
+            return draw_categorical(self.output[rows], temperature, num_draws)
+        return draw_from_hidden(self.output[rows], self.head, temperature, num_draws)
 
     def select(self, rows: torch.LongTensor) -> None:
         """Keeps `rows`, in this order; rows may repeat."""
@@ -344,6 +395,27 @@ class _Stepper:
             self.state.reorder_cache(rows)
         else:
             self.history = self.history[rows]
+
+
+@contextmanager
+def _watching(layer: nn.Linear | None, seen: list[tuple]) -> Iterator[None]:
+    """Appends what the layer is called with to `seen`."""
+    hook = layer.register_forward_pre_hook(lambda _, arguments: seen.append(arguments)) if layer is not None else None
+    try:
+        yield
+    finally:
+        if hook is not None:
+            hook.remove()
+
+
+@contextmanager
+def _passing_through(layer: nn.Linear) -> Iterator[None]:
+    """Makes the layer return its input."""
+    layer.forward = lambda hidden: hidden
+    try:
+        yield
+    finally:
+        del layer.forward
 
 
 __all__ = ["RolloutChunk", "RolloutEngine", "Samples", "evaluating"]

@@ -1,0 +1,247 @@
+"""
+Speed of sampling, rollouts and whole SeqGAN generator steps, as ratios to plain code in the same process.
+
+    python benchmarks/speed.py [--only draw sampling rollouts generator_step gpt2] [--rounds 5]
+
+The plain baseline is what a straightforward implementation does: it draws with log_softmax, exp and
+`torch.multinomial`; for each rollout and each prefix length it reads the prefix token by token and goes on; it scores
+in batches of 64 with two-dimensional convolutions in single precision, dropout off. Both sides alternate, and the
+medians are compared. Writes benchmarks/results/speed.json.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from environment import describe
+from torch.nn import functional as F
+from transformers import GPT2Config, GPT2LMHeadModel
+
+from hf_textgan.models import (
+    CNNDiscriminator,
+    CNNDiscriminatorConfig,
+    RecurrentGeneratorConfig,
+    RecurrentGeneratorForCausalLM,
+)
+from hf_textgan.objectives import SeqGANObjective, StepContext
+from hf_textgan.rewards import score_in_batches
+from hf_textgan.sampling import RolloutEngine, Samples
+from hf_textgan.sampling.categorical import draw_from_hidden
+from hf_textgan.trainer.players import Players
+
+
+RESULTS = Path(__file__).parent / "results"
+V, H, T, B, N = 5000, 32, 20, 64, 16
+
+
+def generator(vocab_size: int = V, hidden_size: int = H) -> RecurrentGeneratorForCausalLM:
+    options = {"bos_token_id": 0, "eos_token_id": None, "pad_token_id": 0}
+    config = RecurrentGeneratorConfig(
+        vocab_size=vocab_size, embedding_size=hidden_size, hidden_size=hidden_size, **options
+    )
+    return RecurrentGeneratorForCausalLM(config).eval()
+
+
+def discriminator() -> CNNDiscriminator:
+    return CNNDiscriminator(CNNDiscriminatorConfig(vocab_size=V, sequence_length=T, eos_token_id=None)).eval()
+
+
+# ---- The plain baseline -------------------------------------------------------------------------------------------
+
+
+def plain_draw(logits: torch.Tensor) -> torch.LongTensor:
+    return torch.multinomial(logits.log_softmax(-1).exp(), 1).squeeze(1)
+
+
+@torch.no_grad()
+def plain_sample(model, num_samples: int, length: int, prefix: torch.LongTensor | None = None) -> torch.LongTensor:
+    """Reads the prefix token by token, then draws the rest."""
+    tokens = torch.zeros(num_samples, dtype=torch.long)
+    state, drawn = None, []
+    for position in range(length):
+        output = model(input_ids=tokens[:, None], cache_params=state, use_cache=True)
+        state = output.cache_params
+        known = prefix is not None and position < prefix.shape[1]
+        tokens = prefix[:, position] if known else plain_draw(output.logits[:, -1])
+        drawn.append(tokens)
+    return torch.stack(drawn, 1)
+
+
+def plain_features(model: CNNDiscriminator, sequences: torch.LongTensor) -> torch.Tensor:
+    image = model.embed_tokens(sequences)[:, None]  # (B, 1, T, E)
+    pooled = []
+    for convolution in model.convolutions:
+        kernel = convolution.weight.transpose(1, 2)[:, None]  # (F, 1, w, E)
+        pooled.append(F.relu(F.conv2d(image, kernel, convolution.bias)).squeeze(3).amax(2))
+    return torch.cat(pooled, 1)
+
+
+@torch.no_grad()
+def plain_scores(model: CNNDiscriminator, sequences: torch.LongTensor) -> torch.Tensor:
+    scores = []
+    for part in sequences.split(64):
+        features = plain_features(model, part)
+        for highway in model.highways:
+            features = highway(features)
+        scores.append(model.classifier(features).softmax(-1)[:, 1])
+    return torch.cat(scores)
+
+
+def plain_rollouts(model, sequences: torch.LongTensor, num_rollouts: int) -> list[torch.LongTensor]:
+    return [
+        plain_sample(model, len(sequences), T, sequences[:, :length])
+        for _ in range(num_rollouts)
+        for length in range(1, T)
+    ]
+
+
+def plain_generator_step(model, critic, num_rollouts: int) -> None:
+    sequences = plain_sample(model, B, T)
+    rewards = torch.zeros(B, T)
+    for number, completed in enumerate(plain_rollouts(model, sequences, num_rollouts)):
+        rewards[:, number % (T - 1)] += plain_scores(critic, completed) / num_rollouts
+    rewards[:, -1] = plain_scores(critic, sequences)
+    inputs = F.pad(sequences, (1, 0))[:, :-1]
+    logps = model(input_ids=inputs, use_cache=False).logits.log_softmax(-1)
+    loss = -(logps.gather(2, sequences[..., None]).squeeze(2) * rewards).sum()
+    loss.backward()
+    model.zero_grad()
+
+
+# ---- The comparisons ----------------------------------------------------------------------------------------------
+
+
+def compare(ours: Callable[[], object], plain: Callable[[], object], rounds: int, plain_share: float = 1.0) -> dict:
+    """Alternating medians in seconds; `plain` does `plain_share` of the work, and its time is scaled up."""
+    ours(), plain()
+    times: dict[str, list[float]] = {"ours": [], "plain": []}
+    for _ in range(rounds):
+        for name, call in (("plain", plain), ("ours", ours)):
+            started = time.perf_counter()
+            call()
+            times[name].append(time.perf_counter() - started)
+    medians = {name: statistics.median(values) for name, values in times.items()}
+    medians["plain"] /= plain_share
+    return {**medians, "ratio": medians["plain"] / medians["ours"], "times": times, "plain_share": plain_share}
+
+
+def draw(rounds: int) -> dict:
+    model, hidden = generator(), torch.tanh(torch.randn(4096, H))
+    with torch.no_grad():
+        return compare(
+            lambda: draw_from_hidden(hidden, model.lm_head),
+            lambda: torch.multinomial(model.lm_head(hidden).softmax(-1), 1),
+            rounds,
+        )
+
+
+def sampling(rounds: int) -> dict:
+    result = {}
+    for vocab_size, hidden_size in ((5000, 32), (10000, 512)):
+        model, engine = generator(vocab_size, hidden_size), RolloutEngine(T, 0, 0)
+        result[f"V={vocab_size} H={hidden_size}"] = compare(
+            lambda model=model, engine=engine: engine.sample(model, B),
+            lambda model=model: plain_sample(model, B, T),
+            rounds,
+        )
+    return result
+
+
+def rollouts(rounds: int) -> dict:
+    """Against the matrix products of the output layer alone, in pieces of 256 rows in one buffer: the floor."""
+    model, engine = generator(), RolloutEngine(T, 0, 0)
+    samples = engine.sample(model, B)
+    rows = B * (T - 1) + N * B * (T - 1) * (T - 2) // 2  # scores that are needed: of each prefix and continuation
+    hidden, buffer = torch.randn(256, H), torch.empty(256, V)
+    weight, bias = model.lm_head.weight.detach().T, model.lm_head.bias.detach()
+
+    def floor() -> None:
+        for _ in range(rows // 256):
+            torch.addmm(bias, hidden, weight, out=buffer)
+
+    result = compare(lambda: list(engine.rollout(model, samples, N)), floor, rounds)
+    return {**result, "ratio": result["ours"] / result["plain"], "rows": rows}
+
+
+def generator_step(rounds: int) -> dict:
+    model, critic, engine = generator(), discriminator(), RolloutEngine(T, 0, 0)
+    objective, players = SeqGANObjective(num_rollouts=N), Players({"generator": model, "discriminator": critic})
+    batch = {"input_ids": torch.zeros(B, T + 1, dtype=torch.long)}
+
+    def ours() -> None:
+        with players.turn_of("generator"):
+            objective.generator_loss(players, engine, batch, StepContext()).loss.backward()
+        model.zero_grad()
+
+    return compare(ours, lambda: plain_generator_step(model, critic, 1), rounds, plain_share=1 / N)
+
+
+def scoring(rounds: int) -> dict:
+    critic, sequences = discriminator(), torch.randint(V, (1024, T))
+
+    @torch.no_grad()
+    def ours() -> torch.Tensor:
+        return score_in_batches(lambda part: critic(input_ids=part).logits.softmax(-1)[:, 1], sequences)
+
+    assert torch.allclose(ours(), plain_scores(critic, sequences), atol=1e-6)
+    return compare(ours, lambda: plain_scores(critic, sequences), rounds)
+
+
+def gpt2(rounds: int) -> dict:
+    config = GPT2Config(vocab_size=V, n_embd=H, n_layer=1, n_head=2, n_positions=32, bos_token_id=0, eos_token_id=None)
+    model, engine = GPT2LMHeadModel(config).eval(), RolloutEngine(T, 0, 0)
+    start = torch.zeros(B, 1, dtype=torch.long)
+    options = {"do_sample": True, "top_k": 0, "max_new_tokens": T, "pad_token_id": 0}
+    return compare(
+        lambda: engine.sample(model, B),
+        lambda: model.generate(start, attention_mask=torch.ones_like(start), **options),
+        rounds,
+    )
+
+
+def mle(rounds: int) -> dict:
+    model, engine = generator().train(), RolloutEngine(T, 0, 0)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    sequences = torch.randint(V, (B, T))
+    samples, inputs = Samples(sequences, torch.ones_like(sequences)), F.pad(sequences, (1, 0))[:, :-1]
+
+    def step(loss: torch.Tensor) -> None:
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    return compare(
+        lambda: step(-engine.per_token_logps(model, samples).mean()),
+        lambda: step(F.cross_entropy(model(input_ids=inputs).logits.flatten(0, 1), sequences.flatten())),
+        rounds,
+    )
+
+
+BENCHMARKS = {f.__name__: f for f in (draw, sampling, rollouts, scoring, generator_step, gpt2, mle)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", choices=BENCHMARKS, default=list(BENCHMARKS))
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    path = RESULTS / "speed.json"
+    result = json.loads(path.read_text()) if path.is_file() else {}
+    for name in options.only:
+        torch.manual_seed(0)
+        measured = BENCHMARKS[name](options.rounds)
+        command = " ".join(["python", "benchmarks/speed.py", *sys.argv[1:]])
+        result[name] = {"command": command, "environment": describe(), "result": measured}
+        rows = {name: measured} if "ratio" in measured else {f"{name} {k}": v for k, v in measured.items()}
+        for label, row in rows.items():
+            print(f"{label:28} ours {row['ours']:.4f} s, plain {row['plain']:.4f} s, ratio {row['ratio']:.2f}")
+        path.write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -8,6 +8,7 @@ from torch import nn
 
 from hf_textgan.sampling import RolloutEngine, Samples, draw_categorical
 from hf_textgan.sampling.categorical import _bound, _first_above, _race, draw_from_hidden
+from hf_textgan.sampling.likelihood import linear_logps
 from hf_textgan.sampling.rollout_engine import _Stepper, evaluating
 
 from .helpers import (
@@ -109,6 +110,46 @@ def test_a_threshold_of_zero_skips_what_cannot_occur():
     smallest = 2.0**-149  # no float lies between it and 0, so the threshold is 0
     cumulative = torch.tensor([[0.0, smallest, smallest]])
     assert _first_above(cumulative, torch.tensor([[0.0, smallest]])).tolist() == [[1, 1]]
+
+
+@pytest.mark.parametrize("bias", (True, False))
+def test_linear_logps_and_their_gradients(bias):
+    """Against autograd through the softmax of all scores; 300 rows are more than one piece."""
+    head = nn.Linear(7, 40, bias=bias)
+    hidden, targets, slope = torch.randn(300, 7) * 3, torch.randint(40, (300,)), torch.randn(300)
+    results = []
+    for logps in (linear_logps, lambda h, head, t: head(h).log_softmax(-1).gather(1, t[:, None]).squeeze(1)):
+        given = hidden.clone().requires_grad_()
+        values = logps(given, head, targets)
+        results.append([values, *torch.autograd.grad((values * slope).sum(), [given, *head.parameters()])])
+    for ours, expected in zip(*results, strict=True):
+        torch.testing.assert_close(ours, expected, atol=1e-5, rtol=1e-5)
+    with torch.no_grad():
+        torch.testing.assert_close(linear_logps(hidden, head, targets), results[1][0].detach(), atol=1e-5, rtol=0)
+    assert linear_logps(hidden[:0], head, targets[:0]).shape == (0,)
+
+
+@pytest.mark.parametrize("build", (tiny_lstm, tiny_gpt2), ids=("lstm", "gpt2"))
+def test_logps_of_many_symbols_have_the_gradient_of_autograd(build):
+    """600 symbols take the way without scores; GPT-2 shares its output layer with its embedding."""
+    engine = RolloutEngine(4, BOS, PAD, EOS)
+    model = randomize(build(vocab_size=600), std=0.3).eval()
+    samples = engine.as_samples(torch.tensor([[5, 599, 2, 0], [7, 8, 9, 10], [2, 0, 0, 0]]))
+    assert engine._head_to_skip(model) is model.get_output_embeddings()
+    ours = engine.per_token_logps(model, samples)
+    expected = exact_logps(model, samples)
+    torch.testing.assert_close(ours, expected, atol=1e-5, rtol=1e-5)
+    slope = torch.randn(3, 4)
+    parameters = list(model.parameters())
+    gradients = [torch.autograd.grad((logps * slope).sum(), parameters) for logps in (ours, expected)]
+    for mine, theirs in zip(*gradients, strict=True):
+        torch.testing.assert_close(mine, theirs, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(engine.score(model, samples), expected.detach(), atol=1e-5, rtol=0)
+    assert engine._head_to_skip(nn.ModuleDict({"wrapped": model})) is None  # as data parallelism wraps it
+    # Where rounding is asked for, and in double precision, the model computes its scores itself.
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert engine._head_to_skip(model) is None
+    assert engine._head_to_skip(model.double()) is None
 
 
 def output_layer(weight: torch.Tensor, bias: torch.Tensor | None = None) -> nn.Linear:

@@ -9,6 +9,7 @@ engine serves an LSTM and a pretrained transformer.
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import nn
@@ -18,8 +19,10 @@ from transformers.generation.utils import ALL_CACHE_NAMES
 from transformers.utils import ModelOutput
 
 from .categorical import draw_categorical, draw_from_hidden
+from .likelihood import linear_logps
 
 
+_MANY_SYMBOLS = 512  # from here on scores are the better part of the time
 _STATES_AT_ONCE = 16384  # continuations that keep a state each, but no scores
 
 
@@ -112,6 +115,7 @@ class RolloutEngine:
         self.pad_token_id = pad_token_id
         self.eos_token_id = eos_token_id
         self.chunk_size = chunk_size
+        self._heads: WeakKeyDictionary[PreTrainedModel, nn.Linear | None] = WeakKeyDictionary()
 
     @torch.no_grad()
     def sample(self, model: PreTrainedModel, num_samples: int, temperature: float = 1.0) -> Samples:
@@ -292,6 +296,13 @@ class RolloutEngine:
             bos = torch.full_like(targets[:, :1], self.bos_token_id)
             inputs = torch.cat([bos, targets[:, :-1]], dim=1)
         # The padding is on the right and the model is causal: no mask has to reach it.
+        head = self._head_to_skip(model)
+        if head is not None and temperature == 1.0:
+            with _passing_through(head):
+                hidden = model(input_ids=inputs, use_cache=False).logits  # what the output layer reads
+            logps = linear_logps(hidden.flatten(0, 1), head, targets.flatten()).view_as(targets)
+            logps = logps.masked_fill(mask[:, :width] == 0, 0.0)
+            return F.pad(logps, (0, sequences.shape[1] - width))  # (B, T)
         logits = model(input_ids=inputs, use_cache=False).logits.float()
         if temperature != 1.0:
             logits = logits / temperature
@@ -299,6 +310,24 @@ class RolloutEngine:
         logps = -F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none").view_as(targets)
         logps = logps.masked_fill(mask[:, :width] == 0, 0.0)
         return F.pad(logps, (0, sequences.shape[1] - width))  # (B, T)
+
+    def _head_to_skip(self, model: Callable) -> nn.Linear | None:
+        """
+        The output layer, if its scores are better computed a few rows at a time: on CPU, in single precision, with
+        many symbols, and where nothing comes after it. Under data parallelism it stays in the wrapped forward pass,
+        which must see all parameters that get a gradient.
+        """
+        if not isinstance(model, PreTrainedModel) or model.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
+            return None
+        if getattr(model.config, "vocab_size", 0) < _MANY_SYMBOLS or model.dtype != torch.float32:
+            return None
+        known = self._heads.get(model)
+        if model not in self._heads or known not in (None, model.get_output_embeddings()):  # new, or resized
+            stepper = _Stepper(model)
+            with evaluating(model), torch.no_grad():
+                stepper.read(torch.full((1,), self.bos_token_id))
+            self._heads[model] = stepper.head
+        return self._heads[model]
 
     @torch.no_grad()
     def score(self, model: PreTrainedModel, samples: Samples, temperature: float = 1.0) -> torch.Tensor:

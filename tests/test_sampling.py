@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from hf_textgan.sampling import RolloutEngine, Samples, draw_categorical
-from hf_textgan.sampling.categorical import _bound, _first_above, _race, draw_from_hidden
+from hf_textgan.sampling.categorical import _first_above, _race, draw_from_hidden, head_norms
 from hf_textgan.sampling.likelihood import linear_logps
 from hf_textgan.sampling.rollout_engine import _Stepper, evaluating
 
@@ -166,8 +166,9 @@ def output_layer(weight: torch.Tensor, bias: torch.Tensor | None = None) -> nn.L
 def test_draw_from_the_input_of_the_output_layer(scale, temperature):
     head = output_layer(scale * torch.randn(130, 4), scale * torch.randn(130))
     hidden = torch.randn(3, 4) / 4
-    assert (_bound(hidden, head) > 60) == (scale == 40.0)
-    assert float(head(hidden).abs().max()) <= _bound(hidden, head)
+    by_weight, by_bias = head_norms(head)
+    bound = float(hidden.abs().max()) * by_weight + by_bias
+    assert (bound > 60) == (scale == 40.0) and float(head(hidden).abs().max()) <= bound
     drawn = draw_from_hidden(hidden, head, temperature, 30_000)
     for row, probabilities in zip(drawn, (head(hidden) / temperature).softmax(-1).detach(), strict=True):
         probabilities = probabilities.double()

@@ -9,7 +9,8 @@ from torch import nn
 
 _ROWS = 256  # rows whose weights are held at once, on CPU
 _BLOCK = 64  # symbols
-_LARGEST_EXPONENT = 60.0  # e^60 times any vocabulary is finite in single precision, and e^-60 is not 0
+_LARGEST_EXPONENT = 90.0  # 2^90 times any vocabulary is finite in single precision, and 2^-90 is not 0
+_LOG2_E = 1 / math.log(2)
 
 
 def draw_categorical(logits: torch.Tensor, temperature: float = 1.0, num_draws: int | None = None) -> torch.LongTensor:
@@ -36,16 +37,20 @@ def draw_categorical(logits: torch.Tensor, temperature: float = 1.0, num_draws: 
     if logits.device.type == "cpu":
 
         def write(rows: slice, out: torch.Tensor) -> None:
-            out.copy_(logits[rows])
+            torch.mul(logits[rows].detach().float(), _LOG2_E / temperature, out=out)
 
-        drawn = _invert(write, logits.shape, temperature, num_draws or 1)
+        drawn = _invert(write, logits.shape, num_draws or 1)
     else:
         drawn = _race(logits, temperature, num_draws or 1)
     return drawn.squeeze(1) if num_draws is None else drawn
 
 
 def draw_from_hidden(
-    hidden: torch.Tensor, head: nn.Linear, temperature: float = 1.0, num_draws: int | None = None
+    hidden: torch.Tensor,
+    head: nn.Linear,
+    temperature: float = 1.0,
+    num_draws: int | None = None,
+    norms: tuple[float, float] | None = None,
 ) -> torch.LongTensor:
     """
     ``draw_categorical(head(hidden), temperature, num_draws)`` without ever holding the scores of all rows.
@@ -55,34 +60,37 @@ def draw_from_hidden(
             What the output layer reads.
         head (`torch.nn.Linear`):
             The output layer, of shape `(vocab_size, hidden_size)`.
+        norms (`tuple[float, float]`, *optional*):
+            Its [`head_norms`], for many draws with the same layer.
     """
     if hidden.device.type != "cpu" or hidden.dtype != torch.float32 or head.weight.dtype != torch.float32:
         return draw_categorical(head(hidden), temperature, num_draws)
     if temperature <= 0:
         raise ValueError(f"temperature is {temperature}; set it above 0 (1 samples the model's own distribution).")
-    hidden, weight = hidden.detach(), head.weight.detach().T
-    bias = head.bias.detach() if head.bias is not None else hidden.new_zeros(())
+    hidden, weight = hidden.detach() * (_LOG2_E / temperature), head.weight.detach().T
+    bias = head.bias.detach() * (_LOG2_E / temperature) if head.bias is not None else hidden.new_zeros(())
 
     def write(rows: slice, out: torch.Tensor) -> None:
         torch.addmm(bias, hidden[rows], weight, out=out)
 
     shape = torch.Size((len(hidden), head.out_features))
-    drawn = _invert(write, shape, temperature, num_draws or 1, bound=_bound(hidden, head) / temperature)
+    by_weight, by_bias = norms or head_norms(head)
+    largest = float(hidden.abs().max()) if len(hidden) else 0.0
+    # No score is further from 0.
+    bound = largest * by_weight + by_bias * _LOG2_E / temperature
+    drawn = _invert(write, shape, num_draws or 1, bound)
     return drawn.squeeze(1) if num_draws is None else drawn
 
 
-def _bound(hidden: torch.Tensor, head: nn.Linear) -> float:
-    """No score is further from 0: the largest entry of the input times the largest 1-norm of an output row."""
-    if len(hidden) == 0:
-        return 0.0
+def head_norms(head: nn.Linear) -> tuple[float, float]:
+    """The largest 1-norm of the weights of a symbol, and the largest absolute bias."""
     bias = float(head.bias.detach().abs().max()) if head.bias is not None else 0.0
-    return float(hidden.abs().max()) * float(head.weight.detach().abs().sum(1).max()) + bias
+    return float(head.weight.detach().abs().sum(1).max()), bias
 
 
 def _invert(
     write: Callable[[slice, torch.Tensor], None],
     shape: torch.Size,
-    temperature: float,
     num_draws: int,
     bound: float = math.inf,
 ) -> torch.LongTensor:
@@ -90,12 +98,13 @@ def _invert(
     Inverts the cumulative distribution in two steps: the sums of blocks of symbols, then the symbols of one block. A
     few rows at a time, in one buffer: touching fresh memory for every row would cost more than the arithmetic.
 
-    `write` puts the scores of some rows into a tensor. Where these are known to be small, their exponentials are
-    finite and not 0 without subtracting the largest one first.
+    `write` puts the scores of some rows, as logarithms to the base 2, into a tensor: powers of 2 take half the time of
+    those of e. Where the scores are known to be small, their powers are finite and not 0 without subtracting the
+    largest one first.
     """
     num_rows, vocab_size = shape
     num_blocks = -(-vocab_size // _BLOCK)
-    weights = torch.zeros(min(num_rows, _ROWS), num_blocks * _BLOCK)  # what exceeds the vocabulary stays 0
+    weights = torch.zeros(min(num_rows, _ROWS), num_blocks * _BLOCK)
     drawn = torch.empty(num_rows, num_draws, dtype=torch.long)
     for start in range(0, num_rows, _ROWS):
         rows = slice(start, min(start + _ROWS, num_rows))
@@ -104,9 +113,8 @@ def _invert(
         write(rows, symbols)
         if bound > _LARGEST_EXPONENT:
             symbols.sub_(symbols.amax(dim=-1, keepdim=True))
-        if temperature != 1.0:
-            symbols.div_(temperature)
-        symbols.exp_()
+        part.exp2_()  # as one piece of memory
+        part[:, vocab_size:] = 0.0
         blocks = part.view(len(part), num_blocks, _BLOCK)
         cumulative = blocks.sum(-1).cumsum(-1)  # (R, num_blocks), unnormalised
         threshold = torch.rand(len(part), num_draws) * cumulative[:, -1:]
@@ -134,4 +142,4 @@ def _race(logits: torch.Tensor, temperature: float, num_draws: int) -> torch.Lon
     return torch.stack(races, dim=1)
 
 
-__all__ = ["draw_categorical", "draw_from_hidden"]
+__all__ = ["draw_categorical", "draw_from_hidden", "head_norms"]

@@ -18,7 +18,7 @@ from transformers import PreTrainedModel
 from transformers.generation.utils import ALL_CACHE_NAMES
 from transformers.utils import ModelOutput
 
-from .categorical import draw_categorical, draw_from_hidden
+from .categorical import draw_categorical, draw_from_hidden, head_norms
 from .likelihood import linear_logps
 
 
@@ -375,6 +375,7 @@ class _Stepper:
         head = getattr(model, "get_output_embeddings", lambda: None)()
         # A layer whose own `forward` was replaced is left alone.
         self.head = head if type(head) is nn.Linear and "forward" not in vars(head) else None
+        self.norms: tuple[float, float] | None = None
         self.first = True
         self.output: torch.Tensor | None = None  # (R, H) what the head reads, or (R, V) without a head
 
@@ -415,7 +416,9 @@ class _Stepper:
         """Draws the next token of some of the rows, `(R,)`, or several of each, `(R, num_draws)`."""
         if self.head is None:
             return draw_categorical(self.output[rows], temperature, num_draws)
-        return draw_from_hidden(self.output[rows], self.head, temperature, num_draws)
+        if self.norms is None:
+            self.norms = head_norms(self.head)
+        return draw_from_hidden(self.output[rows], self.head, temperature, num_draws, self.norms)
 
     def select(self, rows: torch.LongTensor) -> None:
         """Keeps `rows`, in this order; rows may repeat."""

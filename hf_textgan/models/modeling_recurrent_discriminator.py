@@ -8,7 +8,7 @@ from transformers import initialization as init
 
 from .configuration_recurrent_discriminator import RecurrentDiscriminatorConfig
 from .modeling_outputs import DiscriminatorOutput
-from .modeling_recurrent_generator import RecurrentGeneratorForCausalLM
+from .modeling_recurrence import run_recurrence
 
 
 class RecurrentDiscriminatorPreTrainedModel(PreTrainedModel):
@@ -56,10 +56,6 @@ class RecurrentDiscriminator(RecurrentDiscriminatorPreTrainedModel):
         self.dropout = nn.Dropout(config.dropout)
         self.classifier = nn.Linear(self.num_directions * config.hidden_size, config.num_labels)
         self.post_init()
-
-    # The generator's recurrence: it leaves padding out and keeps to the dtype of the weights.
-    _run = RecurrentGeneratorForCausalLM._run
-    _recur = RecurrentGeneratorForCausalLM._recur
 
     def get_input_embeddings(self) -> nn.Embedding:
         return self.embed_tokens
@@ -129,7 +125,7 @@ class RecurrentDiscriminator(RecurrentDiscriminatorPreTrainedModel):
         """The final states of the top layer: `(B, L, E)` to `(B, num_directions * H)`."""
         if embeds.shape[1] == 0:  # PyTorch's recurrence takes no input without positions
             embeds, mask = F.pad(embeds, (0, 0, 0, 1)), embeds.new_zeros((len(embeds), 1))
-        _, state = self._run(embeds, mask, None)
+        _, state = run_recurrence(self.rnn, embeds, mask)
         return torch.cat(state[0][-self.num_directions :].unbind(0), dim=1)  # of (layers * directions, B, H)
 
 

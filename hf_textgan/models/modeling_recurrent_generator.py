@@ -1,30 +1,13 @@
 """A recurrent (LSTM, GRU) language model with `generate`: the generator of SeqGAN and its relatives."""
 
-from contextlib import nullcontext
-
 import torch
 from torch import nn
-from torch.backends import mkldnn
-from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 from transformers import GenerationMixin, PreTrainedModel
 from transformers import initialization as init
 
 from .configuration_recurrent_generator import RecurrentGeneratorConfig
 from .modeling_outputs import RecurrentCausalLMOutput, RecurrentState
-
-
-def left_align(attention_mask: torch.LongTensor) -> torch.LongTensor:
-    """
-    The permutation of positions that moves each row's real tokens to the front and keeps their order.
-
-    Args:
-        attention_mask (`torch.LongTensor` of shape `(batch_size, sequence_length)`):
-            1 for real tokens, 0 for padding.
-
-    Returns:
-        `torch.LongTensor` of shape `(batch_size, sequence_length)`: indices for `torch.gather` along dimension 1.
-    """
-    return torch.sort(attention_mask != 0, dim=1, descending=True, stable=True).indices
+from .modeling_recurrence import run_recurrence
 
 
 class RecurrentGeneratorPreTrainedModel(PreTrainedModel):
@@ -118,7 +101,8 @@ class RecurrentGeneratorForCausalLM(RecurrentGeneratorPreTrainedModel, Generatio
         use_cache = use_cache if use_cache is not None else (self.config.use_cache and not self.training)
 
         embeds = self.embed_tokens(input_ids) if inputs_embeds is None else inputs_embeds  # (B, L, E)
-        hidden, state = self._run(self.dropout(embeds), attention_mask, cache_params)  # (B, L, H)
+        past = cache_params.tensors if cache_params is not None else None
+        hidden, state = run_recurrence(self.rnn, self.dropout(embeds), attention_mask, past)  # (B, L, H)
         kept = hidden[:, -logits_to_keep:] if logits_to_keep else hidden
         logits = self.lm_head(self.dropout(kept))
 
@@ -135,46 +119,6 @@ class RecurrentGeneratorForCausalLM(RecurrentGeneratorPreTrainedModel, Generatio
             hidden_states=(embeds, hidden) if output_hidden_states else None,
         )
         return output if return_dict else output.to_tuple()
-
-    def _run(
-        self, embeds: torch.Tensor, attention_mask: torch.Tensor | None, cache_params: RecurrentState | None
-    ) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
-        """The recurrence over `(B, L, E)`: outputs `(B, L, H)` and the state after each row's last real token."""
-        past = None
-        if cache_params is not None:
-            past = cache_params.tensors if self.config.cell_type == "lstm" else cache_params.tensors[0]
-        mask = attention_mask[:, -embeds.shape[1] :] if attention_mask is not None else None
-        if mask is None or bool((mask != 0).all()):
-            return self._recur(embeds, past)
-
-        # Padding must not advance the state: move it to the end, run packed, and put the outputs back.
-        order = left_align(mask)
-        aligned = embeds.gather(1, order[..., None].expand_as(embeds))
-        # A row of padding alone still runs one step: packing takes no empty rows. Its state is put back below.
-        lengths = (mask != 0).sum(1)
-        packed = pack_padded_sequence(aligned, lengths.clamp(min=1).cpu(), batch_first=True, enforce_sorted=False)
-        packed_hidden, state = self._recur(packed, past)
-        hidden, _ = pad_packed_sequence(packed_hidden, batch_first=True, total_length=embeds.shape[1])
-        back = order.argsort(1)
-        hidden = hidden.gather(1, back[..., None].expand_as(hidden))
-        empty = (lengths == 0)[None, :, None]
-        if past is not None:
-            past = past if isinstance(past, tuple) else (past,)
-            return hidden, tuple(torch.where(empty, old, new) for old, new in zip(past, state, strict=True))
-        return hidden, tuple(new.masked_fill(empty, 0.0) for new in state)
-
-    def _recur(self, inputs: torch.Tensor | PackedSequence, past):
-        """
-        The recurrent layers in the dtype of their weights, also under autocast: rounding the state at every step adds
-        up, and the LSTM kernel of PyTorch for CPUs does not support bfloat16.
-        """
-        device_type, dtype = self.rnn.weight_hh_l0.device.type, self.rnn.weight_hh_l0.dtype
-        unsupported = device_type == "cpu" and dtype != torch.float32
-        kernel = mkldnn.flags(enabled=False) if unsupported else nullcontext()
-        with torch.autocast(device_type, enabled=False), kernel:
-            past = tuple(p.to(dtype) for p in past) if isinstance(past, tuple) else past
-            hidden, state = self.rnn(inputs.to(dtype), past)
-        return hidden, state if isinstance(state, tuple) else (state,)
 
 
 __all__ = ["RecurrentGeneratorForCausalLM", "RecurrentGeneratorPreTrainedModel"]

@@ -7,15 +7,13 @@ import json
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate.utils import broadcast_object_list
-from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars
 from torch.utils.data import DataLoader, SequentialSampler
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, get_scheduler
 from transformers.trainer_callback import (
@@ -39,7 +37,8 @@ from .callbacks import AdversarialProgressCallback, PhaseCallback, SamplesCallba
 from .players import PlayerOptimizer, Players, StepResult, take_step
 from .rounds import Rounds
 from .survey import build_engine, survey
-from .timetable import Timetable
+from .timetable import Timetable, phases_before
+from .weights import load_weights, no_progress_bars
 
 
 logger = logging.get_logger(__name__)
@@ -263,7 +262,7 @@ class AdversarialTrainer(Trainer):
         modules = {"generator": model}
         for name, player in self.other_players.items():
             if resume_from_checkpoint is not None:
-                _load_weights(player, Path(resume_from_checkpoint) / name)
+                load_weights(player, Path(resume_from_checkpoint) / name)
             # A frozen player has no gradients to average, and data parallelism refuses to wrap it.
             modules[name] = self.accelerator.prepare_model(player) if name in moving else player
         self.players = Players(modules, self._unwrap, self._mean_over_processes)
@@ -535,7 +534,7 @@ class AdversarialTrainer(Trainer):
         """The generator and the tokenizer at the root, the other players in subfolders."""
         folder.mkdir(parents=True, exist_ok=True)
         model = self.accelerator.unwrap_model(self.model, keep_torch_compile=False)
-        with _no_progress_bars():
+        with no_progress_bars():
             model.save_pretrained(folder, state_dict=state_dict)
             for name, player in self.other_players.items():
                 player.save_pretrained(folder / name)
@@ -627,7 +626,7 @@ class AdversarialTrainer(Trainer):
                 )
         # Only what lies ahead may change: the phase of the checkpoint may end later, and phases may follow.
         step = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE)).global_step
-        for old, new in itertools.zip_longest(_phases_before(step, phases_then), _phases_before(step, phases_now)):
+        for old, new in itertools.zip_longest(phases_before(step, phases_then), phases_before(step, phases_now)):
             if old != new:
                 raise ValueError(
                     f"Up to its step {step}, {checkpoint} was written in a run with the phase {old} where this one "
@@ -635,7 +634,7 @@ class AdversarialTrainer(Trainer):
                 )
 
     def _load_from_checkpoint(self, resume_from_checkpoint, model=None) -> None:
-        _load_weights(model if model is not None else self.model, Path(resume_from_checkpoint))
+        load_weights(model if model is not None else self.model, Path(resume_from_checkpoint))
 
     # ---- Best models ----------------------------------------------------------------------------------------------
 
@@ -675,39 +674,9 @@ class AdversarialTrainer(Trainer):
         phase = next(p.name for p in reversed(self.timetable.phases) if p.name in self.best)
         folder = Path(self.args.output_dir) / "best" / phase
         logger.warning(f"Loading the best models of the {phase} phase, of step {self.best[phase]['step']}.")
-        _load_weights(self.model, folder)
+        load_weights(self.model, folder)
         for name, player in self.other_players.items():
-            _load_weights(player, folder / name)
-
-
-@contextmanager
-def _no_progress_bars() -> Iterator[None]:
-    """Hides the bars of `save_pretrained` and `from_pretrained`, which would break up the one of the training."""
-    shown, hub_hidden = logging.is_progress_bar_enabled(), are_progress_bars_disabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()
-            if hub_hidden:
-                disable_progress_bars()
-
-
-def _load_weights(model: PreTrainedModel, folder: Path) -> None:
-    with _no_progress_bars():
-        loaded = type(model).from_pretrained(folder, dtype=model.dtype)
-    model.load_state_dict(loaded.state_dict())
-
-
-def _phases_before(step: int, phases: list[dict]) -> list[dict]:
-    """The phases of [`Timetable.describe`] that began before a step, with the ticks that lie before it."""
-    begun = []
-    for phase in phases:
-        if step > 0:
-            begun.append({**phase, "ticks": min(phase["ticks"], step)})
-        step -= phase["ticks"]
-    return begun
+            load_weights(player, folder / name)
 
 
 __all__ = ["AdversarialTrainer"]

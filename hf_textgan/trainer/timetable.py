@@ -147,4 +147,14 @@ class Timetable:
         ]
 
 
-__all__ = ["Phase", "Position", "Timetable", "Turn"]
+def phases_before(step: int, phases: list[dict]) -> list[dict]:
+    """The phases of [`Timetable.describe`] that began before a step, with the ticks that lie before it."""
+    begun = []
+    for phase in phases:
+        if step > 0:
+            begun.append({**phase, "ticks": min(phase["ticks"], step)})
+        step -= phase["ticks"]
+    return begun
+
+
+__all__ = ["Phase", "Position", "Timetable", "Turn", "phases_before"]

@@ -1,0 +1,83 @@
+"""The recurrence that the recurrent generator and discriminator share."""
+
+from contextlib import nullcontext
+
+import torch
+from torch import nn
+from torch.backends import mkldnn
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+
+
+def left_align(attention_mask: torch.LongTensor) -> torch.LongTensor:
+    """
+    The permutation of positions that moves each row's real tokens to the front and keeps their order.
+
+    Args:
+        attention_mask (`torch.LongTensor` of shape `(batch_size, sequence_length)`):
+            1 for real tokens, 0 for padding.
+
+    Returns:
+        `torch.LongTensor` of shape `(batch_size, sequence_length)`: indices for `torch.gather` along dimension 1.
+    """
+    return torch.sort(attention_mask != 0, dim=1, descending=True, stable=True).indices
+
+
+def run_recurrence(
+    rnn: nn.LSTM | nn.GRU,
+    embeds: torch.Tensor,
+    attention_mask: torch.Tensor | None = None,
+    past: tuple[torch.Tensor, ...] | None = None,
+) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
+    """
+    The outputs of recurrent layers and their state after each row's last real token; padding leaves it as it is.
+
+    Args:
+        rnn (`torch.nn.LSTM` or `torch.nn.GRU`):
+            With `batch_first=True`.
+        embeds (`torch.FloatTensor` of shape `(batch_size, sequence_length, input_size)`):
+            The inputs.
+        attention_mask (`torch.LongTensor` of shape `(batch_size, past_length + sequence_length)`, *optional*):
+            1 for real tokens, 0 for padding on either side.
+        past (`tuple[torch.FloatTensor, ...]`, *optional*):
+            The state before, `(h, c)` of an LSTM or `(h,)` of a GRU, each of shape
+            `(num_layers * num_directions, batch_size, hidden_size)`.
+
+    Returns:
+        The outputs, of shape `(batch_size, sequence_length, num_directions * hidden_size)`, and the state.
+    """
+    mask = attention_mask[:, -embeds.shape[1] :] if attention_mask is not None else None
+    if mask is None or bool((mask != 0).all()):
+        return _recur(rnn, embeds, past)
+
+    # Padding must not advance the state: move it to the end, run packed, and put the outputs back.
+    order = left_align(mask)
+    aligned = embeds.gather(1, order[..., None].expand_as(embeds))
+    # A row of padding alone still runs one step: packing takes no empty rows. Its state is put back below.
+    lengths = (mask != 0).sum(1)
+    packed = pack_padded_sequence(aligned, lengths.clamp(min=1).cpu(), batch_first=True, enforce_sorted=False)
+    packed_hidden, state = _recur(rnn, packed, past)
+    hidden, _ = pad_packed_sequence(packed_hidden, batch_first=True, total_length=embeds.shape[1])
+    back = order.argsort(1)
+    hidden = hidden.gather(1, back[..., None].expand_as(hidden))
+    empty = (lengths == 0)[None, :, None]
+    if past is not None:
+        return hidden, tuple(torch.where(empty, old, new) for old, new in zip(past, state, strict=True))
+    return hidden, tuple(new.masked_fill(empty, 0.0) for new in state)
+
+
+def _recur(rnn: nn.LSTM | nn.GRU, inputs: torch.Tensor | PackedSequence, past: tuple[torch.Tensor, ...] | None):
+    """
+    The recurrent layers in the dtype of their weights, also under autocast: rounding the state at every step adds up,
+    and the LSTM kernel of PyTorch for CPUs does not support bfloat16.
+    """
+    device_type, dtype = rnn.weight_hh_l0.device.type, rnn.weight_hh_l0.dtype
+    unsupported = device_type == "cpu" and dtype != torch.float32
+    kernel = mkldnn.flags(enabled=False) if unsupported else nullcontext()
+    if past is not None:
+        past = tuple(tensor.to(dtype) for tensor in past) if isinstance(rnn, nn.LSTM) else past[0].to(dtype)
+    with torch.autocast(device_type, enabled=False), kernel:
+        hidden, state = rnn(inputs.to(dtype), past)
+    return hidden, state if isinstance(state, tuple) else (state,)
+
+
+__all__ = ["left_align", "run_recurrence"]

@@ -30,9 +30,11 @@ class PhaseCallback(TrainerCallback):
             control.should_log = args.logging_strategy != "no"
             control.should_evaluate = args.eval_strategy != "no"
             control.should_save = args.save_strategy != "no"
-        evaluated = [entry["step"] for entry in state.log_history if any(key.startswith("eval_") for key in entry)]
-        if evaluated and self._generator_steps(step) == self._generator_steps(evaluated[-1]):
-            control.should_evaluate = False
+        if control.should_evaluate:
+            evaluations = (e for e in reversed(state.log_history) if any(key.startswith("eval_") for key in e))
+            last = next(evaluations, None)
+            if last is not None and self._generator_steps(step) == self._generator_steps(last["step"]):
+                control.should_evaluate = False
         return control
 
     def _generator_steps(self, step: int) -> int:

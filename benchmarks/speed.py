@@ -10,6 +10,7 @@ medians are compared. Writes benchmarks/results/speed.json.
 """
 
 import argparse
+import copy
 import json
 import statistics
 import sys
@@ -29,7 +30,7 @@ from hf_textgan.models import (
     RecurrentGeneratorForCausalLM,
 )
 from hf_textgan.objectives import SeqGANObjective, StepContext
-from hf_textgan.rewards import score_in_batches
+from hf_textgan.rewards import probability_of_real
 from hf_textgan.sampling import RolloutEngine, Samples
 from hf_textgan.sampling.categorical import draw_from_hidden
 from hf_textgan.trainer.players import Players
@@ -182,14 +183,22 @@ def generator_step(rounds: int) -> dict:
 
 
 def scoring(rounds: int) -> dict:
-    critic, sequences = discriminator(), torch.randint(V, (1024, T))
-
-    @torch.no_grad()
-    def ours() -> torch.Tensor:
-        return score_in_batches(lambda part: critic(input_ids=part).logits.softmax(-1)[:, 1], sequences)
-
-    assert torch.allclose(ours(), plain_scores(critic, sequences), atol=1e-6)
-    return compare(ours, lambda: plain_scores(critic, sequences), rounds)
+    """As many sequences as a generator step scores."""
+    critic, sequences = discriminator(), torch.randint(V, (N * B * (T - 1), T))
+    few = sequences[:2048]
+    exact = plain_scores(copy.deepcopy(critic).double(), few)
+    errors = {
+        "ours": float((probability_of_real(critic, sequences)[: len(few)] - exact).abs().max()),
+        "ours_bf16": float((probability_of_real(critic, sequences, bf16=True)[: len(few)] - exact).abs().max()),
+        "plain": float((plain_scores(critic, few) - exact).abs().max()),
+    }
+    result = compare(
+        lambda: probability_of_real(critic, sequences),
+        lambda: plain_scores(critic, sequences[:1024]),
+        rounds,
+        plain_share=1024 / len(sequences),
+    )
+    return {**result, "largest_error": errors, "spread_of_rewards": float(exact.std())}
 
 
 def gpt2(rounds: int) -> dict:

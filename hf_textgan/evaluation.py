@@ -66,9 +66,11 @@ def sample_sequences(
     temperature: float = 1.0,
     rank: int = 0,
     world_size: int = 1,
+    **options,
 ) -> torch.LongTensor:
     """
     This rank's share of `num_samples` sequences: the blocks `rank`, `rank + world_size`, ... of [`SAMPLE_BLOCK`].
+    `options` are those of [`RolloutEngine.sample`]: `top_k`, `top_p`, `prompt`.
 
     Returns:
         `torch.LongTensor` of shape `(num_blocks * SAMPLE_BLOCK, max_length)`; the last block is drawn whole.
@@ -76,7 +78,7 @@ def sample_sequences(
     blocks = []
     for block in range(rank, math.ceil(num_samples / SAMPLE_BLOCK), world_size):
         with own_randomness("samples", seed, block):
-            blocks.append(engine.sample(model, SAMPLE_BLOCK, temperature).sequences)
+            blocks.append(engine.sample(model, SAMPLE_BLOCK, temperature, **options).sequences)
     return torch.cat(blocks) if blocks else torch.empty(0, engine.max_length, dtype=torch.long, device=model.device)
 
 

@@ -1,6 +1,7 @@
 """Rewards of sequences and of their prefixes."""
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,53 @@ from .metrics.ngrams import ReferenceTable
 from .sampling import RolloutEngine, Samples
 
 
-def score_in_batches(
-    score: Callable[[torch.LongTensor], torch.Tensor], sequences: torch.LongTensor, batch_size: int = 512
+_SEQUENCES_AT_ONCE = 512
+
+
+def score_distinct(
+    score: Callable[[torch.LongTensor], torch.Tensor],
+    sequences: torch.LongTensor,
+    batch_size: int | None = _SEQUENCES_AT_ONCE,
 ) -> torch.Tensor:
-    """`score` applied to `(num_sequences, sequence_length)` a batch at a time, which bounds the memory it needs."""
-    return torch.cat([score(part).float() for part in sequences.split(batch_size)])
+    """
+    `score` applied to the distinct ones of `(num_sequences, sequence_length)`: a trained generator completes a long
+    prefix in few ways. At most `batch_size` at a time, which bounds the memory, or all (`None`).
+    """
+    rows = np.ascontiguousarray(sequences.cpu().numpy())
+    rows = rows.view(np.dtype((np.void, rows.itemsize * rows.shape[1]))).ravel().tolist()  # bytes
+    first: dict[bytes, int] = {}
+    for place, row in enumerate(rows):
+        first.setdefault(row, place)
+    numbers = {row: number for number, row in enumerate(first)}
+    distinct = sequences[list(first.values())]
+    scores = torch.cat([score(part).float() for part in distinct.split(batch_size or len(distinct) or 1)])
+    return scores[[numbers[row] for row in rows]]
+
+
+@torch.no_grad()
+def probability_of_real(
+    discriminator: PreTrainedModel, sequences: torch.LongTensor, bf16: bool = False
+) -> torch.Tensor:
+    """
+    The discriminator's probability that sequences are real.
+
+    Args:
+        discriminator (`PreTrainedModel`):
+            A classifier of sequences, in evaluation mode; its method `classify` is used where it has one.
+        sequences (`torch.LongTensor` of shape `(num_sequences, sequence_length)`):
+            Token ids without BOS.
+        bf16 (`bool`, *optional*, defaults to `False`):
+            Compute in bfloat16 where autocast does.
+
+    Returns:
+        `torch.FloatTensor` of shape `(num_sequences,)`.
+    """
+    with torch.autocast(sequences.device.type, torch.bfloat16) if bf16 else nullcontext():
+        if hasattr(discriminator, "classify"):
+            logits = discriminator.classify(sequences)
+        else:
+            logits = torch.cat([discriminator(input_ids=part).logits for part in sequences.split(_SEQUENCES_AT_ONCE)])
+    return logits.float().softmax(-1)[:, 1]
 
 
 @torch.no_grad()
@@ -26,6 +69,7 @@ def rollout_rewards(
     score: Callable[[torch.LongTensor], torch.Tensor],
     num_rollouts: int,
     temperature: float = 1.0,
+    batch_size: int | None = _SEQUENCES_AT_ONCE,
 ) -> torch.Tensor:
     """
     Action values by Monte-Carlo search (SeqGAN, arXiv 1609.05473, equation 4): ``Q_t`` is the mean score of
@@ -42,17 +86,19 @@ def rollout_rewards(
             Maps sequences of shape `(n, max_length)` to `n` scores.
         num_rollouts (`int`):
             Completions per prefix.
+        batch_size (`int`, *optional*, defaults to `512`):
+            How many sequences `score` gets at once; `None` for all, if it bounds its own memory.
 
     Returns:
         `torch.FloatTensor` of shape `(batch_size, max_length)`: 0 at padding.
     """
     lengths = samples.attention_mask.sum(1)
-    final = score_in_batches(score, samples.sequences)  # (B,)
+    final = score_distinct(score, samples.sequences, batch_size)  # (B,)
     rewards = torch.zeros(samples.sequences.shape, device=samples.sequences.device)
     rewards[torch.arange(len(lengths), device=lengths.device), lengths - 1] = final
     for chunk in engine.rollout(model, samples, num_rollouts, temperature):
         if len(chunk.row):
-            scores = score_in_batches(score, chunk.sequences)
+            scores = score_distinct(score, chunk.sequences, batch_size)
             rewards.index_put_((chunk.row, chunk.prefix_length - 1), scores / num_rollouts, accumulate=True)
     return rewards
 
@@ -96,4 +142,4 @@ class BleuScore:
         return row[: row.index(self.eos_token_id)] if self.eos_token_id in row else row
 
 
-__all__ = ["BleuScore", "rollout_rewards", "score_in_batches"]
+__all__ = ["BleuScore", "probability_of_real", "rollout_rewards", "score_distinct"]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.numpy import load_file
+from torch import nn
 from torch.nn import functional as F
 from transformers import (
     AutoConfig,
@@ -26,7 +27,10 @@ from hf_textgan.models import (
     RecurrentGeneratorConfig,
     RecurrentGeneratorForCausalLM,
     RecurrentState,
+    modeling_cnn_discriminator,
+    modeling_recurrence,
 )
+from hf_textgan.models.modeling_recurrence import run_recurrence
 
 from .helpers import randomize, tiny_discriminator, tiny_lstm
 
@@ -149,7 +153,7 @@ def test_generate_with_and_without_cache(cell_type, decoding):
     model = generator(cell_type, seed=1, std=1.5)
     prompts = torch.tensor([[1, 4], [1, 7], [1, 3]])
     read: list[int] = []
-    model.rnn.register_forward_pre_hook(lambda module, inputs: read.append(inputs[0].shape[1]))
+    model.embed_tokens.register_forward_pre_hook(lambda module, inputs: read.append(inputs[0].shape[1]))
     outputs = []
     for use_cache in (True, False):
         torch.manual_seed(0)
@@ -161,6 +165,32 @@ def test_generate_with_and_without_cache(cell_type, decoding):
     assert read == [2] + [1] * (steps - 1) + list(range(2, 2 + steps))
     for with_cache, without in zip(cached.logits, uncached.logits, strict=True):
         torch.testing.assert_close(with_cache, without, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("dtype", (torch.float32, torch.float64, torch.bfloat16))
+@pytest.mark.parametrize("layers", (1, 2))
+@pytest.mark.parametrize("cell_type", CELLS)
+def test_one_step_without_gradient_is_a_step_of_the_layers(cell_type, layers, dtype):
+    rnn = {"lstm": nn.LSTM, "gru": nn.GRU}[cell_type](4, 6, layers, batch_first=True, dropout=0.5).to(dtype).eval()
+    embeds, past = torch.randn(3, 1, 4, dtype=dtype), torch.randn(2, layers, 3, 6, dtype=dtype).unbind()
+    past = past if cell_type == "lstm" else past[:1]
+    hidden, state = run_recurrence(rnn, embeds, None, past)  # with gradient: the layers
+    with torch.no_grad():
+        assert modeling_recurrence._SMALL_STATE >= past[0].numel()
+        one, after = run_recurrence(rnn, embeds, torch.ones(3, 1), past)
+        padded, kept = run_recurrence(rnn, embeds, torch.tensor([[1], [0], [1]]), past)
+    tolerance = {torch.float32: 1e-6, torch.float64: 1e-12, torch.bfloat16: 0.02}[dtype]
+    for ours, expected in zip((one, *after), (hidden, *state), strict=True):
+        assert ours.shape == expected.shape and ours.dtype == dtype and not ours.requires_grad
+        torch.testing.assert_close(ours, expected.detach(), atol=tolerance, rtol=0)
+    for ours, new, old in zip(kept, state, past, strict=True):
+        torch.testing.assert_close(ours[:, 1], old[:, 1], atol=0, rtol=0)
+        torch.testing.assert_close(ours[:, ::2], new[:, ::2].detach(), atol=tolerance, rtol=0)
+    if layers == 2:  # dropout between the layers, in training mode only
+        rnn.train()
+        with torch.no_grad():
+            draws = [run_recurrence(rnn, embeds, None, past)[0] for _ in range(3)]
+        assert not torch.equal(draws[0], draws[1]) or not torch.equal(draws[0], draws[2])
 
 
 def test_sampling_sees_the_whole_vocabulary():
@@ -453,6 +483,40 @@ def test_features_are_what_the_output_layer_reads():
     expected = -(probabilities[0, 1].log() + probabilities[1, 0].log()) / 2
     assert float(output.loss.detach()) == pytest.approx(float(expected), abs=1e-6)
     assert len(model(input_ids=ids, return_dict=False)) == 2
+
+
+@pytest.mark.parametrize("highways", (0, 1))
+@pytest.mark.parametrize("looked_up", (True, False))
+def test_classify_gives_the_logits_of_forward(looked_up, highways, monkeypatch):
+    """In several parts, of which the last is smaller; 9 symbols in many rows are looked up, 5000 are not."""
+    for name, size in (("_SEQUENCES_AT_ONCE", 200), ("_FEATURES_AT_ONCE", 70), ("_WINDOWS_AT_ONCE", 30)):
+        monkeypatch.setattr(modeling_cnn_discriminator, name, size)
+    vocab_size = 9 if looked_up else 5000
+    model = randomize(tiny_discriminator(vocab_size, 6, num_highway_layers=highways, dropout=0.5), std=0.7).eval()
+    ids = torch.randint(vocab_size, (430, 6))
+    assert (model._pool_by_lookup(ids[:200]) is not None) == looked_up
+    expected = model(input_ids=ids).logits.detach()
+    logits = model.classify(ids)
+    assert logits.shape == (430, 2) and not logits.requires_grad
+    torch.testing.assert_close(logits, expected, atol=1e-5, rtol=0)
+    assert expected.std() > 0.1
+    torch.testing.assert_close(model.classify(ids[:3]), expected[:3], atol=1e-5, rtol=0)
+    torch.testing.assert_close(model.classify(ids[:, :4]), model(input_ids=ids[:, :4]).logits, atol=1e-5, rtol=0)
+    assert model.classify(ids[:0]).shape == (0, 2)
+    with pytest.raises(ValueError, match="The input has 7 positions and sequence_length is 6; cut the input"):
+        model.classify(torch.zeros(300, 7, dtype=torch.long))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert (model.classify(ids).float() - expected).abs().max() < 0.3
+    torch.testing.assert_close(model.double().classify(ids), expected.double(), atol=1e-5, rtol=0)
+
+
+def test_classify_puts_symbols_that_never_occur_nowhere():
+    """A row of products per symbol that occurs: ids and rows must not be mixed up."""
+    model = discriminator(num_highway_layers=0)
+    ids = torch.tensor([2, 5, 8])[torch.randint(3, (40, 6))]
+    features = model._pool_by_lookup(ids)
+    torch.testing.assert_close(features, model(input_ids=ids).features.detach(), atol=1e-5, rtol=0)
+    assert features.std(0).min() > 0.01
 
 
 def test_discriminator_input_errors():

@@ -5,10 +5,12 @@ import math
 import pytest
 import torch
 from torch import nn
+from transformers import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
 from hf_textgan.sampling import RolloutEngine, Samples, draw_categorical
-from hf_textgan.sampling.categorical import _first_above, _race, draw_from_hidden, head_norms
+from hf_textgan.sampling.categorical import _first_above, _race, draw_from_hidden
 from hf_textgan.sampling.likelihood import linear_logps
+from hf_textgan.sampling.output_layer import OutputLayer
 from hf_textgan.sampling.rollout_engine import _Stepper, evaluating
 
 from .helpers import (
@@ -107,25 +109,42 @@ def test_both_ways_to_draw(draw):
 
 
 def test_a_threshold_of_zero_skips_what_cannot_occur():
-    smallest = 2.0**-149  # no float lies between it and 0, so the threshold is 0
-    cumulative = torch.tensor([[0.0, smallest, smallest]])
-    assert _first_above(cumulative, torch.tensor([[0.0, smallest]])).tolist() == [[1, 1]]
+    cumulative = torch.tensor([[0.0, 1.0, 1.0]])
+    assert _first_above(cumulative, torch.tensor([[0.0, 1 - 2.0**-24]])).tolist() == [[1, 1]]
 
 
+@pytest.mark.parametrize("temperature", (1.0, 0.6))
+@pytest.mark.parametrize("scale", (3.0, 100.0))
 @pytest.mark.parametrize("bias", (True, False))
-def test_linear_logps_and_their_gradients(bias):
+def test_linear_logps_and_their_gradients(bias, scale, temperature):
     """Against autograd through the softmax of all scores; 300 rows are more than one piece."""
     head = nn.Linear(7, 40, bias=bias)
-    hidden, targets, slope = torch.randn(300, 7) * 3, torch.randint(40, (300,)), torch.randn(300)
+    hidden, targets, slope = torch.randn(300, 7) * scale, torch.randint(40, (300,)), torch.randn(300)
+    layer = OutputLayer(head.weight, head.bias, temperature)
+    largest = float(layer.inputs(hidden).norm(dim=1).max()) * layer.norm
+    assert (largest > 90) == (scale == 100.0)  # then the largest score is taken off first
+
+    def plainly(hidden, head, targets, temperature):
+        return (head(hidden) / temperature).log_softmax(-1).gather(1, targets[:, None]).squeeze(1)
+
     results = []
-    for logps in (linear_logps, lambda h, head, t: head(h).log_softmax(-1).gather(1, t[:, None]).squeeze(1)):
+    for logps in (linear_logps, plainly):
         given = hidden.clone().requires_grad_()
-        values = logps(given, head, targets)
+        values = logps(given, head, targets, temperature)
         results.append([values, *torch.autograd.grad((values * slope).sum(), [given, *head.parameters()])])
     for ours, expected in zip(*results, strict=True):
-        torch.testing.assert_close(ours, expected, atol=1e-5, rtol=1e-5)
+        # Scores of 300 are only known to 3e-5.
+        torch.testing.assert_close(ours, expected, atol=5e-3 if scale == 100.0 else 3e-5, rtol=1e-5)
     with torch.no_grad():
-        torch.testing.assert_close(linear_logps(hidden, head, targets), results[1][0].detach(), atol=1e-5, rtol=0)
+        alone = linear_logps(hidden, head, targets, temperature)
+        assert torch.equal(alone, results[0][0])
+    # Only what is asked for.
+    frozen = nn.Linear(7, 40, bias=bias).requires_grad_(False)
+    given = hidden.clone().requires_grad_()
+    linear_logps(given, frozen, targets).sum().backward()
+    assert given.grad is not None and frozen.weight.grad is None
+    linear_logps(hidden, head, targets).sum().backward()
+    assert all(parameter.grad is not None for parameter in head.parameters())
     assert linear_logps(hidden[:0], head, targets[:0]).shape == (0,)
 
 
@@ -166,9 +185,11 @@ def output_layer(weight: torch.Tensor, bias: torch.Tensor | None = None) -> nn.L
 def test_draw_from_the_input_of_the_output_layer(scale, temperature):
     head = output_layer(scale * torch.randn(130, 4), scale * torch.randn(130))
     hidden = torch.randn(3, 4) / 4
-    by_weight, by_bias = head_norms(head)
-    bound = float(hidden.abs().max()) * by_weight + by_bias
-    assert (bound > 60) == (scale == 40.0) and float(head(hidden).abs().max()) <= bound
+    layer = OutputLayer(head.weight, head.bias, temperature)
+    scores = torch.empty(130, 3)
+    assert (layer.powers(layer.inputs(hidden), scores) is not None) == (scale == 40.0)
+    probabilities = (head(hidden) / temperature).softmax(-1).detach()
+    torch.testing.assert_close((scores / scores.sum(0)).T, probabilities, atol=1e-6, rtol=1e-4)
     drawn = draw_from_hidden(hidden, head, temperature, 30_000)
     for row, probabilities in zip(drawn, (head(hidden) / temperature).softmax(-1).detach(), strict=True):
         probabilities = probabilities.double()
@@ -249,6 +270,49 @@ def test_temperature_must_be_positive(temperature):
         draw_categorical(torch.zeros(1, 2), temperature)
 
 
+@pytest.mark.parametrize("vocab_size", (5, 70, 600))
+@pytest.mark.parametrize("spread", (0.2, 3.0), ids=("flat", "peaked"))
+@pytest.mark.parametrize(
+    ("temperature", "top_k", "top_p"),
+    ((1.0, 3, None), (0.7, 1000, None), (1.0, None, 0.5), (0.6, None, 0.97), (1.0, 20, 0.4), (2.0, 4, 0.9), (1, 1, 1)),
+)
+def test_top_k_and_top_p_are_those_of_generate(vocab_size, spread, temperature, top_k, top_p):
+    """Against the logits processors of transformers; the nucleus is among the 256 best symbols, or it is not."""
+    logits = torch.randn(2, vocab_size) * spread
+    warped = TemperatureLogitsWarper(temperature)(None, logits) if temperature != 1 else logits
+    warped = TopKLogitsWarper(top_k)(None, warped) if top_k else warped
+    warped = TopPLogitsWarper(top_p)(None, warped) if top_p and top_p < 1 else warped
+    probabilities = warped.double().softmax(-1)
+    for drawn in (
+        draw_categorical(logits, temperature, 20_000, top_k, top_p),
+        draw_categorical(logits.repeat(20_000, 1), temperature, None, top_k, top_p).view(-1, 2).T,
+        draw_from_hidden(torch.eye(2), output_layer(logits.T), temperature, 20_000, top_k, top_p),
+    ):
+        for row, expected in zip(drawn, probabilities, strict=True):
+            observed = row.bincount(minlength=vocab_size)
+            assert observed[expected == 0].sum() == 0
+            if (expected > 0).sum() > 1:
+                assert chi_square_p(observed, expected) > ALPHA
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    (
+        ({"top_k": 0}, "top_k is 0; set it to 1 or more symbols, or to None for all."),
+        ({"top_p": 0.0}, "top_p is 0.0; set it above 0 and at most to 1, or to None for all symbols."),
+        ({"top_p": 1.5}, "top_p is 1.5; set it above 0 and at most to 1, or to None for all symbols."),
+        ({"temperature": math.nan}, "temperature is nan; set it above 0"),
+    ),
+)
+def test_options_of_a_draw_without_meaning(options, message):
+    with pytest.raises(ValueError, match=message):
+        draw_categorical(torch.zeros(1, 2), **options)
+    with pytest.raises(ValueError, match=message):
+        draw_from_hidden(torch.zeros(1, 2), output_layer(torch.zeros(5, 2)), **options)
+    with pytest.raises(ValueError, match=message):
+        engine_of(EOS).sample(model_of(tiny_lstm), 1, **options)
+
+
 # ---- Samples --------------------------------------------------------------------------------------------------------
 
 
@@ -278,6 +342,36 @@ def test_samples_follow_the_exact_distribution(build, eos, vocab_size, temperatu
     # Each sequence has the mask of its enumeration.
     order = (samples.sequences[:, None] == known.sequences[None]).all(-1).long().argmax(1)
     assert torch.equal(samples.attention_mask, known.attention_mask[order])
+
+
+@with_and_without_eos
+@every_model
+def test_samples_of_a_prompt_follow_the_conditional_distribution(build, eos):
+    model, engine = model_of(build, 4, eos), engine_of(eos)
+    known = all_sequences(4, 3, eos)
+    for prompt in ([3], [1, 3]):
+        begins = (known.sequences[:, : len(prompt)] == torch.tensor(prompt)).all(1)
+        begins = Samples(known.sequences[begins], known.attention_mask[begins])
+        with torch.no_grad():
+            probabilities = exact_logps(model, begins)[:, len(prompt) :].sum(1).exp()
+        samples = engine.sample(model, 20_000, prompt=prompt)
+        assert chi_square_p(counts(samples.sequences, begins.sequences), probabilities) > ALPHA
+        order = (samples.sequences[:, None] == begins.sequences[None]).all(-1).long().argmax(1)
+        assert torch.equal(samples.attention_mask, begins.attention_mask[order])
+    with pytest.raises(ValueError, match="The prompt has 3 tokens and max_length is 3; shorten it, or raise max_leng"):
+        engine.sample(model, 1, prompt=[3, 3, 3])
+    assert engine.sample(model, 0).sequences.shape == engine.sample(model, 0, prompt=[3]).sequences.shape == (0, 3)
+
+
+@every_model
+def test_sampling_with_top_k_one_is_greedy(build):
+    model, engine = model_of(build, 5, None), engine_of(None, max_length=4)
+    expected, inputs = [], torch.tensor([[BOS]])
+    for _ in range(4):
+        expected.append(int(model(input_ids=inputs).logits[0, -1].argmax()))
+        inputs = torch.cat([inputs, torch.tensor([[expected[-1]]])], 1)
+    assert engine.sample(model, 3, top_k=1).sequences.tolist() == [expected] * 3
+    assert engine.sample(model, 3, top_p=1e-6).sequences.tolist() == [expected] * 3
 
 
 class _TemperedModel(nn.Module):
@@ -376,7 +470,7 @@ def test_logps_of_samples_equal_the_recorded_step_probabilities(build):
     model, engine = model_of(build, vocab_size=6), engine_of(None, max_length=5)
     recorder = Recorder(model)
     samples = engine.sample(recorder, 50)
-    steps = torch.stack(recorder.steps, 1)  # (B, T, V)
+    steps = torch.stack([step.expand(50, -1) for step in recorder.steps], 1)  # (B, T, V); the first read is shared
     recorded = steps.gather(2, samples.sequences[..., None]).squeeze(2)
     logps = engine.per_token_logps(model, samples)
     torch.testing.assert_close(logps.detach(), recorded, atol=1e-5, rtol=0)

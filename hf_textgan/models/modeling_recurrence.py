@@ -5,7 +5,11 @@ from contextlib import nullcontext
 import torch
 from torch import nn
 from torch.backends import mkldnn
+from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+
+
+_SMALL_STATE = 2**14  # numbers; for more of them the layers as a whole are as fast as their cells
 
 
 def left_align(attention_mask: torch.LongTensor) -> torch.LongTensor:
@@ -47,6 +51,9 @@ def run_recurrence(
     """
     mask = attention_mask[:, -embeds.shape[1] :] if attention_mask is not None else None
     if mask is None or bool((mask != 0).all()):
+        one_step = embeds.shape[1] == 1 and past is not None and not torch.is_grad_enabled()
+        if one_step and not rnn.bidirectional and past[0].numel() <= _SMALL_STATE:
+            return _step(rnn, embeds, past)
         return _recur(rnn, embeds, past)
 
     # Padding must not advance the state: move it to the end, run packed, and put the outputs back.
@@ -63,6 +70,25 @@ def run_recurrence(
     if past is not None:
         return hidden, tuple(torch.where(empty, old, new) for old, new in zip(past, state, strict=True))
     return hidden, tuple(new.masked_fill(empty, 0.0) for new in state)
+
+
+def _step(
+    rnn: nn.LSTM | nn.GRU, embeds: torch.Tensor, past: tuple[torch.Tensor, ...]
+) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
+    """One position of few rows without gradient: the cells alone, in as little as a quarter of the time."""
+    dtype = rnn.weight_hh_l0.dtype
+    inputs, states = embeds[:, 0].to(dtype), []
+    with torch.autocast(embeds.device.type, enabled=False):
+        for layer in range(rnn.num_layers):
+            weights = [getattr(rnn, f"{name}_l{layer}") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
+            before = [tensor[layer].to(dtype) for tensor in past]
+            if isinstance(rnn, nn.LSTM):
+                state = torch.lstm_cell(inputs, before, *weights)
+            else:
+                state = (torch.gru_cell(inputs, before[0], *weights),)
+            states.append(state)
+            inputs = F.dropout(state[0], rnn.dropout, rnn.training and layer + 1 < rnn.num_layers)
+    return inputs[:, None], tuple(torch.stack(tensors) for tensors in zip(*states, strict=True))
 
 
 def _recur(rnn: nn.LSTM | nn.GRU, inputs: torch.Tensor | PackedSequence, past: tuple[torch.Tensor, ...] | None):

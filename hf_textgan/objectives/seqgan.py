@@ -8,7 +8,7 @@ import torch
 
 from ..losses import policy_gradient_loss, real_fake_cross_entropy
 from ..regularization import output_layer_l2
-from ..rewards import BleuScore, rollout_rewards
+from ..rewards import BleuScore, probability_of_real, rollout_rewards
 from ..sampling import NegativePool, RolloutEngine, Samples
 from ..trainer.players import Players
 from ..trainer.timetable import Phase, Turn
@@ -47,6 +47,9 @@ class SeqGANObjective(MLEObjective):
             The longest n-grams of `reward="bleu"`.
         constant_reward (`float`, *optional*, defaults to `1.0`):
             The reward of every token under `reward="constant"`.
+        bf16_rewards (`bool`, *optional*, defaults to `False`):
+            Let the discriminator score completions in bfloat16: faster on GPUs and on CPUs with instructions for it,
+            slower on other CPUs. The discriminator is trained as before.
         scheduled_sampling (`float`, *optional*, defaults to `0.0`):
             See [`MLEObjective`].
 
@@ -81,6 +84,7 @@ class SeqGANObjective(MLEObjective):
     reward: Literal["discriminator", "bleu", "constant"] = "discriminator"
     bleu_order: int = 3
     constant_reward: float = 1.0
+    bf16_rewards: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -151,10 +155,10 @@ class SeqGANObjective(MLEObjective):
             discriminator = players["discriminator"]
 
             def score(sequences: torch.LongTensor) -> torch.Tensor:
-                return discriminator(input_ids=sequences).logits.float().softmax(-1)[:, 1]
+                return probability_of_real(discriminator, sequences, self.bf16_rewards)
 
         policy = players.unwrap("generator")
-        return rollout_rewards(engine, policy, samples, score, self.num_rollouts, context.temperature)
+        return rollout_rewards(engine, policy, samples, score, self.num_rollouts, context.temperature, batch_size=None)
 
     def discriminator_loss(
         self, players: Players, engine: RolloutEngine, batch: dict, context: StepContext

@@ -1,19 +1,24 @@
 """The categorical draw."""
 
-import math
 from collections.abc import Callable
 
 import torch
 from torch import nn
 
+from .output_layer import LOG2_E, ROWS_AT_ONCE, OutputLayer
 
-_ROWS = 256  # rows whose weights are held at once, on CPU
+
 _BLOCK = 64  # symbols
-_LARGEST_EXPONENT = 90.0  # 2^90 times any vocabulary is finite in single precision, and 2^-90 is not 0
-_LOG2_E = 1 / math.log(2)
+_OFTEN_ENOUGH = 256  # symbols that usually hold the nucleus
 
 
-def draw_categorical(logits: torch.Tensor, temperature: float = 1.0, num_draws: int | None = None) -> torch.LongTensor:
+def draw_categorical(
+    logits: torch.Tensor,
+    temperature: float = 1.0,
+    num_draws: int | None = None,
+    top_k: int | None = None,
+    top_p: float | None = None,
+) -> torch.LongTensor:
     """
     Draws one index per row from ``softmax(logits / temperature)``, or several independently; an index of probability
     zero is never drawn.
@@ -28,20 +33,31 @@ def draw_categorical(logits: torch.Tensor, temperature: float = 1.0, num_draws: 
             Positive; below 1 sharpens.
         num_draws (`int`, *optional*):
             How many of each row.
+        top_k (`int`, *optional*):
+            Draw among the `top_k` most probable symbols only.
+        top_p (`float`, *optional*):
+            Draw among the fewest most probable symbols only (of those that `top_k` leaves) that together have at least
+            this probability (nucleus sampling, Holtzman et al. 2020, arXiv 1904.09751).
 
     Returns:
         `torch.LongTensor` of shape `(num_rows,)`, or `(num_rows, num_draws)` if a number is given.
     """
-    if temperature <= 0:
-        raise ValueError(f"temperature is {temperature}; set it above 0 (1 samples the model's own distribution).")
+    check_sampling(temperature, top_k, top_p)
+    symbols = None
+    if top_k is not None or top_p is not None:
+        logits, symbols = _most_probable(logits.detach().float() / temperature, top_k, top_p)
+        temperature = 1.0
     if logits.device.type == "cpu":
 
         def write(rows: slice, out: torch.Tensor) -> None:
-            torch.mul(logits[rows].detach().float(), _LOG2_E / temperature, out=out)
+            out.copy_(logits[rows].detach().T).mul_(LOG2_E / temperature)
+            out.sub_(out.amax(dim=0)).exp2_()
 
-        drawn = _invert(write, logits.shape, num_draws or 1)
+        drawn = _invert(write, *logits.shape, num_draws or 1)
     else:
         drawn = _race(logits, temperature, num_draws or 1)
+    if symbols is not None:
+        drawn = symbols.gather(1, drawn)
     return drawn.squeeze(1) if num_draws is None else drawn
 
 
@@ -50,87 +66,102 @@ def draw_from_hidden(
     head: nn.Linear,
     temperature: float = 1.0,
     num_draws: int | None = None,
-    norms: tuple[float, float] | None = None,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    layer: OutputLayer | None = None,
 ) -> torch.LongTensor:
     """
-    ``draw_categorical(head(hidden), temperature, num_draws)`` without ever holding the scores of all rows.
+    ``draw_categorical(head(hidden), ...)`` without ever holding the scores of all rows.
 
     Args:
         hidden (`torch.FloatTensor` of shape `(num_rows, hidden_size)`):
             What the output layer reads.
         head (`torch.nn.Linear`):
             The output layer, of shape `(vocab_size, hidden_size)`.
-        norms (`tuple[float, float]`, *optional*):
-            Its [`head_norms`], for many draws with the same layer.
+        layer ([`OutputLayer`], *optional*):
+            The same at this temperature, prepared once for many draws.
     """
     if hidden.device.type != "cpu" or hidden.dtype != torch.float32 or head.weight.dtype != torch.float32:
-        return draw_categorical(head(hidden), temperature, num_draws)
-    if temperature <= 0:
-        raise ValueError(f"temperature is {temperature}; set it above 0 (1 samples the model's own distribution).")
-    hidden, weight = hidden.detach() * (_LOG2_E / temperature), head.weight.detach().T
-    bias = head.bias.detach() * (_LOG2_E / temperature) if head.bias is not None else hidden.new_zeros(())
-
-    def write(rows: slice, out: torch.Tensor) -> None:
-        torch.addmm(bias, hidden[rows], weight, out=out)
-
-    shape = torch.Size((len(hidden), head.out_features))
-    by_weight, by_bias = norms or head_norms(head)
-    largest = float(hidden.abs().max()) if len(hidden) else 0.0
-    # No score is further from 0.
-    bound = largest * by_weight + by_bias * _LOG2_E / temperature
-    drawn = _invert(write, shape, num_draws or 1, bound)
+        return draw_categorical(head(hidden), temperature, num_draws, top_k, top_p)
+    if top_k is not None or top_p is not None:
+        parts = hidden.split(ROWS_AT_ONCE)
+        return torch.cat([draw_categorical(head(part), temperature, num_draws, top_k, top_p) for part in parts])
+    check_sampling(temperature)
+    layer = layer or OutputLayer(head.weight, head.bias, temperature)
+    inputs = layer.inputs(hidden)
+    drawn = _invert(lambda rows, out: layer.powers(inputs[rows], out), len(hidden), layer.vocab_size, num_draws or 1)
     return drawn.squeeze(1) if num_draws is None else drawn
 
 
-def head_norms(head: nn.Linear) -> tuple[float, float]:
-    """The largest 1-norm of the weights of a symbol, and the largest absolute bias."""
-    bias = float(head.bias.detach().abs().max()) if head.bias is not None else 0.0
-    return float(head.weight.detach().abs().sum(1).max()), bias
+def check_sampling(temperature: float, top_k: int | None = None, top_p: float | None = None) -> None:
+    """Refuses options of a draw that have no meaning."""
+    if not temperature > 0:
+        raise ValueError(f"temperature is {temperature}; set it above 0 (1 samples the model's own distribution).")
+    if top_k is not None and top_k < 1:
+        raise ValueError(f"top_k is {top_k}; set it to 1 or more symbols, or to None for all.")
+    if top_p is not None and not 0 < top_p <= 1:
+        raise ValueError(f"top_p is {top_p}; set it above 0 and at most to 1, or to None for all symbols.")
+
+
+def _most_probable(scores: torch.Tensor, top_k: int | None, top_p: float | None) -> tuple[torch.Tensor, torch.Tensor]:
+    """The scores that top-k and top-p leave, the others -inf, and their symbols: `(num_rows, at most vocab_size)`."""
+    vocab_size = scores.shape[1]
+    if top_k is not None:
+        scores, symbols = scores.topk(min(top_k, vocab_size), dim=1)
+        if top_p is None:
+            return scores, symbols
+        return _nucleus(scores, scores.logsumexp(1, keepdim=True), top_p), symbols
+    # The whole vocabulary is sorted only where few symbols do not hold the nucleus.
+    total = scores.logsumexp(1, keepdim=True)
+    best, symbols = scores.topk(min(_OFTEN_ENOUGH, vocab_size), dim=1)
+    if bool(((best - total).exp().sum(1) < top_p).any()):
+        best, symbols = scores.sort(dim=1, descending=True)
+    return _nucleus(best, total, top_p), symbols
+
+
+def _nucleus(scores: torch.Tensor, total: torch.Tensor, top_p: float) -> torch.Tensor:
+    """Descending scores, without those that come after symbols of probability `top_p`."""
+    probabilities = (scores - total).exp()
+    before = probabilities.cumsum(1) - probabilities
+    beyond = before >= top_p
+    beyond[:, 0] = False
+    return scores.masked_fill(beyond, -torch.inf)
 
 
 def _invert(
-    write: Callable[[slice, torch.Tensor], None],
-    shape: torch.Size,
-    num_draws: int,
-    bound: float = math.inf,
+    write: Callable[[slice, torch.Tensor], object], num_rows: int, vocab_size: int, num_draws: int
 ) -> torch.LongTensor:
     """
     Inverts the cumulative distribution in two steps: the sums of blocks of symbols, then the symbols of one block. A
     few rows at a time, in one buffer: touching fresh memory for every row would cost more than the arithmetic.
 
-    `write` puts the scores of some rows, as logarithms to the base 2, into a tensor: powers of 2 take half the time of
-    those of e. Where the scores are known to be small, their powers are finite and not 0 without subtracting the
-    largest one first.
+    `write` puts the unnormalised probabilities of some rows into a tensor of shape `(vocab_size, rows)`.
     """
-    num_rows, vocab_size = shape
     num_blocks = -(-vocab_size // _BLOCK)
-    weights = torch.zeros(min(num_rows, _ROWS), num_blocks * _BLOCK)
+    buffer = torch.empty(num_blocks * _BLOCK * min(num_rows, ROWS_AT_ONCE))
     drawn = torch.empty(num_rows, num_draws, dtype=torch.long)
-    for start in range(0, num_rows, _ROWS):
-        rows = slice(start, min(start + _ROWS, num_rows))
-        part = weights[: rows.stop - start]
-        symbols = part[:, :vocab_size]
-        write(rows, symbols)
-        if bound > _LARGEST_EXPONENT:
-            symbols.sub_(symbols.amax(dim=-1, keepdim=True))
-        part.exp2_()  # as one piece of memory
-        part[:, vocab_size:] = 0.0
-        blocks = part.view(len(part), num_blocks, _BLOCK)
-        cumulative = blocks.sum(-1).cumsum(-1)  # (R, num_blocks), unnormalised
-        threshold = torch.rand(len(part), num_draws) * cumulative[:, -1:]
-        block = _first_above(cumulative, threshold)  # (R, N)
-        before = cumulative.gather(1, (block - 1).clamp(min=0)).masked_fill_(block == 0, 0.0)
-        within = blocks.gather(1, block[..., None].expand(-1, -1, _BLOCK)).cumsum(-1)  # (R, N, _BLOCK)
-        symbol = _first_above(within, (threshold - before)[..., None]).squeeze(-1)
-        drawn[rows] = block * _BLOCK + symbol
+    places = torch.arange(min(num_rows, ROWS_AT_ONCE))[:, None]
+    for start in range(0, num_rows, ROWS_AT_ONCE):
+        rows = slice(start, min(start + ROWS_AT_ONCE, num_rows))
+        size = rows.stop - start
+        weights = buffer[: num_blocks * _BLOCK * size].view(-1, size)
+        write(rows, weights[:vocab_size])
+        weights[vocab_size:] = 0.0
+        blocks = weights.view(num_blocks, _BLOCK, size)
+        uniform = torch.rand(2, size, num_draws)
+        cumulative = blocks.sum(1).T.contiguous().cumsum_(1)  # (R, num_blocks)
+        block = _first_above(cumulative, uniform[0] * cumulative[:, -1:])  # (R, N)
+        within = blocks[block, :, places[:size]].cumsum_(2)  # (R, N, _BLOCK)
+        symbol = _first_above(within, (uniform[1] * within[..., -1])[..., None]).squeeze(2)
+        torch.add(symbol, block, alpha=_BLOCK, out=drawn[rows])
     return drawn.clamp_(max=vocab_size - 1)  # NaN lies beyond the last
 
 
 def _first_above(cumulative: torch.Tensor, threshold: torch.Tensor) -> torch.LongTensor:
-    """The first place in the last dimension whose cumulative sum exceeds the threshold, in the threshold's shape."""
-    # Rounding may lift the threshold to the total, beyond the last place that can occur.
-    total = cumulative[..., -1:]
-    threshold = torch.minimum(threshold, torch.nextafter(total, torch.zeros_like(total)))
+    """
+    The first place in the last dimension whose cumulative sum exceeds the threshold, in the threshold's shape. There
+    is one, since a uniform number is at most 1 - 2^-24, and its product with the total is rounded below the total.
+    """
     return torch.searchsorted(cumulative, threshold, right=True).clamp_(max=cumulative.shape[-1] - 1)
 
 
@@ -142,4 +173,4 @@ def _race(logits: torch.Tensor, temperature: float, num_draws: int) -> torch.Lon
     return torch.stack(races, dim=1)
 
 
-__all__ = ["draw_categorical", "draw_from_hidden", "head_norms"]
+__all__ = ["check_sampling", "draw_categorical", "draw_from_hidden"]

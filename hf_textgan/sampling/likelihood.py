@@ -1,17 +1,21 @@
 """Log-probabilities of given symbols without ever holding the scores of all rows."""
 
+import math
+
 import torch
 from torch import nn
+from torch.nn import functional as F
+
+from .output_layer import ROWS_AT_ONCE, OutputLayer
 
 
-_ROWS = 256  # rows whose scores are held at once
-
-
-def linear_logps(hidden: torch.Tensor, head: nn.Linear, targets: torch.LongTensor) -> torch.Tensor:
+def linear_logps(
+    hidden: torch.Tensor, head: nn.Linear, targets: torch.LongTensor, temperature: float = 1.0
+) -> torch.Tensor:
     """
-    ``log softmax(head(hidden))[targets]``, with gradient, for CPU and single precision. The scores are computed a few
-    rows at a time in one buffer, and again in the backward pass: touching fresh memory for all of them, several times
-    over, would cost more than the arithmetic.
+    ``log softmax(head(hidden) / temperature)[targets]``, with gradient, for CPU and single precision. The scores are
+    computed a few rows at a time in one buffer, and again in the backward pass: touching fresh memory for all of them,
+    several times over, would cost more than the arithmetic.
 
     Args:
         hidden (`torch.FloatTensor` of shape `(num_rows, hidden_size)`):
@@ -20,57 +24,75 @@ def linear_logps(hidden: torch.Tensor, head: nn.Linear, targets: torch.LongTenso
             The output layer, of shape `(vocab_size, hidden_size)`.
         targets (`torch.LongTensor` of shape `(num_rows,)`):
             The symbols.
+        temperature (`float`, *optional*, defaults to `1.0`):
+            Positive.
 
     Returns:
         `torch.FloatTensor` of shape `(num_rows,)`, in nats.
     """
-    return _LinearLogps.apply(hidden, head.weight, head.bias, targets)
+    return _LinearLogps.apply(hidden, head.weight, head.bias, targets, temperature)
 
 
 class _LinearLogps(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, hidden, weight, bias, targets):
-        logps, normalizers = hidden.new_empty(len(hidden)), hidden.new_empty(len(hidden), 1)
-        for rows, scores in _scores(hidden, weight, bias):
-            torch.logsumexp(scores, dim=1, keepdim=True, out=normalizers[rows])
-            logps[rows] = (scores.gather(1, targets[rows, None]) - normalizers[rows]).squeeze(1)
+    def forward(ctx, hidden, weight, bias, targets, temperature):
+        layer = OutputLayer(weight, bias, temperature)
+        inputs = layer.inputs(hidden)
+        normalizers = hidden.new_empty(len(hidden))  # log2 of the sums
+        buffer = _buffer(hidden, layer)
+        for rows, powers in _parts(buffer, layer, len(hidden)):
+            largest = layer.powers(inputs[rows], powers)
+            torch.log2(powers.sum(0), out=normalizers[rows])
+            if largest is not None:
+                normalizers[rows] += largest
+        scores = (inputs * layer.weight[targets]).sum(1)
         ctx.save_for_backward(hidden, weight, bias, targets, normalizers)
-        return logps
+        ctx.temperature = temperature
+        return (scores - normalizers) * math.log(2)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, gradient):
         hidden, weight, bias, targets, normalizers = ctx.saved_tensors
-        wants_hidden, wants_weight, wants_bias, _ = ctx.needs_input_grad
+        wants_hidden, wants_weight, wants_bias, *_ = ctx.needs_input_grad
+        layer = OutputLayer(weight, bias, ctx.temperature)
+        inputs = layer.inputs(hidden)
+        # One more column takes the normaliser off: what comes out are the logarithms of the probabilities.
+        columns = torch.cat([layer.weight, layer.weight.new_ones(layer.vocab_size, 1)], dim=1)
+        normalized = torch.cat([inputs, -normalizers[:, None]], dim=1)
+        # d log p_t / d scores = onehot_t - p
+        slope = gradient[:, None] / ctx.temperature
+        pulled = (hidden if bias is None else F.pad(hidden, (0, 1), value=1.0)) * slope  # by the weights, and the bias
         to_hidden = torch.empty_like(hidden) if wants_hidden else None
-        to_weight = torch.zeros_like(weight) if wants_weight else None
-        to_bias = torch.zeros_like(bias) if wants_bias else None
-        for rows, scores in _scores(hidden, weight, bias):
-            # d log p_t / d scores = onehot_t - p
-            slope = gradient[rows, None]
-            scores.sub_(normalizers[rows]).exp_().mul_(-slope)
-            scores.scatter_add_(1, targets[rows, None], slope)
+        to_weight = torch.zeros_like(layer.weight) if wants_weight or wants_bias else None
+        buffer = _buffer(hidden, layer)
+        for rows, probabilities in _parts(buffer, layer, len(hidden)):
+            torch.mm(columns, normalized[rows].T, out=probabilities)
+            probabilities.exp2_()
             if wants_hidden:
-                torch.mm(scores, weight, out=to_hidden[rows])
-            if wants_weight:
-                to_weight.addmm_(scores.T, hidden[rows])
-            if wants_bias:
-                to_bias.add_(scores.sum(0))
-        return to_hidden, to_weight, to_bias, None
-
-
-def _scores(hidden, weight, bias):
-    """The scores of some rows after the other, in one buffer."""
-    buffer = hidden.new_empty(min(len(hidden), _ROWS), len(weight))
-    for start in range(0, len(hidden), _ROWS):
-        rows = slice(start, start + _ROWS)
-        part = hidden[rows]
-        scores = buffer[: len(part)]
+                torch.mm(probabilities.T, weight, out=to_hidden[rows])
+            if to_weight is not None:
+                to_weight.addmm_(probabilities, pulled[rows], alpha=-1)
+        if wants_hidden:
+            to_hidden = (weight[targets] - to_hidden).mul_(slope)
+        if to_weight is None:
+            return to_hidden, None, None, None, None
+        to_weight.index_add_(0, targets, pulled)
         if bias is None:
-            torch.mm(part, weight.T, out=scores)
-        else:
-            torch.addmm(bias, part, weight.T, out=scores)
-        yield rows, scores
+            return to_hidden, to_weight, None, None, None
+        return to_hidden, to_weight[:, :-1].contiguous(), to_weight[:, -1].contiguous(), None, None
+
+
+def _buffer(hidden: torch.Tensor, layer: OutputLayer) -> torch.Tensor:
+    return hidden.new_empty(layer.vocab_size * min(len(hidden), ROWS_AT_ONCE))
+
+
+def _parts(buffer: torch.Tensor, layer: OutputLayer, num_rows: int):
+    """A few rows after the others, each with its part of the buffer, `(vocab_size, rows)`."""
+    for start in range(0, num_rows, ROWS_AT_ONCE):
+        rows = slice(start, min(start + ROWS_AT_ONCE, num_rows))
+        size = rows.stop - start
+        yield rows, buffer[: layer.vocab_size * size].view(-1, size)
 
 
 __all__ = ["linear_logps"]

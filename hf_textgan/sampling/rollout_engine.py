@@ -6,7 +6,7 @@ cache, or the recurrent state of our own generators), and the state reorders its
 engine serves an LSTM and a pretrained transformer.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
@@ -18,8 +18,9 @@ from transformers import PreTrainedModel
 from transformers.generation.utils import ALL_CACHE_NAMES
 from transformers.utils import ModelOutput
 
-from .categorical import draw_categorical, draw_from_hidden, head_norms
+from .categorical import check_sampling, draw_categorical, draw_from_hidden
 from .likelihood import linear_logps
+from .output_layer import OutputLayer
 
 
 _MANY_SYMBOLS = 512  # from here on scores are the better part of the time
@@ -118,23 +119,54 @@ class RolloutEngine:
         self._heads: WeakKeyDictionary[PreTrainedModel, nn.Linear | None] = WeakKeyDictionary()
 
     @torch.no_grad()
-    def sample(self, model: PreTrainedModel, num_samples: int, temperature: float = 1.0) -> Samples:
+    def sample(
+        self,
+        model: PreTrainedModel,
+        num_samples: int,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        prompt: Sequence[int] = (),
+    ) -> Samples:
         """
         Ancestral sampling from the unwrapped `model`, dropout off, without gradient.
+
+        Args:
+            model (`PreTrainedModel`):
+                The bare generator.
+            num_samples (`int`):
+                How many sequences.
+            temperature, top_k, top_p:
+                See [`draw_categorical`].
+            prompt (`Sequence[int]`, *optional*):
+                Tokens, without BOS, with which every sequence begins; they are read once for all.
 
         Returns:
             [`Samples`] of `num_samples` sequences, padded to `max_length`.
         """
+        check_sampling(temperature, top_k, top_p)
+        if len(prompt) >= self.max_length:
+            raise ValueError(
+                f"The prompt has {len(prompt)} tokens and max_length is {self.max_length}; shorten it, or raise "
+                "max_length."
+            )
         device = model.device
         sequences = torch.full((num_samples, self.max_length), self.pad_token_id, device=device)
+        sequences[:, : len(prompt)] = torch.tensor(list(prompt), dtype=torch.long, device=device)
         lengths = torch.full((num_samples,), self.max_length, device=device)
+        if not num_samples:
+            return Samples(sequences, self._mask(lengths))
         alive = torch.arange(num_samples, device=device)  # rows still growing
-        tokens = torch.full((num_samples,), self.bos_token_id, device=device)
         stepper = _Stepper(model)
         with evaluating(model):
-            for position in range(self.max_length):
-                stepper.read(tokens)
-                tokens = stepper.draw(slice(None), temperature)
+            # All sequences begin alike: one row reads the prompt, and they are draws from its distribution.
+            stepper.read(torch.tensor([[self.bos_token_id, *prompt]], device=device))
+            tokens = stepper.draw(slice(None), temperature, num_samples, top_k, top_p)[0]
+            stepper.select(torch.zeros_like(alive))
+            for position in range(len(prompt), self.max_length):
+                if position > len(prompt):
+                    stepper.read(tokens)
+                    tokens = stepper.draw(slice(None), temperature, None, top_k, top_p)
                 sequences[alive, position] = tokens
                 if self.eos_token_id is not None:
                     ended = tokens == self.eos_token_id
@@ -297,10 +329,10 @@ class RolloutEngine:
             inputs = torch.cat([bos, targets[:, :-1]], dim=1)
         # The padding is on the right and the model is causal: no mask has to reach it.
         head = self._head_to_skip(model)
-        if head is not None and temperature == 1.0:
+        if head is not None:
             with _passing_through(head):
                 hidden = model(input_ids=inputs, use_cache=False).logits  # what the output layer reads
-            logps = linear_logps(hidden.flatten(0, 1), head, targets.flatten()).view_as(targets)
+            logps = linear_logps(hidden.flatten(0, 1), head, targets.flatten(), temperature).view_as(targets)
             logps = logps.masked_fill(mask[:, :width] == 0, 0.0)
             return F.pad(logps, (0, sequences.shape[1] - width))  # (B, T)
         logits = model(input_ids=inputs, use_cache=False).logits.float()
@@ -375,18 +407,18 @@ class _Stepper:
         head = getattr(model, "get_output_embeddings", lambda: None)()
         # A layer whose own `forward` was replaced is left alone.
         self.head = head if type(head) is nn.Linear and "forward" not in vars(head) else None
-        self.norms: tuple[float, float] | None = None
+        self.layer: OutputLayer | None = None
         self.first = True
         self.output: torch.Tensor | None = None  # (R, H) what the head reads, or (R, V) without a head
 
     def read(self, tokens: torch.LongTensor) -> None:
-        """Reads one token per row, `(R,)`."""
+        """Reads one token per row, `(R,)`, or several, `(R, length)`."""
         self.size = len(tokens)
+        tokens = tokens if tokens.dim() == 2 else tokens[:, None]
         if self.state is not None:
-            inputs = {"input_ids": tokens[:, None], self.state_name: self.state}
+            inputs = {"input_ids": tokens, self.state_name: self.state}
         else:
-            column = tokens[:, None]
-            self.history = column if self.history is None else torch.cat([self.history, column], dim=1)
+            self.history = tokens if self.history is None else torch.cat([self.history, tokens], dim=1)
             inputs = {"input_ids": self.history}
         if self.head is not None and not self.first:
             with _passing_through(self.head):
@@ -412,13 +444,20 @@ class _Stepper:
             self.head = None
         return output
 
-    def draw(self, rows: slice, temperature: float = 1.0, num_draws: int | None = None) -> torch.LongTensor:
+    def draw(
+        self,
+        rows: slice,
+        temperature: float = 1.0,
+        num_draws: int | None = None,
+        top_k: int | None = None,
+        top_p: float | None = None,
+    ) -> torch.LongTensor:
         """Draws the next token of some of the rows, `(R,)`, or several of each, `(R, num_draws)`."""
         if self.head is None:
-            return draw_categorical(self.output[rows], temperature, num_draws)
-        if self.norms is None:
-            self.norms = head_norms(self.head)
-        return draw_from_hidden(self.output[rows], self.head, temperature, num_draws, self.norms)
+            return draw_categorical(self.output[rows], temperature, num_draws, top_k, top_p)
+        if self.layer is None and self.output.device.type == "cpu" and self.output.dtype == torch.float32:
+            self.layer = OutputLayer(self.head.weight, self.head.bias, temperature)  # one temperature for all draws
+        return draw_from_hidden(self.output[rows], self.head, temperature, num_draws, top_k, top_p, self.layer)
 
     def select(self, rows: torch.LongTensor) -> None:
         """Keeps `rows`, in this order; rows may repeat."""

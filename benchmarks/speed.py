@@ -213,25 +213,56 @@ def gpt2(rounds: int) -> dict:
     )
 
 
-def mle(rounds: int) -> dict:
-    model, engine = generator().train(), RolloutEngine(T, 0, 0)
-    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
-    sequences = torch.randint(V, (B, T))
-    samples, inputs = Samples(sequences, torch.ones_like(sequences)), F.pad(sequences, (1, 0))[:, :-1]
-
-    def step(loss: torch.Tensor) -> None:
-        loss.backward()
+def trained_by(optimizer: torch.optim.Optimizer, loss: Callable[[], torch.Tensor]) -> Callable[[], None]:
+    def step() -> None:
+        loss().backward()
         optimizer.step()
         optimizer.zero_grad()
 
+    return step
+
+
+def mle(rounds: int) -> dict:
+    """One step of pre-training; the optimizers are PyTorch's Adam as it comes, and the one our trainer uses."""
+    model, engine = generator().train(), RolloutEngine(T, 0, 0)
+    sequences = torch.randint(V, (B, T))
+    samples, inputs = Samples(sequences, torch.ones_like(sequences)), F.pad(sequences, (1, 0))[:, :-1]
     return compare(
-        lambda: step(-engine.per_token_logps(model, samples).mean()),
-        lambda: step(F.cross_entropy(model(input_ids=inputs).logits.flatten(0, 1), sequences.flatten())),
+        trained_by(
+            torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True),
+            lambda: -engine.per_token_logps(model, samples).mean(),
+        ),
+        trained_by(
+            torch.optim.Adam(model.parameters(), lr=1e-4),
+            lambda: F.cross_entropy(model(input_ids=inputs).logits.flatten(0, 1), sequences.flatten()),
+        ),
         rounds,
     )
 
 
-BENCHMARKS = {f.__name__: f for f in (draw, sampling, rollouts, scoring, generator_step, gpt2, mle)}
+def discriminator_step(rounds: int) -> dict:
+    """A batch of real and one of generated sequences, forwards and backwards."""
+    critic, ids, labels = discriminator().train(), torch.randint(V, (2 * B, T)), torch.arange(2 * B) % 2
+
+    def plain_logits() -> torch.Tensor:
+        features = plain_features(critic, ids)
+        for highway in critic.highways:
+            features = highway(features)
+        return critic.classifier(critic.dropout(features))
+
+    return compare(
+        trained_by(
+            torch.optim.AdamW(critic.parameters(), lr=1e-4, fused=True),
+            lambda: F.cross_entropy(critic(input_ids=ids).logits, labels),
+        ),
+        trained_by(torch.optim.Adam(critic.parameters(), lr=1e-4), lambda: F.cross_entropy(plain_logits(), labels)),
+        rounds,
+    )
+
+
+BENCHMARKS = {
+    f.__name__: f for f in (draw, sampling, rollouts, scoring, generator_step, gpt2, mle, discriminator_step)
+}
 
 
 def main() -> None:

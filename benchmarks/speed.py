@@ -1,7 +1,7 @@
 """
-Speed of sampling, rollouts and whole SeqGAN generator steps, as ratios to plain code in the same process.
+Speed of draws, rollouts, scores, whole training steps and n-gram metrics, as ratios to plain code in one process.
 
-    python benchmarks/speed.py [--only draw sampling rollouts generator_step gpt2] [--rounds 5]
+    python benchmarks/speed.py [--only draw sampling ...] [--rounds 5]
 
 The plain baseline is what a straightforward implementation does: it draws with log_softmax, exp and
 `torch.multinomial`; for each rollout and each prefix length it reads the prefix token by token and goes on; it scores
@@ -16,6 +16,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -23,6 +24,8 @@ from environment import describe
 from torch.nn import functional as F
 from transformers import GPT2Config, GPT2LMHeadModel
 
+from hf_textgan.data import CaptionGrammar
+from hf_textgan.metrics.ngrams import bleu, self_bleu
 from hf_textgan.models import (
     CNNDiscriminator,
     CNNDiscriminatorConfig,
@@ -169,9 +172,14 @@ def rollouts(rounds: int) -> dict:
     return {**result, "ratio": result["ours"] / result["plain"], "rows": rows}
 
 
-def generator_step(rounds: int) -> dict:
+def generator_step_bf16(rounds: int) -> dict:
+    return generator_step(rounds, bf16_rewards=True)
+
+
+def generator_step(rounds: int, bf16_rewards: bool = False) -> dict:
     model, critic, engine = generator(), discriminator(), RolloutEngine(T, 0, 0)
-    objective, players = SeqGANObjective(num_rollouts=N), Players({"generator": model, "discriminator": critic})
+    objective = SeqGANObjective(num_rollouts=N, bf16_rewards=bf16_rewards)
+    players = Players({"generator": model, "discriminator": critic})
     batch = {"input_ids": torch.zeros(B, T + 1, dtype=torch.long)}
 
     def ours() -> None:
@@ -211,6 +219,54 @@ def gpt2(rounds: int) -> dict:
         lambda: model.generate(start, attention_mask=torch.ones_like(start), **options),
         rounds,
     )
+
+
+def gpt2_rollouts(rounds: int) -> dict:
+    """Against reading the prefix anew for each rollout and each of its lengths, then `generate`."""
+    config = GPT2Config(vocab_size=V, n_embd=H, n_layer=1, n_head=2, n_positions=32, bos_token_id=0, eos_token_id=None)
+    model, engine = GPT2LMHeadModel(config).eval(), RolloutEngine(T, 0, 0)
+    samples = engine.sample(model, B)
+    inputs = F.pad(samples.sequences, (1, 0))
+
+    def plain() -> None:
+        for length in range(1, T):
+            prefix = inputs[:, : length + 1]
+            options = {"do_sample": True, "top_k": 0, "max_new_tokens": T - length, "pad_token_id": 0}
+            model.generate(prefix, attention_mask=torch.ones_like(prefix), **options)
+
+    return compare(lambda: list(engine.rollout(model, samples, N)), plain, rounds, plain_share=1 / N)
+
+
+def ngrams(rounds: int, text_file: str | None = None, reference_file: str | None = None) -> dict:
+    """
+    BLEU-2 to 5 of 10,000 sentences against 10,000, and Self-BLEU, against the package fast-bleu
+    (`pip install fast-bleu`, needs a compiler); by default of the built-in captions.
+    """
+    from fast_bleu import BLEU, SelfBLEU
+
+    if text_file and reference_file:
+        files = [Path(file).read_text(encoding="utf-8").splitlines()[:10_000] for file in (text_file, reference_file)]
+    else:
+        files = [CaptionGrammar().sample(10_000, seed=seed) for seed in (0, 1)]
+    ours, references = [[line.split() for line in lines] for lines in files]
+    weights = {order: (1 / order,) * order for order in range(2, 6)}
+    result = {
+        "BLEU": compare(
+            lambda: bleu(ours, references), lambda: BLEU(references, weights, verbose=False).get_score(ours), rounds
+        ),
+        "Self-BLEU": compare(
+            lambda: self_bleu(ours), lambda: SelfBLEU(ours, weights, verbose=False).get_score(), rounds
+        ),
+    }
+    for name, call, scores in (
+        ("BLEU", lambda: bleu(ours, references), BLEU(references, weights, verbose=False).get_score(ours)),
+        ("Self-BLEU", lambda: self_bleu(ours), SelfBLEU(ours, weights, verbose=False).get_score()),
+    ):
+        theirs = [statistics.fmean(values) for values in scores.values()]
+        result[name]["scores"] = call()
+        pairs = zip(result[name]["scores"].values(), theirs, strict=True)
+        result[name]["largest_difference"] = max(abs(mine - other) for mine, other in pairs)
+    return result
 
 
 def trained_by(optimizer: torch.optim.Optimizer, loss: Callable[[], torch.Tensor]) -> Callable[[], None]:
@@ -261,7 +317,20 @@ def discriminator_step(rounds: int) -> dict:
 
 
 BENCHMARKS = {
-    f.__name__: f for f in (draw, sampling, rollouts, scoring, generator_step, gpt2, mle, discriminator_step)
+    benchmark.__name__: benchmark
+    for benchmark in (
+        draw,
+        sampling,
+        rollouts,
+        scoring,
+        generator_step,
+        generator_step_bf16,
+        gpt2,
+        gpt2_rollouts,
+        mle,
+        discriminator_step,
+        ngrams,
+    )
 }
 
 
@@ -269,12 +338,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=BENCHMARKS, default=list(BENCHMARKS))
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--text_file", help="of ngrams: one tokenized sentence a line, 10,000 are used")
+    parser.add_argument("--reference_file", help="of ngrams: the references")
     options = parser.parse_args()
     path = RESULTS / "speed.json"
     result = json.loads(path.read_text()) if path.is_file() else {}
     for name in options.only:
         torch.manual_seed(0)
-        measured = BENCHMARKS[name](options.rounds)
+        if name == "ngrams":
+            if find_spec("fast_bleu") is None:
+                print(
+                    "ngrams: fast-bleu is not installed, so there is nothing to compare with; pip install fast-bleu."
+                )
+                continue
+            measured = ngrams(options.rounds, options.text_file, options.reference_file)
+        else:
+            measured = BENCHMARKS[name](options.rounds)
         command = " ".join(["python", "benchmarks/speed.py", *sys.argv[1:]])
         result[name] = {"command": command, "environment": describe(), "result": measured}
         rows = {name: measured} if "ratio" in measured else {f"{name} {k}": v for k, v in measured.items()}

@@ -5,13 +5,16 @@ import os
 import random
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
 
 import hf_textgan
-from hf_textgan.metrics.ngrams import ReferenceTable, bleu, self_bleu
+from hf_textgan.metrics import ngrams
+from hf_textgan.metrics.ngrams import ReferenceTable, bleu, distinct_n, ngram_jsd, self_bleu
 
 
 REFERENCES = [
@@ -197,3 +200,71 @@ def test_errors_name_the_value_and_the_fix():
         bleu(["a dog"], REFERENCES)
     with pytest.raises(TypeError, match="^The hypotheses are one string .'a dog'.; pass a list of token lists"):
         bleu("a dog", REFERENCES)
+
+
+# ---- Distinct n-grams and the divergence ----------------------------------------------------------------------------
+
+
+def plain_counts(sentences, order):
+    return Counter(tuple(s[i : i + order]) for s in sentences for i in range(len(s) - order + 1))
+
+
+def test_distinct_n_by_hand():
+    # 7 words, 4 distinct; 5 pairs: ab ba ab, bc cb; 3 triples: aba bab, bcb
+    assert distinct_n(["a b a b".split(), "b c b".split()], 4) == pytest.approx(
+        {"distinct_1": 3 / 7, "distinct_2": 4 / 5, "distinct_3": 1.0, "distinct_4": 1.0}
+    )
+    short = distinct_n([["a"], []], 2)
+    assert short["distinct_1"] == 1 and math.isnan(short["distinct_2"])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_distinct_n_and_jsd_equal_plain_counting(seed):
+    rng = random.Random(seed)
+    ours, theirs = (random_sentences(rng, count, shortest=0) for count in (40, 60))
+    for order in range(1, 5):
+        p, q = plain_counts(ours, order), plain_counts(theirs, order)
+        assert distinct_n(ours)[f"distinct_{order}"] == pytest.approx(len(p) / p.total(), abs=1e-15)
+        expected = 0.0
+        for counts in (p, q):
+            for ngram, count in counts.items():
+                share = count / counts.total()
+                expected += share * math.log(2 * share / (p[ngram] / p.total() + q[ngram] / q.total()), 2) / 2
+        assert ngram_jsd(ours, theirs)[f"jsd_{order}"] == pytest.approx(expected, abs=1e-12)
+        assert ngram_jsd(theirs, ours)[f"jsd_{order}"] == pytest.approx(expected, abs=1e-12)
+
+
+def test_jsd_by_hand():
+    # P(a) = 3/4, P(b) = 1/4; Q(a) = 1/4, Q(c) = 3/4; M = a 1/2, b 1/8, c 3/8
+    expected = (0.75 * math.log2(1.5) + 0.25 * math.log2(2) + 0.25 * math.log2(0.5) + 0.75 * math.log2(2)) / 2
+    assert ngram_jsd([list("aaab")], [list("accc")], 1)["jsd_1"] == pytest.approx(expected, abs=1e-15)
+
+
+def test_jsd_extremes():
+    same = random_sentences(random.Random(0), 20, shortest=4)
+    assert ngram_jsd(same, same[::-1]) == {f"jsd_{order}": 0.0 for order in range(1, 5)}
+    assert ngram_jsd([["a", "b"]], [["c", "d"]], 2) == {"jsd_1": 1.0, "jsd_2": 1.0}
+    assert math.isnan(ngram_jsd([["a"]], [["a", "b"]], 2)["jsd_2"])
+    assert ngram_jsd([["a"]], [["a"], []], 1) == {"jsd_1": 0.0}
+
+
+def test_errors_of_distinct_n_and_jsd():
+    with pytest.raises(ValueError, match="max_order=0 is too small; use 1 or more."):
+        distinct_n([["a"]], 0)
+    with pytest.raises(ValueError, match="max_order=0 is too small; use 1 or more."):
+        ngram_jsd([["a"]], [["a"]], 0)
+    with pytest.raises(ValueError, match="There are 0 references; pass at least 1 sentence."):
+        ngram_jsd([["a"]], [])
+    with pytest.raises(TypeError, match="Sentence 0 of the sentences is a string"):
+        distinct_n(["a b"])
+
+
+def test_numbers_beyond_one_sort_are_sorted_all_the_same():
+    """Pairs and places that do not fit into one integer."""
+    rng = np.random.default_rng(0)
+    starts = rng.permutation(50)
+    for scale in (1, 2**50):
+        pairs = rng.integers(0, 5, 50) * scale
+        sorted_pairs, sorted_starts = ngrams._sort_pairs(pairs, starts, 2**20)
+        expected = sorted(zip(pairs.tolist(), starts.tolist(), strict=True))
+        assert list(zip(sorted_pairs.tolist(), sorted_starts.tolist(), strict=True)) == expected

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from transformers import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
-from hf_textgan.sampling import RolloutEngine, Samples, draw_categorical
+from hf_textgan.sampling import RolloutEngine, Samples, draw_categorical, rollout_engine
 from hf_textgan.sampling.categorical import _first_above, _race, draw_from_hidden
 from hf_textgan.sampling.likelihood import linear_logps
 from hf_textgan.sampling.output_layer import OutputLayer
@@ -544,6 +544,24 @@ def test_every_proper_prefix_is_completed_equally_often(build, eos, chunk_size):
             if eos is not None and eos in completion:
                 assert set(completion[completion.index(eos) + 1 :]) <= {PAD}
     assert seen == expected
+
+
+def test_a_chunk_is_bounded_by_the_states_of_its_continuations(monkeypatch):
+    """Keys and values of 2 layers: 2 * 2 * 16 numbers a token; h and c of an LSTM: 2 * 6, at most once a token."""
+    for build, options, size in ((tiny_gpt2, {"n_layer": 2}, 2 * 2 * 16 * 4), (tiny_lstm, {}, 2 * 6 * 4)):
+        model, engine = model_of(build, 600, **options), RolloutEngine(10, BOS, PAD, EOS)
+        assert engine._default_chunk_size(model) == 16384
+        monkeypatch.setattr(rollout_engine, "_STATE_BYTES", size * 10 * 37 + 1)
+        assert engine._default_chunk_size(model) == 37
+        assert max(len(chunk.row) for chunk in engine.rollout(model, engine.sample(model, 12), 2)) <= 37
+        monkeypatch.setattr(rollout_engine, "_STATE_BYTES", 1)
+        assert engine._default_chunk_size(model) == 1
+        monkeypatch.undo()
+    stateless = model_of(tiny_stateless, 600)
+    assert RolloutEngine(10, BOS, PAD, EOS)._default_chunk_size(stateless) in (16384, 2**22 // 600)
+    cyclic = {"keys": torch.zeros(3), "type": dict}
+    cyclic["self"] = cyclic
+    assert rollout_engine._num_bytes(cyclic) == 12
 
 
 @with_and_without_eos

@@ -1,6 +1,6 @@
 """
-N-gram measures of generated sentences: BLEU against a set of real sentences (quality) and Self-BLEU among the
-generated ones (lack of diversity).
+N-gram measures of generated sentences: BLEU against a set of real sentences (quality), Self-BLEU among the generated
+ones (lack of diversity), the share of distinct n-grams, and the divergence from the n-grams of real sentences.
 
 N-grams are counted in numpy with exact integer ids: an n-gram is the pair (id of its first n - 1 tokens, id of its
 last token), and the distinct pairs are ranked anew at every order, so that ids stay small and two n-grams never share
@@ -10,12 +10,130 @@ one.
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from itertools import chain
+from itertools import chain, repeat
 
 import numpy as np
 
 
 _SMOOTHING = 0.1  # stands in for a count of 0 (method 1 of Chen and Cherry, 2014)
+
+
+class _Index:
+    """
+    The ids of n-grams.
+
+    Args:
+        max_order (`int`):
+            The longest n-grams.
+    """
+
+    def __init__(self, max_order: int):
+        self.max_order = max_order
+        self._token_ids: dict = {}
+        self._pairs: list[np.ndarray] = []  # per order the sorted pairs; the id of an n-gram is the place of its pair
+
+    def count(self, sentences: Sequence[Sequence], build: bool) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """
+        Yields for the orders 1 to `max_order` which n-gram occurs in which sentence how often: three arrays of one
+        shape with the n-gram's id, ascending, the sentence's index, ascending for an n-gram, and the count. With
+        `build` n-grams get their ids, once; else unknown ones are left out.
+        """
+        if build:
+            distinct = dict.fromkeys(chain.from_iterable(sentences))
+            self._token_ids = dict(zip(distinct, range(len(distinct)), strict=True))
+        lengths = np.fromiter(map(len, sentences), np.int64, len(sentences))
+        # -1 marks an unknown token, with which no n-gram is known.
+        ids = map(self._token_ids.get, chain.from_iterable(sentences), repeat(-1))
+        tokens = np.fromiter(ids, np.int64, lengths.sum())
+        sentence = np.repeat(np.arange(len(sentences)), lengths)
+        room = np.repeat(np.cumsum(lengths), lengths) - np.arange(len(tokens))  # tokens to the end of the sentence
+        starts = np.arange(len(tokens))
+        ids = np.zeros(len(tokens), np.int64)
+        for row in range(self.max_order):
+            kept = room[starts] > row
+            starts, ids = starts[kept], ids[kept]
+            last = tokens[starts + row]
+            kept = last >= 0
+            pairs, starts = _sort_pairs(ids[kept] * len(self._token_ids) + last[kept], starts[kept], len(tokens))
+            first = np.flatnonzero(np.diff(pairs, prepend=-1))
+            known, places = pairs[first], np.arange(len(first))
+            if build:
+                self._pairs.append(known)
+            elif len(self._pairs[row]):
+                places = np.searchsorted(self._pairs[row], known).clip(max=len(self._pairs[row]) - 1)
+                places[self._pairs[row][places] != known] = -1
+            else:
+                places[:] = -1
+            ids = np.repeat(places, np.diff(first, append=len(pairs)))
+            kept = ids >= 0
+            starts, ids = starts[kept], ids[kept]
+            where = sentence[starts]
+            entries = np.flatnonzero(np.diff(ids, prepend=-1) | np.diff(where, prepend=-1))
+            yield ids[entries], where[entries], np.diff(entries, append=len(ids))
+
+
+def _sort_pairs(pairs: np.ndarray, starts: np.ndarray, num_tokens: int) -> tuple[np.ndarray, np.ndarray]:
+    """Sorts by pair, then by start."""
+    bits = num_tokens.bit_length()
+    if len(pairs) and int(pairs.max()) >> (63 - bits):  # beyond some 10^7 tokens
+        order = np.lexsort((starts, pairs))
+        return pairs[order], starts[order]
+    both = np.sort((pairs << bits) | starts)  # one sort of numbers, many times as fast as that of places
+    return both >> bits, both & ((1 << bits) - 1)
+
+
+def _largest_two(ngrams: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The largest count of every n-gram in one sentence, and the largest in the others: those of [`_Index.count`]."""
+    if not len(ngrams):
+        return counts, counts
+    first = np.flatnonzero(np.diff(ngrams, prepend=-1))
+    largest = np.maximum.reduceat(counts, first)
+    holds = counts == np.repeat(largest, np.diff(first, append=len(ngrams)))
+    alone = np.add.reduceat(holds, first, dtype=np.int64) == 1
+    others = np.maximum.reduceat(np.where(holds, 0, counts), first)
+    return largest, np.where(alone, others, largest)
+
+
+def _closest_lengths(lengths: Counter, others: Counter, leave_one_out: bool = False) -> dict[int, int]:
+    """For each length the nearest one among the references, the shorter of two."""
+    closest = {}
+    for length in lengths:
+        own = 1 if leave_one_out else 0
+        known = (other for other, count in others.items() if count > (own if other == length else 0))
+        closest[length] = min(known, key=lambda other: (abs(other - length), other))
+    return closest
+
+
+def _sentence_bleu(matches: np.ndarray, lengths: Sequence[int], closest: dict[int, int]) -> dict[int, list[float]]:
+    """
+    BLEU of sentences, by order, from 2.
+
+    Args:
+        matches (`numpy.ndarray` of shape `(max_order, num_sentences)`):
+            Clipped numbers of n-grams in common.
+        closest (`dict[int, int]`):
+            The nearest length of a reference for each length.
+    """
+    longest = max(1, max(lengths))
+    # Logarithms and exponentials of the math module: those of numpy may depend on the place in the array.
+    logs = np.array([math.log(_SMOOTHING), *map(math.log, range(1, longest + 1))])
+    penalties = np.zeros(longest + 1)
+    for length, nearest in closest.items():
+        if length:
+            penalties[length] = 1.0 if length > nearest else math.exp(1 - nearest / length)
+    lengths = np.asarray(lengths)
+    penalties = np.where(matches[0] > 0, penalties[lengths], 0.0)  # nothing in common gives 0
+    scores, total = {}, np.zeros(len(lengths))
+    for order, hits in enumerate(matches, start=1):
+        total += logs[hits] - logs[np.maximum(1, lengths - order + 1)]
+        if order > 1:
+            means = np.fromiter(map(math.exp, (total / order).tolist()), np.float64, len(total))
+            scores[order] = (penalties * means).tolist()
+    return scores
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)  # the exactly rounded sum does not depend on the order
 
 
 class ReferenceTable:
@@ -40,19 +158,11 @@ class ReferenceTable:
         _check_sentences(references, "references")
         self.max_order = max_order
         self._lengths = Counter(map(len, references))
-        self._token_ids = {token: index for index, token in enumerate(dict.fromkeys(chain.from_iterable(references)))}
-        # Per order: the sorted pairs, whose positions are the ids, and for every id the largest and the second largest
-        # number of times that it occurs in one reference.
-        self._pairs: list[np.ndarray] = []
-        self._largest: list[np.ndarray] = []
-        self._second: list[np.ndarray] = []
-        for _, ngrams, counts in self._count(references, build=True):
-            by_ngram = np.lexsort((counts, ngrams))
-            ngrams, counts = ngrams[by_ngram], counts[by_ngram]
-            last = np.flatnonzero(np.diff(ngrams, append=-1))  # every id's entry with the largest count
-            has_second = np.diff(last, prepend=-1) > 1
-            self._largest.append(counts[last])
-            self._second.append(np.where(has_second, counts[last - 1], 0))
+        self._index = _Index(max_order)
+        self._largest = [
+            np.maximum.reduceat(counts, np.flatnonzero(np.diff(ngrams, prepend=-1))) if len(ngrams) else counts
+            for ngrams, _, counts in self._index.count(references, build=True)
+        ]
 
     def score(self, hypotheses: Sequence[Sequence[str]]) -> dict[str, float]:
         """
@@ -69,89 +179,25 @@ class ReferenceTable:
             `ValueError`: If there are no hypotheses.
             `TypeError`: If a sentence is a string and not a list of tokens.
         """
-        _check_sentences(hypotheses, "hypotheses")
-        return {f"bleu_{order}": mean for order, mean in self._mean_bleu(hypotheses, leave_one_out=False).items()}
+        scores = self._sentence_bleu(hypotheses)
+        return {f"bleu_{order}": _mean(values) for order, values in scores.items()}
 
     def sentence_scores(self, hypotheses: Sequence[Sequence], order: int) -> list[float]:
         """BLEU-`order` of each hypothesis against all references, from 0 to 1. See [`bleu`]."""
         if not 2 <= order <= self.max_order:
             raise ValueError(f"order={order} is not counted in this table; use 2 to {self.max_order}.")
+        return self._sentence_bleu(hypotheses)[order]
+
+    def _sentence_bleu(self, hypotheses: Sequence[Sequence]) -> dict[int, list[float]]:
         _check_sentences(hypotheses, "hypotheses")
-        return self._sentence_bleu(hypotheses, leave_one_out=False)[order]
-
-    def _mean_bleu(self, hypotheses: Sequence[Sequence[str]], leave_one_out: bool) -> dict[int, float]:
-        scores = self._sentence_bleu(hypotheses, leave_one_out)
-        # The exactly rounded sum does not depend on the order of the sentences.
-        return {order: math.fsum(values) / len(values) for order, values in scores.items()}
-
-    def _sentence_bleu(self, hypotheses: Sequence[Sequence[str]], leave_one_out: bool) -> dict[int, list[float]]:
-        """
-        BLEU of each hypothesis, by order. With `leave_one_out` the hypotheses are the references, and each is scored
-        against the others.
-        """
-        matches = np.zeros((self.max_order, len(hypotheses)))
-        for row, (sentences, ngrams, counts) in enumerate(self._count(hypotheses, build=False)):
-            limits = self._largest[row][ngrams]
-            if leave_one_out:
-                # Whoever holds the largest count alone finds the second largest in the others.
-                limits = np.where(counts == limits, self._second[row][ngrams], limits)
-            matches[row] = np.bincount(sentences, np.minimum(counts, limits), minlength=len(hypotheses))
-        closest: dict[int, int] = {}
-        scores: dict[int, list[float]] = {order: [] for order in range(2, self.max_order + 1)}
-        for hypothesis, hits in zip(hypotheses, matches.T.tolist(), strict=True):
-            length = len(hypothesis)
-            if hits[0] == 0:  # nothing in common, or an empty hypothesis
-                for values in scores.values():
-                    values.append(0.0)
-                continue
-            if length not in closest:
-                closest[length] = self._closest_length(length, leave_one_out)
-            penalty = 1.0 if length > closest[length] else math.exp(1 - closest[length] / length)
-            logs = []
-            for order, hit in enumerate(hits, start=1):
-                logs.append(math.log((hit or _SMOOTHING) / max(1, length - order + 1)))
-                if order > 1:
-                    scores[order].append(penalty * math.exp(math.fsum(logs) / order))
-        return scores
-
-    def _closest_length(self, length: int, leave_one_out: bool) -> int:
-        """The reference length nearest to `length`, the shorter of two."""
-        own = 1 if leave_one_out else 0
-        others = (other for other, count in self._lengths.items() if count > (own if other == length else 0))
-        return min(others, key=lambda other: (abs(other - length), other))
-
-    def _count(
-        self, sentences: Sequence[Sequence[str]], build: bool
-    ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """
-        Yields for the orders 1 to `max_order` which n-gram occurs in which sentence how often: three arrays of one
-        shape with the sentence's index, the n-gram's id and the count. With `build` new n-grams get their ids, else
-        they are left out.
-        """
-        lengths = np.fromiter(map(len, sentences), np.int64, len(sentences))
-        # -1 marks an unknown token, with which no n-gram is known.
-        tokens = np.fromiter(
-            (self._token_ids.get(token, -1) for token in chain.from_iterable(sentences)), np.int64, lengths.sum()
-        )
-        sentence = np.repeat(np.arange(len(sentences)), lengths)
-        room = np.repeat(np.cumsum(lengths), lengths) - np.arange(len(tokens))  # tokens to the end of the sentence
-        starts = np.arange(len(tokens))
-        ids = np.zeros(len(tokens), np.int64)
-        for row in range(self.max_order):
-            fits = room[starts] > row
-            starts, ids = starts[fits], ids[fits]
-            known = tokens[starts + row] >= 0
-            starts, ids = starts[known], ids[known]
-            pairs = ids * len(self._token_ids) + tokens[starts + row]
-            if build:
-                self._pairs.append(np.unique(pairs))
-            ids = np.searchsorted(self._pairs[row], pairs)
-            # The appended -1 is where a pair greater than all known ones lands; it equals none.
-            known = np.append(self._pairs[row], -1)[ids] == pairs
-            starts, ids = starts[known], ids[known]
-            num_ngrams = max(1, len(self._pairs[row]))
-            occurrences, counts = np.unique(sentence[starts] * num_ngrams + ids, return_counts=True)
-            yield occurrences // num_ngrams, occurrences % num_ngrams, counts
+        matches = [
+            np.bincount(sentences, np.minimum(counts, largest[ngrams]), len(hypotheses))
+            for (ngrams, sentences, counts), largest in zip(
+                self._index.count(hypotheses, build=False), self._largest, strict=True
+            )
+        ]
+        lengths = list(map(len, hypotheses))
+        return _sentence_bleu(np.array(matches, int), lengths, _closest_lengths(Counter(lengths), self._lengths))
 
 
 def bleu(
@@ -202,8 +248,90 @@ def self_bleu(sentences: Sequence[Sequence[str]], max_order: int = 5) -> dict[st
     _check_sentences(sentences, "sentences")
     if len(sentences) < 2:
         raise ValueError("There is only 1 sentence to compare; Self-BLEU needs at least 2.")
-    means = ReferenceTable(sentences, max_order)._mean_bleu(sentences, leave_one_out=True)
-    return {f"self_bleu_{order}": mean for order, mean in means.items()}
+    if max_order < 2:
+        raise ValueError(f"max_order={max_order} is too small; use 2 or more.")
+    matches = []
+    for ngrams, where, counts in _Index(max_order).count(sentences, build=True):
+        largest, second = _largest_two(ngrams, counts)
+        # Whoever holds the largest count alone finds the second largest in the others.
+        limits = np.where(counts == largest[ngrams], second[ngrams], largest[ngrams])
+        matches.append(np.bincount(where, np.minimum(counts, limits), len(sentences)))
+    lengths = list(map(len, sentences))
+    closest = _closest_lengths(Counter(lengths), Counter(lengths), leave_one_out=True)
+    scores = _sentence_bleu(np.array(matches, int), lengths, closest)
+    return {f"self_bleu_{order}": _mean(values) for order, values in scores.items()}
+
+
+def distinct_n(sentences: Sequence[Sequence[str]], max_order: int = 4) -> dict[str, float]:
+    """
+    The number of distinct n-grams over the number of all n-grams of a set of sentences (Li et al. 2016, arXiv
+    1510.03055). It falls with the size of the set.
+
+    Args:
+        sentences (`Sequence[Sequence[str]]`):
+            The sentences as lists of tokens.
+        max_order (`int`, *optional*, defaults to 4):
+            The longest n-grams.
+
+    Returns:
+        `dict[str, float]`: `distinct_1` to `distinct_{max_order}`, each from 0 to 1; NaN if no sentence is that long.
+
+    Raises:
+        `ValueError`: If there are no sentences or `max_order` is less than 1.
+        `TypeError`: If a sentence is a string and not a list of tokens.
+    """
+    if max_order < 1:
+        raise ValueError(f"max_order={max_order} is too small; use 1 or more.")
+    _check_sentences(sentences, "sentences")
+    shares = {}
+    for order, (ngrams, _, counts) in enumerate(_Index(max_order).count(sentences, build=True), start=1):
+        shares[f"distinct_{order}"] = int(ngrams[-1] + 1) / int(counts.sum()) if len(ngrams) else math.nan
+    return shares
+
+
+def ngram_jsd(
+    hypotheses: Sequence[Sequence[str]], references: Sequence[Sequence[str]], max_order: int = 4
+) -> dict[str, float]:
+    """
+    The Jensen-Shannon divergence between the relative frequencies of the n-grams of two sets of sentences (IWGAN,
+    arXiv 1704.00028, section 5.2): ``(KL(P | M) + KL(Q | M)) / 2`` with ``M = (P + Q) / 2``, in bits. Small sets are
+    far apart even if both are real: compare at equal sizes.
+
+    Args:
+        hypotheses (`Sequence[Sequence[str]]`):
+            The generated sentences as lists of tokens; characters are tokens, too.
+        references (`Sequence[Sequence[str]]`):
+            The real sentences as lists of tokens.
+        max_order (`int`, *optional*, defaults to 4):
+            The longest n-grams.
+
+    Returns:
+        `dict[str, float]`: `jsd_1` to `jsd_{max_order}`, each from 0 (equal) to 1 (nothing in common); NaN if one of
+        the sets has no sentence that long.
+
+    Raises:
+        `ValueError`: If there are no hypotheses or no references, or `max_order` is less than 1.
+        `TypeError`: If a sentence is a string and not a list of tokens.
+    """
+    if max_order < 1:
+        raise ValueError(f"max_order={max_order} is too small; use 1 or more.")
+    _check_sentences(hypotheses, "hypotheses")
+    _check_sentences(references, "references")
+    divergences = {}
+    together = _Index(max_order).count([*hypotheses, *references], build=True)
+    for order, (ngrams, sentences, counts) in enumerate(together, start=1):
+        ours = sentences < len(hypotheses)
+        pair = np.stack([np.bincount(ngrams, counts * mask, 1) for mask in (ours, ~ours)])  # (2, num_ngrams)
+        totals = pair.sum(1)
+        if not totals.all():
+            divergences[f"jsd_{order}"] = math.nan
+            continue
+        shares = pair / totals[:, None]
+        middle = np.broadcast_to(shares.mean(0), shares.shape)
+        seen = shares > 0
+        terms = (p * math.log2(p / m) for p, m in zip(shares[seen].tolist(), middle[seen].tolist(), strict=True))
+        divergences[f"jsd_{order}"] = math.fsum(terms) / 2
+    return divergences
 
 
 def _check_sentences(sentences: Sequence[Sequence[str]], name: str) -> None:

@@ -24,7 +24,8 @@ from .output_layer import OutputLayer
 
 
 _MANY_SYMBOLS = 512  # from here on scores are the better part of the time
-_STATES_AT_ONCE = 16384  # continuations that keep a state each, but no scores
+_STATES_AT_ONCE = 16384  # continuations of a chunk at most
+_STATE_BYTES = 2**30  # of their states at full length
 
 
 def _logits_at_once(device: torch.device) -> int:
@@ -209,13 +210,16 @@ class RolloutEngine:
             yield chunk
 
     def _default_chunk_size(self, model: PreTrainedModel) -> int:
-        """How many continuations take little memory: their scores only count where the model computes all of them."""
+        """How many continuations take little memory: their states, and their scores where the model computes all."""
         stepper = _Stepper(model)
         with evaluating(model):
             stepper.read(torch.full((1,), self.bos_token_id, device=model.device))
-        return (
-            _STATES_AT_ONCE if stepper.head is not None else _logits_at_once(model.device) // model.config.vocab_size
-        )
+        # A key-value cache grows with the sequence, a recurrent state does not; both may.
+        state_size = max(1, _num_bytes(stepper.state) * self.max_length)
+        chunk_size = min(_STATES_AT_ONCE, _STATE_BYTES // state_size)
+        if stepper.head is None:
+            chunk_size = min(chunk_size, _logits_at_once(model.device) // model.config.vocab_size)
+        return max(1, chunk_size)
 
     def _rollout_chunk(
         self,
@@ -466,6 +470,21 @@ class _Stepper:
             self.state.reorder_cache(rows)
         else:
             self.history = self.history[rows]
+
+
+def _num_bytes(state: object, seen: set[int] | None = None) -> int:
+    """What the tensors of a state take, wherever it keeps them."""
+    seen = set() if seen is None else seen
+    if id(state) in seen or isinstance(state, type):
+        return 0
+    seen.add(id(state))
+    if isinstance(state, torch.Tensor):
+        return state.numel() * state.element_size()
+    if isinstance(state, list | tuple):
+        parts = state
+    else:
+        parts = (state if isinstance(state, dict) else getattr(state, "__dict__", {})).values()
+    return sum(_num_bytes(part, seen) for part in parts)
 
 
 @contextmanager

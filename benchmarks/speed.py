@@ -191,14 +191,32 @@ def generator_step(rounds: int, bf16_rewards: bool = False) -> dict:
 
 
 def scoring(rounds: int) -> dict:
-    """As many sequences as a generator step scores."""
+    """
+    As many sequences as a generator step scores. Errors are those of a discriminator that tells the sequences of two
+    generators apart, against itself in double precision.
+    """
     critic, sequences = discriminator(), torch.randint(V, (N * B * (T - 1), T))
-    few = sequences[:2048]
-    exact = plain_scores(copy.deepcopy(critic).double(), few)
-    errors = {
-        "ours": float((probability_of_real(critic, sequences)[: len(few)] - exact).abs().max()),
-        "ours_bf16": float((probability_of_real(critic, sequences, bf16=True)[: len(few)] - exact).abs().max()),
-        "plain": float((plain_scores(critic, few) - exact).abs().max()),
+    judge, few = discriminator().train(), []
+    for scale in (1.0, 10.0):  # near uniform, and far from it
+        model = generator()
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.mul_(scale)
+        few.append(RolloutEngine(T, 0, 0).sample(model, 4096).sequences)
+    optimizer = torch.optim.AdamW(judge.parameters(), lr=1e-3)
+    for step in range(40):
+        rows = slice(step * B, step * B + B)
+        logits = judge(input_ids=torch.cat([few[0][rows], few[1][rows]])).logits
+        F.cross_entropy(logits, torch.arange(2 * B) // B).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    judge.eval()
+    few = torch.cat([part[-1024:] for part in few])
+    exact = plain_scores(copy.deepcopy(judge).double(), few)
+    found = {
+        "ours": probability_of_real(judge, few),
+        "ours_bf16": probability_of_real(judge, few, bf16=True),
+        "plain": plain_scores(judge, few),
     }
     result = compare(
         lambda: probability_of_real(critic, sequences),
@@ -206,7 +224,9 @@ def scoring(rounds: int) -> dict:
         rounds,
         plain_share=1024 / len(sequences),
     )
-    return {**result, "largest_error": errors, "spread_of_rewards": float(exact.std())}
+    errors = {name: float((scores - exact).abs().max()) for name, scores in found.items()}
+    accuracy = float(((exact > 0.5).long() == torch.arange(2048) // 1024).float().mean())
+    return {**result, "largest_error": errors, "std_of_scores": float(exact.std()), "accuracy": accuracy}
 
 
 def gpt2(rounds: int) -> dict:

@@ -89,7 +89,7 @@ def one_step(rank: int, world_size: int) -> dict[str, Any]:
     ids = torch.tensor([row + [PAD] * (6 - len(row)) for row in mine])
     mask = torch.tensor([[1] * len(row) + [0] * (6 - len(row)) for row in mine])
     accelerator = Accelerator(cpu=True)
-    model = randomize(tiny_lstm(6))
+    model = randomize(tiny_lstm(600))  # so many that one process computes no scores, and two do
     players = Players({"generator": accelerator.prepare_model(model)}, accelerator.unwrap_model)
     optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0)

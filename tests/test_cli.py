@@ -86,6 +86,12 @@ def test_file_to_samples(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     assert capsys.readouterr().out == first
     assert main(["generate", str(tmp_path / "run"), "--num_samples", "5", "--prompt", "a red"]) == 0
     assert all(line.startswith("a red ") for line in capsys.readouterr().out.splitlines())
+    for option in (("--top_k", "1"), ("--top_p", "0.001"), ("--temperature", "0.001")):  # each leaves one text
+        assert main(["generate", str(tmp_path / "run"), "--num_samples", "20", *option]) == 0
+        assert len(set(capsys.readouterr().out.splitlines())) == 1
+    for option, message in ((("--top_k", "0"), "top_k is 0; set it to 1"), (("--top_p", "2"), "top_p is 2.0; set it")):
+        assert main(["generate", str(tmp_path / "run"), *option]) == 2
+        assert message in capsys.readouterr().err
 
 
 def test_character_level(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

@@ -420,6 +420,19 @@ def test_score_distinct(batch_size):
     assert score_distinct(score, sequences.T.contiguous().T, batch_size).tolist() == scores.tolist()
 
 
+def test_rewards_in_bfloat16_on_request():
+    model, engine, samples = drawn(tiny_lstm, EOS, 30)
+    players = Players({"generator": model, "discriminator": discriminator().eval()})
+    rewards = []
+    for bf16 in (False, False, True):
+        torch.manual_seed(0)
+        rewards.append(
+            SeqGANObjective(num_rollouts=4, bf16_rewards=bf16)._rewards(players, engine, samples, StepContext())
+        )
+    assert torch.equal(rewards[0], rewards[1])
+    assert 1e-5 < (rewards[2] - rewards[0]).abs().max() < 0.02
+
+
 @pytest.mark.parametrize("kind", ("convolutions", "recurrence"))
 def test_probability_of_real(kind):
     if kind == "convolutions":

@@ -12,7 +12,7 @@ from .modeling_outputs import DiscriminatorOutput
 
 
 # How many sequences `classify` takes at once: for the convolutions, and for what follows.
-_SEQUENCES_AT_ONCE = 8192
+_SEQUENCES_AT_ONCE = 16384
 _FEATURES_AT_ONCE = 1024
 
 

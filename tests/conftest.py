@@ -1,4 +1,4 @@
-"""The tests, and the processes they start, keep their encoded data in a folder of their own."""
+"""The tests, and the processes they start, keep encoded data and modules in a folder of their own."""
 
 import atexit
 import os
@@ -8,9 +8,11 @@ import tempfile
 import pytest
 
 
-# Read at the first import of `datasets`, so it is set before any test module is imported.
+# Read at the first import of `datasets` and `evaluate`, so they are set before any test module is imported.
 _cache = tempfile.mkdtemp(prefix="hf_textgan-tests-")
 os.environ["HF_DATASETS_CACHE"] = _cache
+os.environ["HF_MODULES_CACHE"] = os.path.join(_cache, "modules")
+os.environ["HF_METRICS_CACHE"] = os.path.join(_cache, "metrics")
 atexit.register(shutil.rmtree, _cache, ignore_errors=True)
 
 

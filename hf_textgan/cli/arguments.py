@@ -29,6 +29,13 @@ class RunArguments:
         default=None,
         metadata={"help": "Another discriminator of whole sequences: cnn, recurrent or bidirectional."},
     )
+    mle_twin: bool = field(
+        default=False,
+        metadata={
+            "help": "Then train the same generator by maximum likelihood for as long, and compare the two "
+            "(OUTPUT_DIR/report)."
+        },
+    )
     resume: bool = field(
         default=False,
         metadata={"help": "Go on from the newest complete checkpoint in output_dir, or start if there is none."},

@@ -16,12 +16,13 @@ commands:
   train       train a system on your text
   generate    print samples of a trained generator
   evaluate    measure a trained generator on held-out text
+  compare     say which of several generators is better
   data        report on text before training on it
 
 `textgan COMMAND --help` explains a command, `textgan train SYSTEM --help` lists all its options.
 """
 
-COMMANDS = ("train", "generate", "evaluate", "data")
+COMMANDS = ("train", "generate", "evaluate", "compare", "data")
 
 TRAIN_USAGE = """\
 usage: textgan train SYSTEM --output_dir DIR (--train_file FILE | --dataset_name NAME) [OPTIONS]

@@ -12,6 +12,7 @@ from transformers import (
     AutoTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerBase,
+    TrainerCallback,
     set_seed,
 )
 
@@ -27,23 +28,45 @@ from ..trainer.checkpoints import writing_folder
 from .arguments import TrainArguments, parse_train_arguments
 from .data import TEXT_OPTIONS, load_texts, make_tokenizer, refuse
 from .errors import UserError, user_errors
+from .twin import WallClock, callbacks, check_twin, comparison_of, twin_of
 
 
 def main(argv: list[str]) -> int:
     """Trains a system; see `textgan train --help`."""
     with user_errors():
         arguments = parse_train_arguments(argv)
+        if arguments.run.mle_twin:
+            check_twin(arguments)
         trainer = build_trainer(arguments)
-    resume = arguments.run.resume and any(Path(arguments.training.output_dir).glob("checkpoint-*"))
+    clock = WallClock(Path(arguments.training.output_dir))
+    run_training(trainer, arguments, [clock])
+    if arguments.run.mle_twin:
+        twin = twin_of(arguments)
+        with user_errors():
+            trainer = build_trainer(twin)
+        run_training(trainer, twin, callbacks(clock.seconds))
+        if trainer.is_world_process_zero():
+            from .compare import report_comparison
+
+            with user_errors():
+                report_comparison(comparison_of(Path(arguments.training.output_dir)))
+    return 0
+
+
+def run_training(trainer: AdversarialTrainer, arguments: TrainArguments, more: list[TrainerCallback]) -> None:
+    """Trains, or goes on, and saves the models."""
+    for callback in more:
+        trainer.add_callback(callback)
+    folder = Path(arguments.training.output_dir)
+    resume = arguments.run.resume and any(folder.glob("checkpoint-*"))
     try:
         trainer.train(resume_from_checkpoint=resume)
     except FloatingPointError as error:
         raise UserError(str(error)) from error
     trainer.save_model()
     if trainer.is_world_process_zero():
-        print(f"\nThe trained models are in {arguments.training.output_dir}; try")
-        print(f"    textgan generate {arguments.training.output_dir} --num_samples 10")
-    return 0
+        print(f"\nThe trained models are in {folder}; try")
+        print(f"    textgan generate {folder} --num_samples 10")
 
 
 @dataclass

@@ -1,6 +1,11 @@
 """
 N-gram measures of generated sentences: BLEU against a set of real sentences (quality), Self-BLEU among the generated
-ones (lack of diversity), the share of distinct n-grams, and the divergence from the n-grams of real sentences.
+ones (lack of diversity), the share of distinct n-grams, the divergence from the n-grams of real sentences and their
+overlap with them, and what was copied from the training sentences.
+
+A function whose name ends in `_measure` counts once and returns a function of weights: the measure of a set in which
+each sentence occurs as many times as its weight says. Weights of one give the measure of the set itself, weights drawn
+at random that of a bootstrap sample.
 
 N-grams are counted in numpy with exact integer ids: an n-gram is the pair (id of its first n - 1 tokens, id of its
 last token), and the distinct pairs are ranked anew at every order, so that ids stay small and two n-grams never share
@@ -9,13 +14,15 @@ one.
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, repeat
 
 import numpy as np
 
 
 _SMOOTHING = 0.1  # stands in for a count of 0 (method 1 of Chen and Cherry, 2014)
+
+Measure = Callable[[np.ndarray], dict[str, float]]  # of one whole number of at least 0 per sentence
 
 
 class _Index:
@@ -104,7 +111,13 @@ def _closest_lengths(lengths: Counter, others: Counter, leave_one_out: bool = Fa
     return closest
 
 
-def _sentence_bleu(matches: np.ndarray, lengths: Sequence[int], closest: dict[int, int]) -> dict[int, list[float]]:
+def _sentence_bleu(
+    matches: np.ndarray,
+    lengths: Sequence[int],
+    closest: dict[int, int],
+    cumulative: bool = True,
+    brevity_penalty: bool = True,
+) -> dict[int, list[float]]:
     """
     BLEU of sentences, by order, from 2.
 
@@ -117,23 +130,35 @@ def _sentence_bleu(matches: np.ndarray, lengths: Sequence[int], closest: dict[in
     longest = max(1, max(lengths))
     # Logarithms and exponentials of the math module: those of numpy may depend on the place in the array.
     logs = np.array([math.log(_SMOOTHING), *map(math.log, range(1, longest + 1))])
-    penalties = np.zeros(longest + 1)
+    penalties = np.ones(longest + 1)
     for length, nearest in closest.items():
-        if length:
-            penalties[length] = 1.0 if length > nearest else math.exp(1 - nearest / length)
+        if brevity_penalty and 0 < length < nearest:
+            penalties[length] = math.exp(1 - nearest / length)
     lengths = np.asarray(lengths)
     penalties = np.where(matches[0] > 0, penalties[lengths], 0.0)  # nothing in common gives 0
     scores, total = {}, np.zeros(len(lengths))
     for order, hits in enumerate(matches, start=1):
-        total += logs[hits] - logs[np.maximum(1, lengths - order + 1)]
+        precision = logs[hits] - logs[np.maximum(1, lengths - order + 1)]
+        total += precision
         if order > 1:
-            means = np.fromiter(map(math.exp, (total / order).tolist()), np.float64, len(total))
+            mean = total / order if cumulative else precision
+            means = np.fromiter(map(math.exp, mean.tolist()), np.float64, len(total))
             scores[order] = (penalties * means).tolist()
     return scores
 
 
 def _mean(values: Sequence[float]) -> float:
     return math.fsum(values) / len(values)  # the exactly rounded sum does not depend on the order
+
+
+def mean_measure(scores: dict[str, Sequence[float]]) -> Measure:
+    """The means of scores that each sentence has for itself, as a function of the sentences' weights."""
+    arrays = {name: np.asarray(values, np.float64) for name, values in scores.items()}
+
+    def measure(weights: np.ndarray) -> dict[str, float]:
+        return {name: math.fsum((values * weights).tolist()) / int(weights.sum()) for name, values in arrays.items()}
+
+    return measure
 
 
 class ReferenceTable:
@@ -188,7 +213,7 @@ class ReferenceTable:
             raise ValueError(f"order={order} is not counted in this table; use 2 to {self.max_order}.")
         return self._sentence_bleu(hypotheses)[order]
 
-    def _sentence_bleu(self, hypotheses: Sequence[Sequence]) -> dict[int, list[float]]:
+    def _sentence_bleu(self, hypotheses: Sequence[Sequence], **options: bool) -> dict[int, list[float]]:
         _check_sentences(hypotheses, "hypotheses")
         matches = [
             np.bincount(sentences, np.minimum(counts, largest[ngrams]), len(hypotheses))
@@ -197,7 +222,8 @@ class ReferenceTable:
             )
         ]
         lengths = list(map(len, hypotheses))
-        return _sentence_bleu(np.array(matches, int), lengths, _closest_lengths(Counter(lengths), self._lengths))
+        closest = _closest_lengths(Counter(lengths), self._lengths)
+        return _sentence_bleu(np.array(matches, int), lengths, closest, **options)
 
 
 def bleu(
@@ -228,6 +254,39 @@ def bleu(
     return ReferenceTable(references, max_order).score(hypotheses)
 
 
+def bleu_scores(
+    hypotheses: Sequence[Sequence[str]],
+    references: Sequence[Sequence[str]],
+    max_order: int = 5,
+    cumulative: bool = True,
+    brevity_penalty: bool = True,
+) -> dict[int, list[float]]:
+    """
+    The sentence BLEU of each hypothesis, and the two other definitions in use. See [`bleu`].
+
+    Args:
+        hypotheses (`Sequence[Sequence[str]]`):
+            The sentences to score as lists of tokens.
+        references (`Sequence[Sequence[str]]`):
+            The reference sentences as lists of tokens.
+        max_order (`int`, *optional*, defaults to 5):
+            Largest N, at least 2.
+        cumulative (`bool`, *optional*, defaults to `True`):
+            Whether BLEU-N is the mean over the orders 1 to N, or the precision of the N-grams alone.
+        brevity_penalty (`bool`, *optional*, defaults to `True`):
+            Whether sentences shorter than the reference closest in length lose.
+
+    Returns:
+        `dict[int, list[float]]`: For N = 2 to `max_order` the BLEU-N of the hypotheses in their order, from 0 to 1.
+
+    Raises:
+        `ValueError`: If there are no hypotheses or no references, or `max_order` is less than 2.
+        `TypeError`: If a sentence is a string and not a list of tokens.
+    """
+    table = ReferenceTable(references, max_order)
+    return table._sentence_bleu(hypotheses, cumulative=cumulative, brevity_penalty=brevity_penalty)
+
+
 def self_bleu(sentences: Sequence[Sequence[str]], max_order: int = 5) -> dict[str, float]:
     """
     Mean sentence BLEU of every sentence against all the other ones. See [`bleu`].
@@ -245,6 +304,13 @@ def self_bleu(sentences: Sequence[Sequence[str]], max_order: int = 5) -> dict[st
         `ValueError`: If there are fewer than 2 sentences or `max_order` is less than 2.
         `TypeError`: If a sentence is a string and not a list of tokens.
     """
+    return {f"self_bleu_{order}": _mean(values) for order, values in self_bleu_scores(sentences, max_order).items()}
+
+
+def self_bleu_scores(
+    sentences: Sequence[Sequence[str]], max_order: int = 5, cumulative: bool = True, brevity_penalty: bool = True
+) -> dict[int, list[float]]:
+    """The sentence BLEU of each sentence against all the other ones. See [`self_bleu`] and [`bleu_scores`]."""
     _check_sentences(sentences, "sentences")
     if len(sentences) < 2:
         raise ValueError("There is only 1 sentence to compare; Self-BLEU needs at least 2.")
@@ -258,8 +324,7 @@ def self_bleu(sentences: Sequence[Sequence[str]], max_order: int = 5) -> dict[st
         matches.append(np.bincount(where, np.minimum(counts, limits), len(sentences)))
     lengths = list(map(len, sentences))
     closest = _closest_lengths(Counter(lengths), Counter(lengths), leave_one_out=True)
-    scores = _sentence_bleu(np.array(matches, int), lengths, closest)
-    return {f"self_bleu_{order}": _mean(values) for order, values in scores.items()}
+    return _sentence_bleu(np.array(matches, int), lengths, closest, cumulative, brevity_penalty)
 
 
 def distinct_n(sentences: Sequence[Sequence[str]], max_order: int = 4) -> dict[str, float]:
@@ -280,13 +345,22 @@ def distinct_n(sentences: Sequence[Sequence[str]], max_order: int = 4) -> dict[s
         `ValueError`: If there are no sentences or `max_order` is less than 1.
         `TypeError`: If a sentence is a string and not a list of tokens.
     """
-    if max_order < 1:
-        raise ValueError(f"max_order={max_order} is too small; use 1 or more.")
-    _check_sentences(sentences, "sentences")
-    shares = {}
-    for order, (ngrams, _, counts) in enumerate(_Index(max_order).count(sentences, build=True), start=1):
-        shares[f"distinct_{order}"] = int(ngrams[-1] + 1) / int(counts.sum()) if len(ngrams) else math.nan
-    return shares
+    return distinct_n_measure(sentences, max_order)(_ones(sentences))
+
+
+def distinct_n_measure(sentences: Sequence[Sequence[str]], max_order: int = 4) -> Measure:
+    """[`distinct_n`] as a function of the sentences' weights."""
+    counted = _count_by_order(max_order, sentences=sentences)
+
+    def measure(weights: np.ndarray) -> dict[str, float]:
+        shares = {}
+        for order, (ngrams, where, counts) in enumerate(counted, start=1):
+            frequencies = np.bincount(ngrams, counts * weights[where], 1)
+            total = int(frequencies.sum())
+            shares[f"distinct_{order}"] = int(np.count_nonzero(frequencies)) / total if total else math.nan
+        return shares
+
+    return measure
 
 
 def ngram_jsd(
@@ -313,25 +387,213 @@ def ngram_jsd(
         `ValueError`: If there are no hypotheses or no references, or `max_order` is less than 1.
         `TypeError`: If a sentence is a string and not a list of tokens.
     """
+    return ngram_jsd_measure(hypotheses, references, max_order)(_ones(hypotheses))
+
+
+def ngram_jsd_measure(
+    hypotheses: Sequence[Sequence[str]], references: Sequence[Sequence[str]], max_order: int = 4
+) -> Measure:
+    """[`ngram_jsd`] as a function of the hypotheses' weights."""
+    counted = _count_by_order(max_order, hypotheses=hypotheses, references=references)
+
+    def measure(weights: np.ndarray) -> dict[str, float]:
+        divergences = {}
+        for order, frequencies in enumerate(_frequency_pairs(counted, weights), start=1):
+            totals = frequencies.sum(1)
+            if not totals.all():
+                divergences[f"jsd_{order}"] = math.nan
+                continue
+            # Most n-grams share their pair of frequencies with many others; its terms are computed once.
+            pairs, times = np.unique(frequencies[0] + 1j * frequencies[1], return_counts=True)
+            shares = np.stack([pairs.real, pairs.imag]) / totals[:, None]  # (2, num_pairs)
+            middle, times = np.broadcast_to(shares.mean(0), shares.shape), np.broadcast_to(times, shares.shape)
+            seen = shares > 0
+            terms = (
+                repeat(p * math.log2(p / m), count)
+                for p, m, count in zip(shares[seen].tolist(), middle[seen].tolist(), times[seen].tolist(), strict=True)
+            )
+            divergences[f"jsd_{order}"] = math.fsum(chain.from_iterable(terms)) / 2
+        return divergences
+
+    return measure
+
+
+def ms_jaccard(
+    hypotheses: Sequence[Sequence[str]], references: Sequence[Sequence[str]], max_order: int = 5
+) -> dict[str, float]:
+    """
+    MS-Jaccard (Montahaei, Alihosseini and Baghshah 2019, arXiv 1904.03971, section 4.1): the multisets of n-grams of
+    two sets of sentences in common. With ``C(g)`` the number of times that an n-gram occurs per sentence,
+    ``J_n = sum_g min(C_1(g), C_2(g)) / sum_g max(C_1(g), C_2(g))``, and MS-Jaccard-N is the geometric mean of ``J_1``
+    to ``J_N``. It grows with the sizes of the sets: compare at equal sizes.
+
+    Args:
+        hypotheses (`Sequence[Sequence[str]]`):
+            The generated sentences as lists of tokens.
+        references (`Sequence[Sequence[str]]`):
+            The real sentences as lists of tokens.
+        max_order (`int`, *optional*, defaults to 5):
+            The longest n-grams.
+
+    Returns:
+        `dict[str, float]`: `jaccard_1` to `jaccard_{max_order}`, the ``J_n``, and `ms_jaccard_1` to
+        `ms_jaccard_{max_order}`, each from 0 (nothing in common) to 1 (equal); NaN if no sentence is that long.
+
+    Raises:
+        `ValueError`: If there are no hypotheses or no references, or `max_order` is less than 1.
+        `TypeError`: If a sentence is a string and not a list of tokens.
+    """
+    return ms_jaccard_measure(hypotheses, references, max_order)(_ones(hypotheses))
+
+
+def ms_jaccard_measure(
+    hypotheses: Sequence[Sequence[str]], references: Sequence[Sequence[str]], max_order: int = 5
+) -> Measure:
+    """[`ms_jaccard`] as a function of the hypotheses' weights."""
+    counted = _count_by_order(max_order, hypotheses=hypotheses, references=references)
+
+    def measure(weights: np.ndarray) -> dict[str, float]:
+        shares = []
+        for frequencies in _frequency_pairs(counted, weights):
+            # Times the sizes of both sets, which leaves whole numbers and so exact sums.
+            ours, theirs = frequencies[0] * len(references), frequencies[1] * int(weights.sum())
+            union = np.maximum(ours, theirs).sum()
+            shares.append(float(np.minimum(ours, theirs).sum() / union) if union else math.nan)
+        result = {f"jaccard_{order}": share for order, share in enumerate(shares, start=1)}
+        for order in range(1, max_order + 1):
+            result[f"ms_jaccard_{order}"] = math.prod(shares[:order]) ** (1 / order)
+        return result
+
+    return measure
+
+
+def longest_copied(sentences: Sequence[Sequence[str]], references: Sequence[Sequence[str]]) -> list[int]:
+    """
+    For each sentence the number of tokens of its longest n-gram that some reference contains.
+
+    Args:
+        sentences (`Sequence[Sequence[str]]`):
+            The generated sentences as lists of tokens.
+        references (`Sequence[Sequence[str]]`):
+            The training sentences as lists of tokens.
+
+    Returns:
+        `list[int]`: One number per sentence, 0 if no reference has any of its tokens.
+
+    Raises:
+        `ValueError`: If there are no sentences or no references.
+        `TypeError`: If a sentence is a string and not a list of tokens.
+    """
+    longest = np.zeros(len(sentences), np.int64)
+    for order, (_, where, _, copied) in enumerate(_count_copied(None, sentences, references), start=1):
+        if not copied.any():
+            break  # nor is any longer one
+        longest[where[copied]] = order
+    return longest.tolist()
+
+
+def novelty(
+    sentences: Sequence[Sequence[str]], references: Sequence[Sequence[str]], max_order: int = 4
+) -> dict[str, float]:
+    """
+    What generated sentences repeat and what they copy from the training sentences.
+
+    Args:
+        sentences (`Sequence[Sequence[str]]`):
+            The generated sentences as lists of tokens.
+        references (`Sequence[Sequence[str]]`):
+            The training sentences as lists of tokens.
+        max_order (`int`, *optional*, defaults to 4):
+            The longest n-grams of which the novel ones are counted.
+
+    Returns:
+        `dict[str, float]`:
+
+        - `duplicates`: 1 minus the number of different sentences over the number of sentences.
+        - `copied_sentences`: The share of sentences that equal a training sentence.
+        - `longest_copied_mean`: The mean of [`longest_copied`], in tokens.
+        - `novel_1` to `novel_{max_order}`: The share of n-grams, each as many times as it occurs, that no training
+          sentence contains; NaN if no sentence is that long.
+
+    Raises:
+        `ValueError`: If there are no sentences or no references, or `max_order` is less than 1.
+        `TypeError`: If a sentence is a string and not a list of tokens.
+    """
+    return novelty_measure(sentences, references, max_order)(_ones(sentences))
+
+
+def novelty_measure(
+    sentences: Sequence[Sequence[str]], references: Sequence[Sequence[str]], max_order: int = 4
+) -> Measure:
+    """[`novelty`] as a function of the sentences' weights; how often a sentence occurs is that of the whole set."""
+    _check_order(max_order)
+    whole = list(map(tuple, sentences))
+    times, known = Counter(whole), set(map(tuple, references))
+    means = mean_measure(
+        {
+            "duplicates": [1 - 1 / times[sentence] for sentence in whole],
+            "copied_sentences": [float(sentence in known) for sentence in whole],
+            "longest_copied_mean": longest_copied(sentences, references),
+        }
+    )
+    totals = []  # per order the sentences' numbers of n-grams and of novel ones
+    for _, where, counts, copied in _count_copied(max_order, sentences, references):
+        both = (np.bincount(where, counts * mask, len(whole)) for mask in (True, ~copied))
+        totals.append(np.stack(list(both)))
+
+    def measure(weights: np.ndarray) -> dict[str, float]:
+        result = means(weights)
+        for order, numbers in enumerate(totals, start=1):
+            total, novel = (numbers @ weights).tolist()
+            result[f"novel_{order}"] = novel / total if total else math.nan
+        return result
+
+    return measure
+
+
+def _count_copied(
+    max_order: int | None, sentences: Sequence[Sequence[str]], references: Sequence[Sequence[str]]
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
+    """[`_Index.count`] of the sentences, and which of these n-grams a reference contains."""
+    _check_sentences(sentences, "sentences")
+    _check_sentences(references, "references")
+    index = _Index(max(map(len, sentences)) if max_order is None else max_order)
+    # Order by order: the index knows the n-grams of the sentences before it looks those of the references up, and only
+    # the references' n-grams that it knows are continued.
+    both = zip(index.count(sentences, build=True), index.count(references, build=False), strict=True)
+    for (ngrams, where, counts), (found, _, _) in both:
+        copied = np.zeros(int(ngrams[-1]) + 1 if len(ngrams) else 0, bool)
+        copied[found] = True
+        yield ngrams, where, counts, copied[ngrams]
+
+
+def _count_by_order(
+    max_order: int, **sentences: Sequence[Sequence[str]]
+) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """[`_Index.count`] of all the sentences, one set after the other."""
+    _check_order(max_order)
+    for name, one in sentences.items():
+        _check_sentences(one, name)
+    return list(_Index(max_order).count(list(chain.from_iterable(sentences.values())), build=True))
+
+
+def _frequency_pairs(
+    counted: list[tuple[np.ndarray, np.ndarray, np.ndarray]], weights: np.ndarray
+) -> Iterator[np.ndarray]:
+    """Per order how often each n-gram occurs in the weighted hypotheses and in the references after them: (2, n)."""
+    for ngrams, where, counts in counted:
+        ours = where < len(weights)
+        factors = np.where(ours, weights[np.where(ours, where, 0)], 0)
+        yield np.stack([np.bincount(ngrams, counts * factors, 1), np.bincount(ngrams, counts * ~ours, 1)])
+
+
+def _ones(sentences: Sequence) -> np.ndarray:
+    return np.ones(len(sentences), np.int64)
+
+
+def _check_order(max_order: int) -> None:
     if max_order < 1:
         raise ValueError(f"max_order={max_order} is too small; use 1 or more.")
-    _check_sentences(hypotheses, "hypotheses")
-    _check_sentences(references, "references")
-    divergences = {}
-    together = _Index(max_order).count([*hypotheses, *references], build=True)
-    for order, (ngrams, sentences, counts) in enumerate(together, start=1):
-        ours = sentences < len(hypotheses)
-        pair = np.stack([np.bincount(ngrams, counts * mask, 1) for mask in (ours, ~ours)])  # (2, num_ngrams)
-        totals = pair.sum(1)
-        if not totals.all():
-            divergences[f"jsd_{order}"] = math.nan
-            continue
-        shares = pair / totals[:, None]
-        middle = np.broadcast_to(shares.mean(0), shares.shape)
-        seen = shares > 0
-        terms = (p * math.log2(p / m) for p, m in zip(shares[seen].tolist(), middle[seen].tolist(), strict=True))
-        divergences[f"jsd_{order}"] = math.fsum(terms) / 2
-    return divergences
 
 
 def _check_sentences(sentences: Sequence[Sequence[str]], name: str) -> None:

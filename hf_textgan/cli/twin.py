@@ -1,0 +1,113 @@
+"""The maximum-likelihood twin of a run: the same generator on the same text for as long."""
+
+import copy
+import json
+import time
+from argparse import Namespace
+from dataclasses import replace
+from pathlib import Path
+
+from transformers import EarlyStoppingCallback, TrainerCallback
+
+from ..objectives import MLEObjective
+from ..systems import get_system
+from ..trainer.checkpoints import write_text
+from .arguments import TrainArguments
+
+
+FOLDER = "mle_twin"
+_PATIENCE = 5  # evaluations without a better likelihood of held-out text
+
+
+class WallClock(TrainerCallback):
+    """Keeps the seconds that a run has trained, over all its sessions, in its folder."""
+
+    def __init__(self, output_dir: Path):
+        self.path = output_dir / "training_seconds.json"
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        resumed = state.global_step > 0 and self.path.is_file()
+        self.before = json.loads(self.path.read_text(encoding="utf-8"))["seconds"] if resumed else 0.0
+        self.started = time.monotonic()
+
+    def on_save(self, args, state, control, **kwargs):
+        if state.is_world_process_zero:
+            write_text(self.path, json.dumps({"seconds": self.seconds}))
+
+    on_train_end = on_save
+
+    @property
+    def seconds(self) -> float:
+        return self.before + time.monotonic() - self.started
+
+
+class TimeLimit(TrainerCallback):
+    """Ends a training after so many seconds."""
+
+    def __init__(self, seconds: float):
+        self.seconds = seconds
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        self.started = time.monotonic()
+
+    def on_step_end(self, args, state, control, **kwargs):
+        if time.monotonic() - self.started > self.seconds:
+            control.should_evaluate = control.should_save = control.should_training_stop = True
+
+
+def check_twin(arguments: TrainArguments) -> None:
+    """Refuses, before the first step, what has no twin."""
+    training = arguments.training
+    if arguments.system.name == "rnnlm":
+        raise ValueError("--mle_twin is set, but rnnlm is what a twin is; train another system, or leave it out.")
+    if str(getattr(training.eval_strategy, "value", training.eval_strategy)) == "no":
+        raise ValueError(
+            '--mle_twin is set and eval_strategy is "no"; a twin stops by held-out text, so set eval_steps.'
+        )
+    data = arguments.data
+    if data.train_file is not None and data.eval_file is None:
+        raise ValueError("--mle_twin is set, but there is no held-out text to stop by; add --eval_file FILE.")
+
+
+def twin_of(arguments: TrainArguments) -> TrainArguments:
+    """
+    The arguments of the twin: the generator, the text and the optimizer of the generator's pre-training, at most ten
+    times its steps; the best model on held-out text is kept.
+    """
+    system, training = get_system("rnnlm"), copy.deepcopy(arguments.training)
+    training.output_dir = str(Path(training.output_dir) / FOLDER)
+    training.max_steps = 0
+    training.pretrain_discriminator_steps = 0
+    steps = training.pretrain_generator_steps or system.training["pretrain_generator_steps"]
+    training.pretrain_generator_steps = 10 * steps
+    training.load_best_model_at_end, training.metric_for_best_model, training.greater_is_better = True, "loss", False
+    training.push_to_hub = False
+    kept = ("generator", "generator/pretrain_generator")
+    training.player_optimizers = {
+        key: training.player_optimizers[key] for key in kept if key in training.player_optimizers
+    }
+    return replace(
+        arguments,
+        system=system,
+        run=replace(arguments.run, discriminator=None, mle_twin=False),
+        training=training,
+        objective=MLEObjective(),
+        configs={"generator": arguments.configs["generator"]},
+    )
+
+
+def callbacks(seconds: float) -> list[TrainerCallback]:
+    """What ends the training of a twin."""
+    return [TimeLimit(seconds), EarlyStoppingCallback(early_stopping_patience=_PATIENCE)]
+
+
+def comparison_of(output_dir: Path) -> Namespace:
+    """The options of `textgan compare` for a run, where its adversarial training began, and its twin."""
+    from .compare import make_parser  # with all metrics: only when there is something to compare
+
+    start = output_dir / "best" / "pretrain_generator"
+    sources = [output_dir, *([start] if (start / "config.json").is_file() else []), output_dir / FOLDER]
+    return make_parser().parse_args([*map(str, sources), "--output_dir", str(output_dir / "report")])
+
+
+__all__ = ["FOLDER", "TimeLimit", "WallClock", "callbacks", "check_twin", "comparison_of", "twin_of"]

@@ -1,0 +1,152 @@
+"""The metrics of one set of samples."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from datasets import Dataset
+from transformers import PreTrainedModel
+
+from ..data.oracle import OracleMetrics
+from ..metrics.embeddings import hashed_ngram_embedding
+from ..metrics.frechet import frechet_distance
+from ..metrics.language_model import KneserNeyModel
+from ..metrics.ngrams import ReferenceTable, distinct_n, ngram_jsd, self_bleu
+from .sources import ModelSource
+from .statistics import Axes
+
+
+class TextMeasure:
+    """
+    The metrics of texts against real text.
+
+    For models that have one, the likelihood of held-out text (`nll_test`, in nats per symbol, ends counted). Quality:
+    BLEU against held-out text, NLL under a language model of the training text (`forward_nll`). Diversity:
+    Self-BLEU, distinct n-grams. Both: NLL of held-out text under a language model of the samples (`reverse_nll`), the
+    divergence of n-grams and the Frechet distance of hashed n-gram embeddings. All at the size of the samples.
+
+    Args:
+        train (`Sequence[str]`):
+            The training text: it trains the language model of `forward_nll`, gives the vocabulary of both, and is what
+            may have been copied.
+        references (`Sequence[str]`):
+            Held-out text.
+        split (`Callable[[str], list[str]]`, *optional*):
+            Cuts a text into symbols; by default at blanks.
+        grammar ([`CaptionGrammar`], *optional*):
+            The grammar that wrote the text.
+    """
+
+    axes = (
+        Axes("bleu_4", "self_bleu_4", higher_quality=True, higher_diversity=False),
+        Axes("reverse_nll", "forward_nll", higher_quality=False, higher_diversity=False),
+    )
+    # What a table shows, and whether higher is better; `None` where the value of real text is the best one.
+    columns = {
+        "nll_test": False,
+        "bleu_2": True,
+        "bleu_4": True,
+        "forward_nll": False,
+        "self_bleu_4": False,
+        "distinct_2": None,
+        "reverse_nll": False,
+        "jsd_2": False,
+        "frechet": False,
+        "copied": None,
+        "repeated": None,
+    }
+
+    def __init__(
+        self,
+        train: Sequence[str],
+        references: Sequence[str],
+        split: Callable[[str], list[str]] = str.split,
+        grammar: Any = None,
+    ):
+        self.split, self.grammar = split, grammar
+        tokens = [split(text) for text in train]
+        self.train = {tuple(sentence) for sentence in tokens}
+        self.vocabulary = sorted({symbol for sentence in tokens for symbol in sentence})
+        self.forward = KneserNeyModel(self.vocabulary).fit(tokens)
+        self.reference_texts = references
+        self.references = [split(text) for text in references]
+        self.nll: dict[str, float] = {}
+        self.table = ReferenceTable(self.references)
+        self.embedded = _embed(self.references)
+        if grammar is not None:
+            self.columns = {**self.columns, "grammar_share": True}
+
+    def __call__(self, source: Any, num_samples: int, seed: int, **options: float) -> tuple[dict, list[str]]:
+        """The metrics of a draw from a source, and its texts."""
+        texts = source.texts(num_samples, seed, **options)
+        metrics = self.metrics(texts)
+        if isinstance(source, ModelSource) and source.temperature == 1.0 and set(options.values()) == {1.0}:
+            metrics["nll_test"] = self._nll_test(source)
+        return metrics, texts
+
+    def _nll_test(self, source: ModelSource) -> float:
+        """Per symbol of the references, whatever the symbols of the model; the same for every draw."""
+        if source.path not in self.nll:
+            symbols = sum(len(sentence) + 1 for sentence in self.references)
+            self.nll[source.path] = source.nll_of_texts(self.reference_texts) / symbols
+        return self.nll[source.path]
+
+    def metrics(self, texts: list[str]) -> dict[str, float]:
+        tokens = [self.split(text) for text in texts]
+        metrics = {**self.table.score(tokens), **self_bleu(tokens), **distinct_n(tokens)}
+        metrics.update(ngram_jsd(tokens, self.references, 3))
+        metrics["forward_nll"] = _per_token(self.forward, tokens)
+        metrics["reverse_nll"] = _per_token(KneserNeyModel(self.vocabulary).fit(tokens), self.references)
+        embedded = _embed(tokens)
+        metrics["frechet"] = frechet_distance(embedded, self.embedded) if len(embedded) > 1 else math.nan
+        metrics["empty"] = 1 - len(embedded) / len(tokens)
+        sentences = [tuple(sentence) for sentence in tokens]
+        metrics["copied"] = sum(sentence in self.train for sentence in sentences) / len(sentences)
+        metrics["repeated"] = 1 - len(set(sentences)) / len(sentences)
+        if self.grammar is not None:
+            metrics.update(self.grammar.scores(texts))
+        return metrics
+
+
+def _embed(sentences: Sequence[Sequence[str]]) -> np.ndarray:
+    """Without empty sentences, which have no embedding."""
+    return hashed_ngram_embedding([sentence for sentence in sentences if sentence] or [[""]])
+
+
+def _per_token(model: KneserNeyModel, sentences: Sequence[Sequence[str]]) -> float:
+    nats, tokens = model.nll(sentences)
+    return nats / tokens
+
+
+class OracleMeasure:
+    """
+    The metrics of sequences that an oracle can score: quality is NLL-oracle, diversity the NLL of held-out sequences
+    of the oracle under the generator at that temperature (NLL-test).
+
+    Args:
+        oracle (`PreTrainedModel`):
+            The oracle.
+        held_out (`Dataset`):
+            Sequences of it that were not trained on.
+    """
+
+    axes = (Axes("nll_test", "nll_oracle", higher_quality=False, higher_diversity=False),)
+    columns = {"nll_oracle": False, "nll_test": False, "self_bleu_4": False, "repeated": None}
+
+    def __init__(self, oracle: PreTrainedModel, held_out: Dataset):
+        self.oracle, self.held_out = OracleMetrics(oracle), held_out
+
+    def __call__(self, source: Any, num_samples: int, seed: int, **options: float) -> tuple[dict, list[str]]:
+        samples = source.samples(num_samples, seed, **options)
+        sequences = samples.sequences.tolist()
+        metrics = {
+            **self.oracle(samples),
+            "nll_test": source.nll(self.held_out, **options),
+            "self_bleu_4": self_bleu(sequences, 4)["self_bleu_4"],
+            "repeated": 1 - len(set(map(tuple, sequences))) / len(sequences),
+        }
+        return metrics, [" ".join(map(str, row)) for row in sequences[:20]]
+
+
+__all__ = ["OracleMeasure", "TextMeasure"]

@@ -1,0 +1,107 @@
+import datasets
+import evaluate
+
+from .category import category_accuracy
+
+
+_CITATION = """\
+@inproceedings{wang2018sentigan,
+  title = {{SentiGAN}: Generating Sentimental Texts via Mixture Adversarial Networks},
+  author = {Wang, Ke and Wan, Xiaojun},
+  booktitle = {International Joint Conference on Artificial Intelligence},
+  year = {2018}
+}
+"""
+
+_DESCRIPTION = """\
+The share of generated texts that a classifier of real ones puts into the category that was asked for, in total and by
+category, beside the accuracy of the same classifier on real test text. The classifier is a multinomial logistic
+regression on words and word pairs. It should learn from real text that neither trained the generator nor tests it. Up
+to the accuracy on real text higher is better; above it the generator writes caricatures.
+"""
+
+_KWARGS_DESCRIPTION = """
+Args:
+    predictions (list of str): Generated texts; they are cut into words at blanks.
+    requested (list): The label asked for of each.
+    train (list of str), train_labels (list): Held-out real texts and their labels, for the classifier.
+    test (list of str), test_labels (list): Real test texts and their labels, for the accuracy to compare with.
+    l2 (float): The weight decay of the classifier, by default 1.0.
+    num_bootstrap (int): Resamples of the generated texts for an interval, by default 0 for none.
+    confidence (float): Of the interval, by default 0.95.
+    seed (int): Of the resamples, by default 0.
+
+Returns:
+    accuracy (float), real_accuracy (float): From 0 to 1.
+    accuracy_<label> (float), real_accuracy_<label> (float): The same for each label; NaN without texts.
+    num_generated (int), num_test (int), num_train (int): The numbers of texts.
+    accuracy_interval (list of 2 float), num_bootstrap (int), confidence (float), seed (int): Only with num_bootstrap.
+
+Examples:
+    >>> from hf_textgan.metrics import load
+    >>> metric = load("category_accuracy")
+    >>> results = metric.compute(
+    ...     predictions=["a great film", "a dull plot", "a great cast"],
+    ...     requested=["pos", "neg", "neg"],
+    ...     train=["a great story", "great fun", "a dull story", "so dull"],
+    ...     train_labels=["pos", "pos", "neg", "neg"],
+    ...     test=["great", "dull"],
+    ...     test_labels=["pos", "neg"],
+    ... )
+    >>> round(results["accuracy"], 4), results["accuracy_neg"], results["accuracy_pos"], results["real_accuracy"]
+    (0.6667, 0.5, 1.0, 1.0)
+"""
+
+
+@evaluate.utils.file_utils.add_start_docstrings(_DESCRIPTION, _KWARGS_DESCRIPTION)
+class CategoryAccuracy(evaluate.Metric):
+    """The share of generated texts in the category that was asked for."""
+
+    def _info(self):
+        return evaluate.MetricInfo(
+            description=_DESCRIPTION,
+            citation=_CITATION,
+            inputs_description=_KWARGS_DESCRIPTION,
+            features=datasets.Features({"predictions": datasets.Value("string")}),
+            reference_urls=["https://www.ijcai.org/proceedings/2018/618"],
+        )
+
+    def _compute(
+        self,
+        predictions,
+        requested=None,
+        train=None,
+        train_labels=None,
+        test=None,
+        test_labels=None,
+        l2=1.0,
+        num_bootstrap=0,
+        confidence=0.95,
+        seed=0,
+    ):
+        for name, labels in (("requested", requested), ("train_labels", train_labels), ("test_labels", test_labels)):
+            if labels is None:
+                raise TypeError(f"{name} is missing; pass {name}=[...], a label for each text.")
+        return category_accuracy(
+            _split(predictions, "predictions"),
+            requested,
+            _split(train, "train"),
+            train_labels,
+            _split(test, "test"),
+            test_labels,
+            l2=l2,
+            num_bootstrap=num_bootstrap,
+            confidence=confidence,
+            seed=seed,
+        )
+
+
+def _split(texts, name):
+    if texts is None:
+        raise TypeError(f"{name} is missing; pass {name}=[...], a list of texts.")
+    if isinstance(texts, str):
+        raise TypeError(f"{name} is one string ({texts[:20]!r}); pass a list of texts.")
+    for index, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise TypeError(f"Text {index} of {name} is {text!r}; pass strings.")
+    return [text.split() for text in texts]

@@ -1,0 +1,1 @@
+../ngram_options.py

@@ -1,0 +1,103 @@
+import datasets
+import evaluate
+
+from .embeddings import embed, embedding_name
+from .frechet import frechet_distance
+
+
+_CITATION = """\
+@inproceedings{heusel2017gans,
+  title = {{GANs} Trained by a Two Time-Scale Update Rule Converge to a Local {Nash} Equilibrium},
+  author = {Heusel, Martin and Ramsauer, Hubert and Unterthiner, Thomas and Nessler, Bernhard and Hochreiter, Sepp},
+  booktitle = {Advances in Neural Information Processing Systems},
+  year = {2017}
+}
+@article{achlioptas2003database,
+  title = {Database-friendly random projections: {Johnson-Lindenstrauss} with binary coins},
+  author = {Achlioptas, Dimitris},
+  journal = {Journal of Computer and System Sciences},
+  volume = {66},
+  number = {4},
+  pages = {671--687},
+  year = {2003}
+}
+"""
+
+_DESCRIPTION = """\
+The squared Frechet distance between the normal distributions that have the means and covariances of the embeddings of
+generated and of real texts. The embeddings are random projections of words and word pairs, which need no trained model
+and are the same on every machine, or those of a transformer that the user names. Lower is closer. Distances of
+different embeddings, sizes of embeddings or numbers of texts cannot be compared.
+"""
+
+_KWARGS_DESCRIPTION = """
+Args:
+    predictions (list of str): Generated texts, at least 2, better 10,000.
+    references (list of str): Real texts, as many.
+    embedding (str or model): "hashed-ngrams" (default), or the folder or repository of a transformer, or the model.
+    tokenizer (str or tokenizer): Of the transformer; by default the one that lies beside it.
+    dimension (int): The size of a "hashed-ngrams" embedding, by default 64.
+
+Returns:
+    frechet_embedding_distance (float): From 0.
+    embedding (str): Which embedding, with its size.
+    dimension (int): The size of an embedding.
+    num_predictions (int), num_references (int): The numbers of texts.
+
+Examples:
+    >>> from hf_textgan.metrics import load
+    >>> metric = load("frechet_embedding_distance")
+    >>> real = ["a dog runs .", "a cat runs .", "a dog sleeps ."]
+    >>> results = metric.compute(predictions=["a cat sleeps .", "a dog runs .", "runs cat"], references=real)
+    >>> round(results["frechet_embedding_distance"], 4), results["embedding"]
+    (0.7727, 'hashed-ngrams-64')
+    >>> results = metric.compute(predictions=real, references=real)
+    >>> abs(results["frechet_embedding_distance"]) < 1e-6
+    True
+"""
+
+
+@evaluate.utils.file_utils.add_start_docstrings(_DESCRIPTION, _KWARGS_DESCRIPTION)
+class FrechetEmbeddingDistance(evaluate.Metric):
+    """The Frechet distance between embeddings of two sets of texts."""
+
+    def _info(self):
+        return evaluate.MetricInfo(
+            description=_DESCRIPTION,
+            citation=_CITATION,
+            inputs_description=_KWARGS_DESCRIPTION,
+            features=datasets.Features({"predictions": datasets.Value("string")}),
+            reference_urls=["https://arxiv.org/abs/1706.08500"],
+        )
+
+    def compute(self, *, predictions=None, references=None, **kwargs):
+        """Computes the metric; the references need not be as many as the predictions.
+
+        Args: see below.
+        """
+        # evaluate passes references on only as a feature, and wants as many of them as predictions.
+        return super().compute(predictions=predictions, corpus=references, **kwargs)
+
+    def _compute(
+        self,
+        predictions,
+        corpus=None,
+        embedding="hashed-ngrams",
+        tokenizer=None,
+        dimension=64,
+    ):
+        _check_given(corpus, "references")
+        generated_points = embed(predictions, embedding, tokenizer, dimension)
+        real_points = embed(corpus, embedding, tokenizer, dimension)
+        return {
+            "frechet_embedding_distance": frechet_distance(generated_points, real_points),
+            "embedding": embedding_name(embedding, dimension),
+            "dimension": real_points.shape[1],
+            "num_predictions": len(generated_points),
+            "num_references": len(real_points),
+        }
+
+
+def _check_given(texts, name):
+    if texts is None:
+        raise TypeError(f"{name} is missing; pass {name}=[...], a list of texts.")

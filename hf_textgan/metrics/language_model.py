@@ -1,0 +1,448 @@
+"""
+N-gram language models as measures of generated sentences: a model of real sentences scores generated ones (forward:
+quality), and a model of generated sentences scores real ones (reverse: quality and diversity).
+
+The n-grams are counted in numpy. The id of an n-gram is the place of the pair (id of its first n - 1 tokens, id of its
+last token) among the sorted distinct pairs, so that two n-grams never share one.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain, repeat
+from typing import Any
+
+import numpy as np
+
+
+_BEGIN, _END, _UNKNOWN = 0, 1, 2  # the words of the vocabulary come after them
+_FALLBACK_DISCOUNTS = (0.5, 1.0, 1.5)  # for data too small to estimate them
+
+
+@dataclass
+class _Ngrams:
+    """
+    All n-grams of one length.
+
+    Args:
+        pairs (`numpy.ndarray` of shape `(num_ngrams,)`):
+            Sorted; `None` for single tokens, whose ids are those of the tokens.
+        counts (`numpy.ndarray` of shape `(num_ngrams,)`):
+            How often the n-gram occurs, or after how many tokens.
+        discounted (`numpy.ndarray` of shape `(num_ngrams,)`):
+            The counts less the discounts.
+        totals (`numpy.ndarray` of shape `(num_contexts,)`):
+            The sum of the counts of the n-grams that begin with a context of one token less.
+        passed_on (`numpy.ndarray` of shape `(num_contexts,)`):
+            The share of the total that the discounts leave to shorter n-grams.
+    """
+
+    pairs: np.ndarray | None
+    counts: np.ndarray
+    discounted: np.ndarray
+    totals: np.ndarray
+    passed_on: np.ndarray
+
+    def places(self, pairs: np.ndarray) -> np.ndarray:
+        """The ids of pairs, -1 for those that never occurred."""
+        places = np.searchsorted(self.pairs, pairs)
+        known = places < len(self.pairs)
+        known[known] = self.pairs[places[known]] == pairs[known]
+        return np.where(known, places, -1)
+
+
+class KneserNeyModel:
+    """
+    An n-gram language model with interpolated modified Kneser-Ney smoothing (Chen and Goodman 1999, "An empirical
+    study of smoothing techniques for language modeling", Computer Speech and Language 13, section 3):
+
+    ``p(w | h) = (c(hw) - D(c(hw))) / sum_v c(hv) + gamma(h) p(w | h')``
+
+    where `h'` is the context `h` without its first token and `gamma(h)` is what the discounts `D` take away. For the
+    longest n-grams `c` is the number of occurrences; for shorter ones it is the number of distinct tokens before the
+    n-gram, or the number of occurrences if it begins a sentence and has nothing before it. The chain ends in the
+    uniform distribution over the vocabulary, the unknown word and the end, so nothing has probability zero.
+
+    Every length has the three discounts of the paper, for counts of 1, 2, and 3 or more:
+    ``D_i = i - (i + 1) Y n_{i+1} / n_i`` with ``Y = n_1 / (n_1 + 2 n_2)``, where `n_i` n-grams have the count `i`.
+    Where one of `n_1` to `n_4` is 0 or a discount is not positive, as in tiny data, they are 0.5, 1 and 1.5.
+
+    Args:
+        vocabulary (`Iterable[str]`):
+            The known words. All others are one unknown word. Models are comparable only with the same vocabulary.
+        order (`int`, *optional*, defaults to 5):
+            The longest n-grams.
+
+    Raises:
+        `ValueError`: If the vocabulary is empty or `order` is less than 1.
+        `TypeError`: If the vocabulary is a string.
+
+    Example:
+
+    ```python
+    >>> model = KneserNeyModel(["a", "dog", "cat"], order=2).fit([["a", "dog"], ["a", "cat"]])
+    >>> nats, num_tokens = model.nll([["a", "dog"]])
+    >>> round(nats, 4), num_tokens
+    (1.9914, 3)
+    ```
+    """
+
+    def __init__(self, vocabulary: Iterable[str], order: int = 5):
+        if isinstance(vocabulary, str):
+            raise TypeError(f"The vocabulary is one string ({vocabulary[:20]!r}); pass a list of words instead.")
+        if order < 1:
+            raise ValueError(f"order={order} is too small; use 1 or more.")
+        words = dict.fromkeys(vocabulary)
+        if not words:
+            raise ValueError("The vocabulary has 0 words; pass at least 1, for example those of the training text.")
+        self.order = order
+        self.vocabulary = list(words)
+        self.num_train_sentences = 0
+        self._token_ids = dict(zip(words, range(_UNKNOWN + 1, _UNKNOWN + 1 + len(words)), strict=True))
+        self._num_ids = _UNKNOWN + 1 + len(words)
+        self._ngrams: list[_Ngrams] = []  # by length, from 1
+
+    def fit(self, sentences: Sequence[Sequence[str]]) -> "KneserNeyModel":
+        """
+        Counts the n-grams of the training sentences; what was counted before is forgotten.
+
+        Args:
+            sentences (`Sequence[Sequence[str]]`):
+                The training sentences as lists of tokens.
+
+        Returns:
+            [`KneserNeyModel`]: This model.
+
+        Raises:
+            `ValueError`: If there are no sentences.
+            `TypeError`: If a sentence is a string and not a list of tokens.
+        """
+        _check_sentences(sentences, "training sentences")
+        tokens, places = self._encode(sentences)
+        ids, everywhere = tokens, np.arange(len(tokens))
+        # By length: the pairs, and for each n-gram its context, its occurrences and the place where it first ends.
+        # The begin is read, not predicted, so alone it counts as 0.
+        pairs: list[np.ndarray | None] = [None]
+        contexts = [np.zeros(self._num_ids, np.int64)]
+        occurrences = [np.bincount(tokens[places > 0], minlength=self._num_ids)]
+        continuations = []
+        begins = [np.zeros(self._num_ids, bool)]
+        for length in range(2, self.order + 1):
+            ends = everywhere[places >= length - 1]
+            distinct, first, inverse, counts = np.unique(
+                ids[ends - 1] * self._num_ids + tokens[ends],
+                return_index=True,
+                return_inverse=True,
+                return_counts=True,
+            )
+            first = ends[first]
+            pairs.append(distinct)
+            contexts.append(ids[first - 1])
+            occurrences.append(counts)
+            # Each distinct n-gram is one more token before the n-gram that remains without its first token.
+            continuations.append(np.bincount(ids[first], minlength=len(occurrences[-2])))
+            begins.append(places[first] == length - 1)
+            ids = np.full(len(tokens), -1)
+            ids[ends] = inverse.ravel()
+        self._ngrams = []
+        for row in range(self.order):
+            counts = occurrences[row]
+            if row < self.order - 1:
+                counts = np.where(begins[row], counts, continuations[row])
+            num_contexts = 1 if row == 0 else len(occurrences[row - 1])
+            self._ngrams.append(_smooth(pairs[row], counts, contexts[row], num_contexts))
+        self.num_train_sentences = len(sentences)
+        return self
+
+    def nll(self, sentences: Sequence[Sequence[str]]) -> tuple[float, int]:
+        """
+        The negative log-likelihood of sentences.
+
+        Args:
+            sentences (`Sequence[Sequence[str]]`):
+                The sentences as lists of tokens. An empty one costs its end.
+
+        Returns:
+            `tuple[float, int]`: The sum over all tokens in nats and their number, the end of every sentence counted.
+
+        Raises:
+            `RuntimeError`: If the model was not fitted.
+            `ValueError`: If there are no sentences.
+            `TypeError`: If a sentence is a string and not a list of tokens.
+        """
+        nlls = self.nll_per_sentence(sentences)
+        return math.fsum(nlls), sum(map(len, sentences)) + len(sentences)
+
+    def nll_per_sentence(self, sentences: Sequence[Sequence[str]]) -> np.ndarray:
+        """
+        The negative log-likelihood of each sentence with its end. See [`~KneserNeyModel.nll`].
+
+        Returns:
+            `numpy.ndarray` of shape `(num_sentences,)`: in nats.
+        """
+        _check_sentences(sentences, "sentences")
+        tokens, places = self._encode(sentences)
+        probabilities = self._probabilities(tokens, places)
+        # Logarithms of the math module: those of numpy may depend on the place in the array.
+        nlls = -np.fromiter(map(math.log, probabilities.tolist()), np.float64, len(tokens))
+        return np.add.reduceat(nlls, np.flatnonzero(places == 0))
+
+    def distribution(self, context: Sequence[str]) -> np.ndarray:
+        """
+        The probabilities of all symbols after the beginning of a sentence.
+
+        Args:
+            context (`Sequence[str]`):
+                The first tokens of a sentence, possibly none.
+
+        Returns:
+            `numpy.ndarray` of shape `(vocabulary_size + 2,)`: the words of `vocabulary` in their order, the unknown
+            word, and the end.
+        """
+        symbols = [*range(_UNKNOWN + 1, self._num_ids), _UNKNOWN, _END]
+        known = [_BEGIN, *(self._token_ids.get(token, _UNKNOWN) for token in context)]
+        tokens = np.array([[*known, symbol] for symbol in symbols])
+        places = np.broadcast_to(np.arange(tokens.shape[1]), tokens.shape)
+        return self._probabilities(tokens.ravel(), places.ravel()).reshape(tokens.shape)[:, -1]
+
+    def unknown_share(self, sentences: Sequence[Sequence[str]]) -> float:
+        """The share of the tokens of sentences, ends not counted, that are not in the vocabulary."""
+        total = sum(map(len, sentences))
+        unknown = sum(token not in self._token_ids for token in chain.from_iterable(sentences))
+        return unknown / total if total else 0.0
+
+    def _encode(self, sentences: Sequence[Sequence[str]]) -> tuple[np.ndarray, np.ndarray]:
+        """All sentences in one row of ids, each with its begin and end, and the places in their sentences."""
+        lengths = np.fromiter(map(len, sentences), np.int64, len(sentences))
+        ids = map(self._token_ids.get, chain.from_iterable(sentences), repeat(_UNKNOWN))
+        words = np.fromiter(ids, np.int64, lengths.sum())
+        starts = np.cumsum(lengths + 2) - lengths - 2
+        places = np.arange(lengths.sum() + 2 * len(lengths)) - np.repeat(starts, lengths + 2)
+        tokens = np.full(len(places), _END)
+        tokens[starts] = _BEGIN
+        tokens[(places > 0) & (places <= np.repeat(lengths, lengths + 2))] = words
+        return tokens, places
+
+    def _probabilities(self, tokens: np.ndarray, places: np.ndarray) -> np.ndarray:
+        """The probability of every token after those before it in its sentence; 1 for the begin."""
+        if not self._ngrams:
+            raise RuntimeError("The model has no counts; call fit with the training sentences first.")
+        probabilities = np.where(places > 0, 1 / (self._num_ids - 1), 1.0)  # all symbols but the begin
+        ids = tokens
+        for length, ngrams in enumerate(self._ngrams, start=1):
+            ends = np.flatnonzero(places >= max(1, length - 1))  # where the n-gram lies in one sentence
+            if length == 1:
+                contexts, found = np.zeros(len(ends), np.int64), tokens[ends]
+            else:
+                contexts, last = ids[ends - 1], tokens[ends]
+                found = np.where(contexts >= 0, ngrams.places(contexts * self._num_ids + last), -1)
+                ids = np.full(len(tokens), -1)
+                ids[ends] = found
+            # After a context that never occurred the shorter n-grams have the word alone.
+            kept = contexts >= 0
+            kept[kept] = ngrams.totals[contexts[kept]] > 0
+            ends, contexts, found = ends[kept], contexts[kept], found[kept]
+            own = np.zeros(len(ends))
+            own[found >= 0] = ngrams.discounted[found[found >= 0]]
+            probabilities[ends] = own / ngrams.totals[contexts] + ngrams.passed_on[contexts] * probabilities[ends]
+        return probabilities
+
+
+def training_vocabulary(train: Sequence[Sequence[str]], min_count: int = 2) -> list[str]:
+    """
+    The words to know for a fair comparison: those that occur at least `min_count` times in the real training text.
+
+    Were all of its words known, the training text would have no unknown word and a model of it no place for those of
+    the test text, while other real text has some: a sample of real text would score better than the training text
+    itself. Without the words that occur once both have unknown words.
+
+    Args:
+        train (`Sequence[Sequence[str]]`):
+            The real training sentences as lists of tokens.
+        min_count (`int`, *optional*, defaults to 2):
+            How often a word must occur.
+
+    Returns:
+        `list[str]`: The words, sorted.
+
+    Raises:
+        `ValueError`: If there are no sentences or no word occurs so often.
+        `TypeError`: If a sentence is a string and not a list of tokens.
+    """
+    _check_sentences(train, "training sentences")
+    counts = Counter(chain.from_iterable(train))
+    words = sorted(word for word, count in counts.items() if count >= min_count)
+    if not words:
+        raise ValueError(
+            f"None of the {len(counts)} words of the training text occurs {min_count} times; pass more training text, "
+            "or a vocabulary."
+        )
+    return words
+
+
+def forward_nll(
+    train: Sequence[Sequence[str]],
+    generated: Sequence[Sequence[str]],
+    vocabulary: Iterable[str] | None = None,
+    order: int = 5,
+    num_bootstrap: int = 0,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """
+    The negative log-likelihood of generated sentences under an n-gram model of real ones: lower means more probable,
+    which is quality without diversity. See [`KneserNeyModel`].
+
+    Args:
+        train (`Sequence[Sequence[str]]`):
+            The real training sentences as lists of tokens.
+        generated (`Sequence[Sequence[str]]`):
+            The generated sentences as lists of tokens. An empty one costs its end.
+        vocabulary (`Iterable[str]`, *optional*):
+            The known words; by default those that occur in `train` twice or more ([`training_vocabulary`]).
+        order (`int`, *optional*, defaults to 5):
+            The longest n-grams.
+        num_bootstrap (`int`, *optional*, defaults to 0):
+            Resamples of the scored sentences for an interval; 0 for none. The model stays the same.
+        confidence (`float`, *optional*, defaults to 0.95):
+            Of the interval.
+        seed (`int`, *optional*, defaults to 0):
+            Of the resamples.
+
+    Returns:
+        `dict[str, Any]`: `nll_per_token` in nats and `perplexity` over words and ends, `unknown_share` of the scored
+        words and `train_unknown_share` of those of the model, `num_tokens`, `num_sentences`, `num_train_sentences`,
+        `vocabulary_size` without unknown word and end, `order`; with `num_bootstrap` also
+        `nll_per_token_interval`, two numbers, `num_bootstrap`, `confidence` and `seed`.
+
+    Raises:
+        `ValueError`: If there are no sentences, the vocabulary is empty, `order` is less than 1, `num_bootstrap` is
+            negative or `confidence` not between 0 and 1.
+        `TypeError`: If a sentence is a string and not a list of tokens.
+    """
+    _check_sentences(train, "training sentences")
+    _check_sentences(generated, "generated sentences")
+    if vocabulary is None:
+        vocabulary = training_vocabulary(train)
+    return _score(KneserNeyModel(vocabulary, order), train, generated, num_bootstrap, confidence, seed)
+
+
+def reverse_nll(
+    generated: Sequence[Sequence[str]],
+    test: Sequence[Sequence[str]],
+    vocabulary: Iterable[str],
+    order: int = 5,
+    num_bootstrap: int = 0,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """
+    The negative log-likelihood of real held-out sentences under an n-gram model of generated ones (Zhao et al. 2018,
+    arXiv 1706.04223, "reverse perplexity"): lower is better, in quality and in diversity. It falls with the number of
+    generated sentences: compare at equal numbers, and with a model of as many real ones. See [`KneserNeyModel`].
+
+    Args:
+        generated (`Sequence[Sequence[str]]`):
+            The generated sentences as lists of tokens: the training text of the model.
+        test (`Sequence[Sequence[str]]`):
+            The real held-out sentences as lists of tokens.
+        vocabulary (`Iterable[str]`):
+            The known words, the same for all generators that are compared: [`training_vocabulary`] of the real
+            training text. With the words of the generated text a generator of few words would make all others cheap.
+        order, num_bootstrap, confidence, seed:
+            See [`forward_nll`].
+
+    Returns:
+        `dict[str, Any]`: See [`forward_nll`].
+
+    Raises:
+        See [`forward_nll`].
+    """
+    _check_sentences(generated, "generated sentences")
+    _check_sentences(test, "test sentences")
+    return _score(KneserNeyModel(vocabulary, order), generated, test, num_bootstrap, confidence, seed)
+
+
+def _score(
+    model: KneserNeyModel,
+    train: Sequence[Sequence[str]],
+    scored: Sequence[Sequence[str]],
+    num_bootstrap: int,
+    confidence: float,
+    seed: int,
+) -> dict[str, Any]:
+    nlls = model.fit(train).nll_per_sentence(scored)
+    tokens = np.fromiter(map(len, scored), np.int64, len(scored)) + 1
+    per_token = math.fsum(nlls) / int(tokens.sum())
+    return {
+        "nll_per_token": per_token,
+        "perplexity": math.exp(per_token),
+        "unknown_share": model.unknown_share(scored),
+        "train_unknown_share": model.unknown_share(train),
+        "num_tokens": int(tokens.sum()),
+        "num_sentences": len(scored),
+        "num_train_sentences": len(train),
+        "vocabulary_size": len(model.vocabulary),
+        "order": model.order,
+        **_bootstrap_interval("nll_per_token", nlls, tokens, num_bootstrap, confidence, seed),
+    }
+
+
+def _smooth(pairs: np.ndarray | None, counts: np.ndarray, contexts: np.ndarray, num_contexts: int) -> _Ngrams:
+    """The counts of n-grams of one length less their discounts, and what remains after each context."""
+    discounts = np.array([0.0, *_discounts(counts)])
+    classes = np.minimum(counts, 3)
+    totals = np.bincount(contexts, counts, num_contexts)
+    taken = sum(
+        discount * np.bincount(contexts[classes == count], minlength=num_contexts)
+        for count, discount in enumerate(discounts[1:], start=1)
+    )
+    passed_on = np.divide(taken, totals, out=np.ones(num_contexts), where=totals > 0)
+    return _Ngrams(pairs, counts, counts - discounts[classes], totals, passed_on)
+
+
+def _discounts(counts: np.ndarray) -> tuple[float, float, float]:
+    """The discounts of counts of 1, 2, and 3 or more (Chen and Goodman 1999, section 3)."""
+    n = np.bincount(np.minimum(counts, 5), minlength=6).tolist()
+    if min(n[1:5]) == 0:
+        return _FALLBACK_DISCOUNTS
+    y = n[1] / (n[1] + 2 * n[2])
+    discounts = tuple(i - (i + 1) * y * n[i + 1] / n[i] for i in (1, 2, 3))
+    return discounts if min(discounts) > 0 else _FALLBACK_DISCOUNTS
+
+
+def _bootstrap_interval(
+    name: str, sums: np.ndarray, counts: np.ndarray, num_bootstrap: int, confidence: float, seed: int
+) -> dict[str, Any]:
+    """The interval of ``sum(sums) / sum(counts)`` over resamples of the sentences; nothing without resamples."""
+    if num_bootstrap < 0:
+        raise ValueError(f"num_bootstrap={num_bootstrap} is negative; use 0 for no interval, or for example 1000.")
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence={confidence} is not between 0 and 1; use for example 0.95.")
+    if num_bootstrap == 0:
+        return {}
+    order = np.lexsort((counts, sums))  # the interval does not depend on the order of the sentences
+    sums, counts = sums[order], counts[order]
+    random = np.random.default_rng(seed)
+    ratios = []
+    for _ in range(num_bootstrap):
+        rows = random.integers(len(sums), size=len(sums))
+        ratios.append(sums[rows].sum() / counts[rows].sum())
+    ends = np.quantile(ratios, [(1 - confidence) / 2, (1 + confidence) / 2]).tolist()
+    return {f"{name}_interval": ends, "num_bootstrap": num_bootstrap, "confidence": confidence, "seed": seed}
+
+
+def _check_sentences(sentences: Sequence[Sequence[str]], name: str) -> None:
+    if isinstance(sentences, str):
+        raise TypeError(f"The {name} are one string ({sentences[:20]!r}); pass a list of token lists instead.")
+    if len(sentences) == 0:
+        raise ValueError(f"There are 0 {name}; pass at least 1 sentence.")
+    for index, sentence in enumerate(sentences):
+        if isinstance(sentence, str):
+            raise TypeError(
+                f"Sentence {index} of the {name} is a string ({sentence[:20]!r}); split it into a list of tokens."
+            )
+
+
+__all__ = ["KneserNeyModel", "forward_nll", "reverse_nll", "training_vocabulary"]

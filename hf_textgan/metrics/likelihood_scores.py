@@ -1,0 +1,270 @@
+"""
+Negative log-likelihoods of sequences under a causal language model: of held-out text under the generator, of generated
+text under an oracle, and of a generator's own samples under itself.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+
+
+_LOGITS_AT_ONCE = 2**24
+
+
+def sequence_nll(
+    model: PreTrainedModel, sequences: Sequence[Sequence[int]], bos_token_id: int | None = None
+) -> np.ndarray:
+    """
+    The negative log-likelihood of sequences: ``-sum_t log p(y_t | BOS, y_1, ..., y_{t-1})`` at temperature 1, dropout
+    off.
+
+    Args:
+        model (`PreTrainedModel`):
+            A causal language model.
+        sequences (`Sequence[Sequence[int]]`):
+            Token ids without BOS and padding; whatever is in them counts, an EOS, too.
+        bos_token_id (`int`, *optional*):
+            The first input; by default that of the model.
+
+    Returns:
+        `numpy.ndarray` of shape `(num_sequences,)`: in nats, in double precision.
+
+    Raises:
+        `ValueError`: If there are no sequences, one is empty, has ids beyond the vocabulary or more tokens than the
+            model has positions, or if no BOS is known.
+        `TypeError`: If a sequence is a string.
+    """
+    bos = _first_input(model, bos_token_id)
+    if len(sequences) == 0:
+        raise ValueError("There are 0 sequences; pass at least 1.")
+    vocab_size = model.config.vocab_size
+    positions = getattr(model.config, "max_position_embeddings", None)  # recurrent models have no limit
+    for index, sequence in enumerate(sequences):
+        if isinstance(sequence, str):
+            raise TypeError(f"Sequence {index} is a string ({sequence[:20]!r}); pass token ids, or texts as texts.")
+        if len(sequence) == 0:
+            raise ValueError(f"Sequence {index} has no tokens; end sequences with an EOS or remove it.")
+        if min(sequence) < 0 or max(sequence) >= vocab_size:
+            wrong = min(sequence) if min(sequence) < 0 else max(sequence)
+            raise ValueError(f"Sequence {index} has the id {wrong}; the ids of the model are 0 to {vocab_size - 1}.")
+        if positions is not None and len(sequence) > positions:
+            raise ValueError(
+                f"Sequence {index} has {len(sequence)} tokens and the model {positions} positions; shorten it."
+            )
+    order = sorted(range(len(sequences)), key=lambda index: len(sequences[index]))  # little padding in a batch
+    nlls = np.zeros(len(sequences))
+    was_training = model.training
+    model.eval()
+    start = 0
+    while start < len(order):
+        stop = start + 1
+        while stop < len(order) and (stop - start + 1) * len(sequences[order[stop]]) * vocab_size <= _LOGITS_AT_ONCE:
+            stop += 1
+        rows = [list(sequences[index]) for index in order[start:stop]]
+        width = len(rows[-1])
+        targets = torch.tensor([row + [-100] * (width - len(row)) for row in rows], device=model.device)
+        inputs = torch.tensor([[bos, *row, *[0] * (width - len(row))][:width] for row in rows], device=model.device)
+        # The padding is on the right and the model is causal: no mask has to reach it.
+        with torch.no_grad():
+            logits = model(input_ids=inputs, use_cache=False).logits.float()  # (B, T, V)
+        losses = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none", ignore_index=-100)
+        nlls[order[start:stop]] = losses.view_as(targets).double().sum(1).cpu().numpy()
+        start = stop
+    model.train(was_training)
+    return nlls
+
+
+def nll_scores(
+    model: str | PreTrainedModel,
+    predictions: Sequence[str] | Sequence[Sequence[int]],
+    tokenizer: Any = None,
+    bos_token_id: int | None = None,
+    eos_token_id: int | None = None,
+    num_bootstrap: int = 0,
+    confidence: float = 0.95,
+    seed: int = 0,
+    trust_remote_code: bool = False,
+) -> dict[str, Any]:
+    """
+    The negative log-likelihood of texts or token ids under a causal language model. What it says depends on whose they
+    are:
+
+    - held-out text under the generator (`nll_test`): quality and diversity, lower is better;
+    - generated sequences under the oracle that wrote the training data (`nll_oracle`): quality only;
+    - samples of the generator under itself (`nll_div`): an estimate of its entropy, best near that of the data.
+
+    The model reads BOS first, the EOS counts as a token, padding does not.
+
+    Args:
+        model (`str` or `PreTrainedModel`):
+            A causal language model, or the folder or repository to load it from.
+        predictions (`Sequence[str]` or `Sequence[Sequence[int]]`):
+            Texts, which are encoded without special tokens and end with EOS; or token ids without BOS, which are cut
+            behind their first EOS, so that padding may follow it.
+        tokenizer (`str` or `PreTrainedTokenizerBase`, *optional*):
+            For texts; by default the one that lies beside the model.
+        bos_token_id, eos_token_id (`int`, *optional*):
+            By default those of the model.
+        num_bootstrap (`int`, *optional*, defaults to 0):
+            Resamples of the sequences for an interval; 0 for none.
+        confidence (`float`, *optional*, defaults to 0.95):
+            Of the interval.
+        seed (`int`, *optional*, defaults to 0):
+            Of the resamples.
+        trust_remote_code (`bool`, *optional*, defaults to `False`):
+            Whether a repository may bring code of its own.
+
+    Returns:
+        `dict[str, Any]`: `nll_per_token` and `nll_per_sequence` in nats, `perplexity` per token, `num_tokens` with
+        EOS, `num_sequences`; with `num_bootstrap` also `nll_per_token_interval`, two numbers, `num_bootstrap`,
+        `confidence` and `seed`.
+
+    Raises:
+        `ValueError`: See [`sequence_nll`]; also if `num_bootstrap` is negative or texts come without a tokenizer.
+        `TypeError`: If `predictions` is one string or mixes texts and ids.
+    """
+    if isinstance(predictions, str):
+        raise TypeError(f"The predictions are one string ({predictions[:20]!r}); pass a list of strings instead.")
+    if len(predictions) == 0:
+        raise ValueError("There are 0 predictions; pass at least 1 text or sequence.")
+    name = model if isinstance(model, str) else None
+    if name is not None:
+        model = AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32, trust_remote_code=trust_remote_code)
+    ends = _ends(model) if eos_token_id is None else [eos_token_id]
+    if all(isinstance(text, str) for text in predictions):
+        if tokenizer is None and name is None:
+            raise ValueError("The model is loaded and its tokenizer is not known; pass tokenizer, or token ids.")
+        if tokenizer is None or isinstance(tokenizer, str):
+            tokenizer = AutoTokenizer.from_pretrained(tokenizer or name, trust_remote_code=trust_remote_code)
+        encoded = tokenizer(list(predictions), add_special_tokens=False)["input_ids"]
+        sequences = [[*ids, *ends[:1]] for ids in encoded]
+    elif any(isinstance(text, str) for text in predictions):
+        raise TypeError("The predictions mix texts and token ids; pass either only strings or only lists of ids.")
+    else:
+        sequences = [cut_after_eos(ids, ends) for ids in predictions]
+    nlls = sequence_nll(model, sequences, bos_token_id)
+    tokens = np.array([len(sequence) for sequence in sequences])
+    total = math.fsum(nlls)
+    per_token = total / int(tokens.sum())
+    return {
+        "nll_per_token": per_token,
+        "nll_per_sequence": total / len(sequences),
+        "perplexity": math.exp(per_token) if per_token < 700 else math.inf,
+        "num_tokens": int(tokens.sum()),
+        "num_sequences": len(sequences),
+        **_bootstrap_interval("nll_per_token", nlls, tokens, num_bootstrap, confidence, seed),
+    }
+
+
+def cut_after_eos(ids: Sequence[int], eos_token_ids: Sequence[int]) -> list[int]:
+    """The token ids through the first EOS; all, if there is none."""
+    ids = [int(token) for token in ids]
+    return ids[: next((place for place, token in enumerate(ids, start=1) if token in eos_token_ids), len(ids))]
+
+
+def draw_sequences(
+    model: PreTrainedModel,
+    num_sequences: int,
+    max_length: int,
+    seed: int = 0,
+    bos_token_id: int | None = None,
+    batch_size: int = 256,
+) -> list[list[int]]:
+    """
+    Samples of a causal language model from its whole distribution at temperature 1, for [`nll_div`].
+
+    Args:
+        model (`PreTrainedModel`):
+            A causal language model.
+        num_sequences (`int`):
+            How many.
+        max_length (`int`):
+            Tokens at most, EOS included, BOS excluded.
+        seed (`int`, *optional*, defaults to 0):
+            Of the draws; the state of torch's own generator is left as it was.
+        bos_token_id (`int`, *optional*):
+            The first input; by default that of the model.
+        batch_size (`int`, *optional*, defaults to 256):
+            Sequences to draw together; the draws depend on it.
+
+    Returns:
+        `list[list[int]]`: The token ids without BOS, through EOS where it was drawn.
+
+    Raises:
+        `ValueError`: If `num_sequences` or `max_length` is less than 1 or no BOS is known.
+    """
+    if num_sequences < 1 or max_length < 1:
+        raise ValueError(f"num_sequences={num_sequences} and max_length={max_length} must both be 1 or more.")
+    bos = _first_input(model, bos_token_id)
+    ends = _ends(model)
+    sequences: list[list[int]] = []
+    was_training = model.training
+    model.eval()
+    source = torch.Generator(device=model.device).manual_seed(seed)
+    while len(sequences) < num_sequences:
+        rows = min(batch_size, num_sequences - len(sequences))
+        inputs = torch.full((rows, 1), bos, device=model.device)
+        ended = torch.zeros(rows, dtype=torch.bool, device=model.device)
+        with torch.no_grad():
+            for _ in range(max_length):
+                # The whole prefix is read again at each step: slow, and right for every causal model.
+                logits = model(input_ids=inputs, use_cache=False).logits[:, -1].float()
+                drawn = torch.multinomial(logits.softmax(-1), 1, generator=source)
+                inputs = torch.cat([inputs, drawn], dim=1)
+                ended |= torch.isin(drawn[:, 0], torch.tensor(ends, dtype=torch.long, device=model.device))
+                if bool(ended.all()):
+                    break
+        sequences += [cut_after_eos(row, ends) for row in inputs[:, 1:].tolist()]
+    model.train(was_training)
+    return sequences
+
+
+def nll_div(model: PreTrainedModel, num_sequences: int, max_length: int, seed: int = 0, **options) -> dict[str, Any]:
+    """
+    The negative log-likelihood of a model's own samples: an estimate of its entropy. See [`draw_sequences`] for the
+    arguments and [`nll_scores`] for the result, which also has the `seed` of the samples.
+    """
+    sequences = draw_sequences(model, num_sequences, max_length, seed, **options)
+    return {**nll_scores(model, sequences, bos_token_id=options.get("bos_token_id")), "seed": seed}
+
+
+def _first_input(model: PreTrainedModel, bos_token_id: int | None) -> int:
+    bos = getattr(model.config, "bos_token_id", None) if bos_token_id is None else bos_token_id
+    if bos is None:
+        raise ValueError("The model has no bos_token_id; pass bos_token_id, the id that it reads first.")
+    return bos
+
+
+def _ends(model: PreTrainedModel) -> list[int]:
+    """The ids that end a sequence: none, one, or for some models several."""
+    eos = getattr(model.config, "eos_token_id", None)
+    return [] if eos is None else list(eos) if isinstance(eos, list | tuple) else [eos]
+
+
+def _bootstrap_interval(
+    name: str, sums: np.ndarray, counts: np.ndarray, num_bootstrap: int, confidence: float, seed: int
+) -> dict[str, Any]:
+    """The interval of ``sum(sums) / sum(counts)`` over resamples of the sentences; nothing without resamples."""
+    if num_bootstrap < 0:
+        raise ValueError(f"num_bootstrap={num_bootstrap} is negative; use 0 for no interval, or for example 1000.")
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence={confidence} is not between 0 and 1; use for example 0.95.")
+    if num_bootstrap == 0:
+        return {}
+    order = np.lexsort((counts, sums))  # the interval does not depend on the order of the sentences
+    sums, counts = sums[order], counts[order]
+    random = np.random.default_rng(seed)
+    ratios = []
+    for _ in range(num_bootstrap):
+        rows = random.integers(len(sums), size=len(sums))
+        ratios.append(sums[rows].sum() / counts[rows].sum())
+    ends = np.quantile(ratios, [(1 - confidence) / 2, (1 + confidence) / 2]).tolist()
+    return {f"{name}_interval": ends, "num_bootstrap": num_bootstrap, "confidence": confidence, "seed": seed}
+
+
+__all__ = ["cut_after_eos", "draw_sequences", "nll_div", "nll_scores", "sequence_nll"]

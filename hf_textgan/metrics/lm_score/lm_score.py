@@ -1,0 +1,130 @@
+import datasets
+import evaluate
+
+from .language_model import forward_nll, reverse_nll, training_vocabulary
+
+
+_CITATION = """\
+@article{chen1999empirical,
+  title = {An empirical study of smoothing techniques for language modeling},
+  author = {Chen, Stanley F. and Goodman, Joshua},
+  journal = {Computer Speech and Language},
+  volume = {13},
+  number = {4},
+  pages = {359--394},
+  year = {1999}
+}
+@inproceedings{zhao2018adversarially,
+  title = {Adversarially Regularized Autoencoders},
+  author = {Zhao, Junbo and Kim, Yoon and Zhang, Kelly and Rush, Alexander M. and LeCun, Yann},
+  booktitle = {International Conference on Machine Learning},
+  year = {2018}
+}
+"""
+
+_DESCRIPTION = """\
+The negative log-likelihood per token under an n-gram language model with interpolated modified Kneser-Ney smoothing.
+Forward: the model learns from real texts and scores generated ones, which measures quality. Reverse: it learns from
+generated texts and scores real held-out ones, which measures quality and diversity. The vocabulary is closed, all
+other words are one unknown word, and the end of a text counts as a token. Lower is better.
+"""
+
+_KWARGS_DESCRIPTION = """
+Args:
+    predictions (list of str): Generated texts; they are cut into words at blanks.
+    references (list of str): Real texts: for "forward" the training text of the model, for "reverse" held-out text.
+    direction (str): "forward" (default) or "reverse".
+    train (list of str): For "reverse" the real training texts, of which only the vocabulary is taken: the words that
+        occur twice or more. For "forward" it is taken of `references`.
+    vocabulary (list of str): The known words, instead. It must be the same for all generators that are compared.
+    order (int): The longest n-grams, by default 5.
+    num_bootstrap (int): Resamples of the scored texts for an interval, by default 0 for none.
+    confidence (float): Of the interval, by default 0.95.
+    seed (int): Of the resamples, by default 0.
+
+Returns:
+    nll_per_token (float): In nats, over words and ends.
+    perplexity (float): exp(nll_per_token).
+    unknown_share (float): Share of the scored words that are not in the vocabulary.
+    train_unknown_share (float): Share of the words that the model learned from that are not in the vocabulary.
+    num_tokens (int), num_sentences (int): What was scored, ends included.
+    num_train_sentences (int): What the model learned from.
+    vocabulary_size (int), order (int), direction (str)
+    nll_per_token_interval (list of 2 float), num_bootstrap (int), confidence (float), seed (int): With num_bootstrap.
+
+Examples:
+    >>> from hf_textgan.metrics import load
+    >>> lm_score = load("lm_score")
+    >>> real = ["a dog runs .", "a cat runs .", "a dog sleeps ."]
+    >>> results = lm_score.compute(predictions=["a cat sleeps .", "runs cat"], references=real)
+    >>> round(results["nll_per_token"], 4), results["num_tokens"]
+    (1.7484, 8)
+    >>> held_out = ["a cat sleeps .", "a dog runs ."]
+    >>> results = lm_score.compute(
+    ...     predictions=["a cat sleeps .", "runs cat"], references=held_out, direction="reverse", train=real
+    ... )
+    >>> round(results["nll_per_token"], 4), results["num_train_sentences"]
+    (1.1723, 2)
+"""
+
+
+@evaluate.utils.file_utils.add_start_docstrings(_DESCRIPTION, _KWARGS_DESCRIPTION)
+class LMScore(evaluate.Metric):
+    """The negative log-likelihood of texts under an n-gram model of others."""
+
+    def _info(self):
+        return evaluate.MetricInfo(
+            description=_DESCRIPTION,
+            citation=_CITATION,
+            inputs_description=_KWARGS_DESCRIPTION,
+            features=datasets.Features({"predictions": datasets.Value("string")}),
+            reference_urls=["https://arxiv.org/abs/1706.04223"],
+        )
+
+    def compute(self, *, predictions=None, references=None, **kwargs):
+        """Computes the metric; the references need not be as many as the predictions.
+
+        Args: see below.
+        """
+        # evaluate passes references on only as a feature, and wants as many of them as predictions.
+        return super().compute(predictions=predictions, corpus=references, **kwargs)
+
+    def _compute(
+        self,
+        predictions,
+        corpus=None,
+        direction="forward",
+        train=None,
+        vocabulary=None,
+        order=5,
+        num_bootstrap=0,
+        confidence=0.95,
+        seed=0,
+    ):
+        generated, references = _split(predictions, "predictions"), _split(corpus, "references")
+        options = {"order": order, "num_bootstrap": num_bootstrap, "confidence": confidence, "seed": seed}
+        if direction == "forward":
+            scores = forward_nll(references, generated, vocabulary, **options)
+        elif direction == "reverse":
+            if vocabulary is None and train is None:
+                raise ValueError(
+                    "direction='reverse' needs a vocabulary that does not depend on the generator; pass train, the "
+                    "real training texts, or vocabulary, their words."
+                )
+            if vocabulary is None:
+                vocabulary = training_vocabulary(_split(train, "train"))
+            scores = reverse_nll(generated, references, vocabulary, **options)
+        else:
+            raise ValueError(f"direction={direction!r} is unknown; use 'forward' or 'reverse'.")
+        return {**scores, "direction": direction}
+
+
+def _split(texts, name):
+    if texts is None:
+        raise TypeError(f"{name} is missing; pass {name}=[...], a list of texts.")
+    if isinstance(texts, str):
+        raise TypeError(f"{name} is one string ({texts[:20]!r}); pass a list of texts.")
+    for index, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise TypeError(f"Text {index} of {name} is {text!r}; pass strings.")
+    return [text.split() for text in texts]

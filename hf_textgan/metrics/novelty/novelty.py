@@ -1,0 +1,97 @@
+"""What generated sentences repeat and what they copy from the training sentences."""
+
+import datasets
+import evaluate
+
+from .ngram_options import Bootstrap, TextPredictions, tokenize
+from .ngrams import longest_copied, novelty_measure
+
+
+_DESCRIPTION = """\
+The share of exact duplicates among generated sentences, the share of them that equal a training sentence, the longest
+n-gram copied from a training sentence, and the share of n-grams that no training sentence contains. Each is to be read
+next to that of held-out real sentences.
+"""
+
+_CITATION = """\
+@inproceedings{dautume2019training,
+  title = {Training Language GANs from Scratch},
+  author = {de Masson d'Autume, Cyprien and Rosca, Mihaela and Rae, Jack and Mohamed, Shakir},
+  booktitle = {NeurIPS},
+  year = {2019},
+}
+"""
+
+_KWARGS_DESCRIPTION = """
+Args:
+    predictions (`list[str]` or `list[list[str]]`):
+        The generated sentences, at least 1. Strings are split into words at blanks; lists of tokens stay.
+    references (`list[str]` or `list[list[str]]`):
+        The training sentences, any number of them. They are no feature, since evaluate wants as many references as
+        predictions: pass them to `compute`, not to `add_batch`.
+    max_order (`int`, *optional*, defaults to 4):
+        The longest n-grams of which the novel ones are counted.
+    num_bootstrap (`int`, *optional*, defaults to 0):
+        The number of bootstrap samples of the predictions for an interval, 0 for none; which sentences are
+        duplicates stays, and the longest copied n-gram has no interval.
+    confidence (`float`, *optional*, defaults to 0.95):
+        The confidence of the interval.
+    seed (`int`, *optional*, defaults to 0):
+        The seed of the bootstrap.
+
+Returns:
+    duplicates (`float`): 1 minus the number of different predictions over the number of predictions.
+    copied_sentences (`float`): The share of predictions that equal a training sentence.
+    longest_copied_mean (`float`): The length in tokens of the longest n-gram of a prediction that some training
+        sentence contains, on average over the predictions.
+    longest_copied_max (`int`): The largest of these lengths.
+    novel_1 to novel_4 (`float`): The share of n-grams, each as many times as it occurs, that no training sentence
+        contains; NaN if no prediction is that long.
+    num_predictions (`int`): The number of predictions.
+    num_references (`int`): The number of training sentences.
+    <name>_interval (`list[float]`): With `num_bootstrap` the lower and the upper end for each value, and next to
+        them the numbers `num_bootstrap`, `confidence` and `seed`.
+
+Raises:
+    ValueError: If there are no sentences, or empty ones, or an argument has a value that is not known.
+    TypeError: If the sentences are neither strings nor lists of strings.
+
+Examples:
+
+    >>> from hf_textgan.metrics import load
+    >>> predictions = ["a cat sat here", "a cat sat here", "the dog", "there is a cat"]
+    >>> references = ["the cat sat on the mat", "a cat is on the mat", "there is a cat"]
+    >>> result = load("novelty").compute(predictions=predictions, references=references, max_order=2)
+    >>> result["duplicates"], result["copied_sentences"]
+    (0.25, 0.25)
+    >>> result["longest_copied_mean"], result["longest_copied_max"]
+    (2.25, 4)
+    >>> result["novel_2"]
+    0.3
+"""
+
+
+class Novelty(TextPredictions, evaluate.Metric):
+    """What generated sentences repeat and what they copy from the training sentences."""
+
+    def _info(self) -> evaluate.MetricInfo:
+        text = datasets.Value("string")
+        return evaluate.MetricInfo(
+            description=_DESCRIPTION,
+            citation=_CITATION,
+            inputs_description=_KWARGS_DESCRIPTION,
+            features=[datasets.Features({"predictions": one}) for one in (text, datasets.Sequence(text))],
+            reference_urls=["https://arxiv.org/abs/1905.09922"],
+        )
+
+    def _compute(self, predictions, corpus=None, max_order=4, num_bootstrap=0, confidence=0.95, seed=0) -> dict:
+        bootstrap = Bootstrap(num_bootstrap, confidence, seed)
+        sentences = sorted(tokenize(predictions, "predictions"))  # so that intervals do not depend on the order
+        references = tokenize(corpus, "references")
+        measure = novelty_measure(sentences, references, max_order)
+        return {
+            **bootstrap.report(measure, len(sentences)),
+            "longest_copied_max": max(longest_copied(sentences, references)),
+            "num_predictions": len(sentences),
+            "num_references": len(references),
+        }

@@ -1,0 +1,1 @@
+../mauve_scores.py

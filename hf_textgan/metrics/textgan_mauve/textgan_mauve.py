@@ -1,0 +1,98 @@
+import datasets
+import evaluate
+
+from .embeddings import embed, embedding_name
+from .mauve_scores import mauve_score
+
+
+_CITATION = """\
+@inproceedings{pillutla2021mauve,
+  title = {{MAUVE}: Measuring the Gap Between Neural Text and Human Text using Divergence Frontiers},
+  author = {Pillutla, Krishna and Swayamdipta, Swabha and Zellers, Rowan and Thickstun, John and Welleck, Sean and
+    Choi, Yejin and Harchaoui, Zaid},
+  booktitle = {Advances in Neural Information Processing Systems},
+  year = {2021}
+}
+"""
+
+_DESCRIPTION = """\
+MAUVE between generated and real texts, computed by the package mauve-text from embeddings that need no download
+(random projections of words and word pairs) or from those of a transformer that the user names. From 0 to 1; higher is
+closer. Without the embeddings of GPT-2 large it is not comparable with published values.
+"""
+
+_KWARGS_DESCRIPTION = """
+Args:
+    predictions (list of str): Generated texts, better 5,000 or more.
+    references (list of str): Real texts, as many.
+    embedding (str or model): "hashed-ngrams" (default), or the folder or repository of a transformer, or the model.
+    tokenizer (str or tokenizer): Of the transformer; by default the one that lies beside it.
+    dimension (int): The size of a "hashed-ngrams" embedding, by default 64.
+    num_clusters (int): By default a tenth of the smaller number of texts, at least 2.
+    scaling (float): The constant c of the paper, by default 5.
+    seed (int): Of the clustering, by default 0.
+
+Returns:
+    mauve (float): From 0 to 1.
+    mauve_star (float): The same with half a text more in every cluster.
+    frontier_integral (float): From 0; lower is closer.
+    embedding (str): Which embedding, with its size.
+    num_predictions (int), num_references (int), num_clusters (int), scaling (float), seed (int)
+
+Examples:
+    >>> from hf_textgan.metrics import load
+    >>> textgan_mauve = load("textgan_mauve")
+    >>> real = ["a dog runs ."] * 20 + ["two cats sleep on it"] * 20
+    >>> results = textgan_mauve.compute(predictions=real, references=real, num_clusters=2)
+    >>> round(results["mauve"], 3), results["embedding"]
+    (1.0, 'hashed-ngrams-64')
+"""
+
+
+@evaluate.utils.file_utils.add_start_docstrings(_DESCRIPTION, _KWARGS_DESCRIPTION)
+class TextganMauve(evaluate.Metric):
+    """MAUVE between generated and real texts, with named embeddings."""
+
+    def _info(self):
+        return evaluate.MetricInfo(
+            description=_DESCRIPTION,
+            citation=_CITATION,
+            inputs_description=_KWARGS_DESCRIPTION,
+            features=datasets.Features({"predictions": datasets.Value("string")}),
+            reference_urls=["https://arxiv.org/abs/2102.01454", "https://github.com/krishnap25/mauve"],
+        )
+
+    def compute(self, *, predictions=None, references=None, **kwargs):
+        """Computes the metric; the references need not be as many as the predictions.
+
+        Args: see below.
+        """
+        # evaluate passes references on only as a feature, and wants as many of them as predictions.
+        return super().compute(predictions=predictions, corpus=references, **kwargs)
+
+    def _compute(
+        self,
+        predictions,
+        corpus=None,
+        embedding="hashed-ngrams",
+        tokenizer=None,
+        dimension=64,
+        num_clusters=None,
+        scaling=5.0,
+        seed=0,
+    ):
+        _check_given(corpus, "references")
+        scores = mauve_score(
+            embed(corpus, embedding, tokenizer, dimension),
+            embed(predictions, embedding, tokenizer, dimension),
+            num_clusters=num_clusters,
+            scaling=scaling,
+            seed=seed,
+        )
+        sizes = {"num_predictions": len(predictions), "num_references": len(corpus)}
+        return {**scores, "embedding": embedding_name(embedding, dimension), **sizes}
+
+
+def _check_given(texts, name):
+    if texts is None:
+        raise TypeError(f"{name} is missing; pass {name}=[...], a list of texts.")

@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 from ..data.oracle import OracleMetrics
 from ..metrics.embeddings import hashed_ngram_embedding
 from ..metrics.frechet import frechet_distance
-from ..metrics.language_model import KneserNeyModel
+from ..metrics.language_model import KneserNeyModel, training_vocabulary
 from ..metrics.ngrams import ReferenceTable, distinct_n, ngram_jsd, self_bleu
 from .sources import ModelSource
 from .statistics import Axes
@@ -67,7 +67,7 @@ class TextMeasure:
         self.split, self.grammar = split, grammar
         tokens = [split(text) for text in train]
         self.train = {tuple(sentence) for sentence in tokens}
-        self.vocabulary = sorted({symbol for sentence in tokens for symbol in sentence})
+        self.vocabulary = training_vocabulary(tokens)
         self.forward = KneserNeyModel(self.vocabulary).fit(tokens)
         self.reference_texts = references
         self.references = [split(text) for text in references]

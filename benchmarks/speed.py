@@ -215,7 +215,7 @@ def scoring(rounds: int) -> dict:
     exact = plain_scores(copy.deepcopy(judge).double(), few)
     found = {
         "ours": probability_of_real(judge, few),
-        "ours_bf16": probability_of_real(judge, few, bf16=True),
+        "ours_bf16": in_bf16(judge, few),
         "plain": plain_scores(judge, few),
     }
     result = compare(
@@ -227,6 +227,12 @@ def scoring(rounds: int) -> dict:
     errors = {name: float((scores - exact).abs().max()) for name, scores in found.items()}
     accuracy = float(((exact > 0.5).long() == torch.arange(2048) // 1024).float().mean())
     return {**result, "largest_error": errors, "std_of_scores": float(exact.std()), "accuracy": accuracy}
+
+
+def in_bf16(judge: CNNDiscriminator, sequences: torch.LongTensor) -> torch.Tensor:
+    """Whether or not this processor has instructions for it."""
+    with torch.autocast("cpu", torch.bfloat16):
+        return probability_of_real(judge, sequences)
 
 
 def gpt2(rounds: int) -> dict:

@@ -173,9 +173,12 @@ def test_a_run_with_its_twin_ends_with_a_report(runs, tmp_path, capsys):
 
 def test_what_has_no_twin(runs, tmp_path, capsys):
     text = ("--train_file", runs / "train.txt", "--output_dir", tmp_path / "run", "--mle_twin")
+    few = tmp_path / "few.txt"
+    few.write_text("a dog .\na cat .\n")
     for words, message in (
         (("rnnlm", *text, "--eval_file", runs / "test.txt"), "--mle_twin is set, but rnnlm is what a twin is"),
         (("seqgan", *text), "--mle_twin is set, but there is no held-out text to stop by; add --eval_file FILE."),
+        (("seqgan", *text, "--eval_file", few), "--mle_twin is set and the held-out text has 2 lines; give 100 or"),
         (("seqgan", *text, "--eval_file", runs / "test.txt", "--eval_strategy", "no"), 'eval_strategy is "no"'),
     ):
         assert main(["train", *map(str, words)]) == 2

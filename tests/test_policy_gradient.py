@@ -21,6 +21,7 @@ from hf_textgan import (
     SeqGANObjective,
     StepContext,
     Turn,
+    rewards,
 )
 from hf_textgan.losses import policy_gradient_loss, real_fake_cross_entropy, token_nll
 from hf_textgan.models import RecurrentDiscriminator, RecurrentDiscriminatorConfig
@@ -420,19 +421,39 @@ def test_score_distinct(batch_size):
     assert score_distinct(score, sequences.T.contiguous().T, batch_size).tolist() == scores.tolist()
 
 
+def test_bfloat16_only_where_the_processor_computes_it(monkeypatch):
+    for amx, avx, expected in ((True, False, True), (False, True, True), (False, False, False)):
+        monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda amx=amx: amx, raising=False)
+        monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda avx=avx: avx, raising=False)
+        assert rewards._computes_bf16(torch.device("cpu")) is expected
+        assert rewards._computes_bf16(torch.device("cuda"))
+    judge, sequences = discriminator().eval(), torch.randint(3, (20, 3))
+    assert torch.equal(probability_of_real(judge, sequences, bf16=True), probability_of_real(judge, sequences))
+    for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported"):
+        monkeypatch.delattr(torch.cpu, name)
+    assert rewards._computes_bf16(torch.device("cpu"))
+
+
+@pytest.fixture
+def bf16_everywhere(monkeypatch):
+    monkeypatch.setattr(rewards, "_computes_bf16", lambda device: True)
+
+
+@pytest.mark.usefixtures("bf16_everywhere")
 def test_rewards_in_bfloat16_on_request():
     model, engine, samples = drawn(tiny_lstm, EOS, 30)
     players = Players({"generator": model, "discriminator": discriminator().eval()})
-    rewards = []
+    values = []
     for bf16 in (False, False, True):
         torch.manual_seed(0)
-        rewards.append(
+        values.append(
             SeqGANObjective(num_rollouts=4, bf16_rewards=bf16)._rewards(players, engine, samples, StepContext())
         )
-    assert torch.equal(rewards[0], rewards[1])
-    assert 1e-5 < (rewards[2] - rewards[0]).abs().max() < 0.02
+    assert torch.equal(values[0], values[1])
+    assert 1e-5 < (values[2] - values[0]).abs().max() < 0.02
 
 
+@pytest.mark.usefixtures("bf16_everywhere")
 @pytest.mark.parametrize("kind", ("convolutions", "recurrence"))
 def test_probability_of_real(kind):
     if kind == "convolutions":

@@ -8,7 +8,7 @@ from tqdm import tqdm
 from ..comparison.compare import CompareConfig, compare
 from ..comparison.measure import OracleMeasure, TextMeasure
 from ..comparison.report import sentence, write_report
-from ..comparison.sources import REAL, LinesSource, MarkovSource, ModelSource, OracleSource, halves
+from ..comparison.sources import LEAST_HELD_OUT, REAL, LinesSource, MarkovSource, ModelSource, OracleSource, halves
 from ..data import CaptionGrammar, read_lines
 from ..data.oracle import load_oracle, sample_oracle
 from ..runs import ORACLE
@@ -148,9 +148,10 @@ def _text_measure(
     if held_out is None:
         raise ValueError(f"{models[0].path} names no held-out text; add --eval_file FILE.")
     real, references = halves(held_out["text"][:], config.seed)
-    if len(real) < 50:
+    if len(held_out) < LEAST_HELD_OUT:
         raise ValueError(
-            f"The held-out text has {len(held_out)} lines; give 100 or more: one half is compared with the other."
+            f"The held-out text has {len(held_out)} lines; give {LEAST_HELD_OUT} or more: one half is compared with "
+            "the other."
         )
     num_samples = min(config.num_samples, len(real))  # real text takes the place of samples, at the same size
     split, join = (str.split, " ".join) if options.level == "word" else (list, "".join)

@@ -28,7 +28,7 @@ from ..trainer.checkpoints import writing_folder
 from .arguments import TrainArguments, parse_train_arguments
 from .data import TEXT_OPTIONS, load_texts, make_tokenizer, refuse
 from .errors import UserError, user_errors
-from .twin import WallClock, callbacks, check_twin, comparison_of, twin_of
+from .twin import WallClock, callbacks, check_held_out, check_twin, comparison_of, twin_of
 
 
 def main(argv: list[str]) -> int:
@@ -117,6 +117,8 @@ def build_trainer(arguments: TrainArguments) -> AdversarialTrainer:
                 "leave one of the two out."
             )
     task = oracle_task(arguments) if synthetic else text_task(arguments, tokenizer)
+    if arguments.run.mle_twin:
+        check_held_out(task.eval)
     check_batch(len(task.train), training.per_device_train_batch_size * state.num_processes)
     say(task.report, flush=True)
 

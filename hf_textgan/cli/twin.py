@@ -7,8 +7,10 @@ from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
 
+from datasets import Dataset
 from transformers import EarlyStoppingCallback, TrainerCallback
 
+from ..comparison.sources import LEAST_HELD_OUT
 from ..objectives import MLEObjective
 from ..systems import get_system
 from ..trainer.checkpoints import write_text
@@ -64,9 +66,17 @@ def check_twin(arguments: TrainArguments) -> None:
         raise ValueError(
             '--mle_twin is set and eval_strategy is "no"; a twin stops by held-out text, so set eval_steps.'
         )
-    data = arguments.data
-    if data.train_file is not None and data.eval_file is None:
+
+
+def check_held_out(held_out: Dataset | None) -> None:
+    """Whether there is held-out text enough to stop the twin by, and to compare with at the end."""
+    if held_out is None:
         raise ValueError("--mle_twin is set, but there is no held-out text to stop by; add --eval_file FILE.")
+    if len(held_out) < LEAST_HELD_OUT:
+        raise ValueError(
+            f"--mle_twin is set and the held-out text has {len(held_out)} lines; give {LEAST_HELD_OUT} or more: the "
+            "comparison at the end needs them."
+        )
 
 
 def twin_of(arguments: TrainArguments) -> TrainArguments:
@@ -110,4 +120,4 @@ def comparison_of(output_dir: Path) -> Namespace:
     return make_parser().parse_args([*map(str, sources), "--output_dir", str(output_dir / "report")])
 
 
-__all__ = ["FOLDER", "TimeLimit", "WallClock", "callbacks", "check_twin", "comparison_of", "twin_of"]
+__all__ = ["FOLDER", "TimeLimit", "WallClock", "callbacks", "check_held_out", "check_twin", "comparison_of", "twin_of"]

@@ -19,6 +19,7 @@ from ..sampling import RolloutEngine, Samples
 
 
 REAL = "real text"  # the row that shows what real text scores
+LEAST_HELD_OUT = 100  # lines: one half stands for real text, the other is what all are compared with
 
 
 class ModelSource:
@@ -207,4 +208,4 @@ def halves(lines: Sequence[str], seed: int) -> tuple[list[str], list[str]]:
     return [lines[place] for place in order[:middle]], [lines[place] for place in order[middle:]]
 
 
-__all__ = ["REAL", "LinesSource", "MarkovSource", "ModelSource", "OracleSource", "halves"]
+__all__ = ["LEAST_HELD_OUT", "REAL", "LinesSource", "MarkovSource", "ModelSource", "OracleSource", "halves"]

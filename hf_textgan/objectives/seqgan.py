@@ -49,7 +49,7 @@ class SeqGANObjective(MLEObjective):
             The reward of every token under `reward="constant"`.
         bf16_rewards (`bool`, *optional*, defaults to `False`):
             Let the discriminator score completions in bfloat16: faster on GPUs and on CPUs with instructions for it,
-            slower on other CPUs. The discriminator is trained as before.
+            ignored on other CPUs. The discriminator is trained as before.
         scheduled_sampling (`float`, *optional*, defaults to `0.0`):
             See [`MLEObjective`].
 

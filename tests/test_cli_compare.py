@@ -156,7 +156,7 @@ def test_a_run_with_its_twin_ends_with_a_report(runs, tmp_path, capsys):
     assert f"The report is {folder / 'report' / 'report.md'}." in printed
     result = report(folder / "report")
     start = str(folder / "best" / "pretrain_generator")
-    assert list(result["rows"])[:3] == ["seqgan", start, "rnnlm"]
+    assert list(result["rows"])[:3] == ["seqgan", "seqgan/best/pretrain_generator", "rnnlm"]
     assert [row["sources"] for row in list(result["rows"].values())[:3]] == [
         [str(folder)],
         [start],

@@ -58,13 +58,17 @@ class ModelSource:
         training = json.loads(arguments.read_text(encoding="utf-8"))
         for name in _NOT_THE_RECIPE:
             training.pop(name, None)
-        place = str(Path(self.path).resolve().relative_to(self.run.root.resolve()))  # a checkpoint is no run
-        return json.dumps([record, training, self.temperature, place], sort_keys=True)
+        return json.dumps([record, training, self.temperature, self.place], sort_keys=True)
+
+    @property
+    def place(self) -> str:
+        """Where in its run a checkpoint or a best model lies; empty for the run itself."""
+        place = Path(self.path).resolve().relative_to(self.run.root.resolve()).as_posix()
+        return "" if place == "." else f"/{place}"
 
     @property
     def label(self) -> str:
-        at_root = self.run.root is not None and Path(self.path).resolve() == self.run.root.resolve()
-        name = self.run.record["system"] if at_root else self.path
+        name = self.path if self.run.root is None else f"{self.run.record['system']}{self.place}"
         return name if self.temperature == 1.0 else f"{name}@{self.temperature:g}"
 
     def samples(self, num_samples: int, seed: int, temperature: float = 1.0, top_p: float | None = None) -> Samples:

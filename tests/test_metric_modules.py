@@ -665,7 +665,7 @@ def test_a_module_works_after_an_error(modules):
 
 def test_available():
     assert set(NAMES) <= set(available())
-    assert not {"__pycache__", "ngrams", "ngram_options"} & set(available())
+    assert not {"__pycache__", "module_helpers", "ngrams", "ngram_options"} & set(available())
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -685,7 +685,7 @@ def test_load_by_path_from_another_folder(name, tmp_path, monkeypatch):
     module = evaluate.load(str(FOLDER / name))
     copy = Path(inspect.getfile(type(module))).parent
     assert copy != FOLDER / name
-    for helper in ("ngrams.py", "ngram_options.py"):
+    for helper in ("module_helpers.py", "ngrams.py", "ngram_options.py"):
         assert (FOLDER / name / helper).is_symlink() and not os.readlink(FOLDER / name / helper).startswith("/")
         assert (copy / helper).is_file() and not (copy / helper).is_symlink()
         assert (copy / helper).read_text() == (FOLDER / helper).read_text()

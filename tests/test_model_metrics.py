@@ -513,3 +513,17 @@ def test_textgan_mauve_names_its_embedding():
 def test_errors_of_modules(name, options, error, message):
     with pytest.raises(error, match=message):
         load(name).compute(**{"predictions": TEXTS, **options})
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_added_batches_have_no_references(name):
+    with pytest.raises(ValueError, match="^add_batch takes predictions only.*; leave references= out.$"):
+        load(name).add_batch(predictions=TEXTS, references=REAL)
+
+
+def test_batches_and_references_of_other_numbers():
+    module = load("lm_score")
+    expected = module.compute(predictions=TEXTS, references=REAL)
+    module.add_batch(predictions=TEXTS[:1])
+    module.add_batch(predictions=TEXTS[1:])
+    assert module.compute(references=REAL) == expected

@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from .module_helpers import check_token_lists, ratio_interval
+
 
 class NgramClassifier:
     """
@@ -182,7 +184,7 @@ def category_accuracy(
             scores[f"{prefix}accuracy_{label}"] = float(own.mean()) if len(own) else math.nan
     sizes = {"num_generated": len(generated), "num_test": len(test), "num_train": len(train)}
     ones = np.ones(len(generated), np.int64)
-    interval = _bootstrap_interval("accuracy", hits[""].astype(float), ones, num_bootstrap, confidence, seed)
+    interval = ratio_interval("accuracy", hits[""].astype(float), ones, num_bootstrap, confidence, seed)
     return {**scores, **sizes, **interval}
 
 
@@ -191,38 +193,9 @@ def _ngrams(sentence: Sequence[str]) -> list[tuple[str, ...]]:
 
 
 def _check_labelled(sentences: Sequence[Sequence[str]], labels: Sequence[Hashable], name: str) -> None:
-    if isinstance(sentences, str):
-        raise TypeError(f"The {name} are one string ({sentences[:20]!r}); pass a list of token lists instead.")
-    if len(sentences) == 0:
-        raise ValueError(f"There are 0 {name}; pass at least 1 sentence.")
-    for index, sentence in enumerate(sentences):
-        if isinstance(sentence, str):
-            raise TypeError(
-                f"Sentence {index} of the {name} is a string ({sentence[:20]!r}); split it into a list of tokens."
-            )
+    check_token_lists(sentences, name)
     if len(sentences) != len(labels):
         raise ValueError(f"There are {len(sentences)} {name} and {len(labels)} labels; pass one label for each.")
-
-
-def _bootstrap_interval(
-    name: str, sums: np.ndarray, counts: np.ndarray, num_bootstrap: int, confidence: float, seed: int
-) -> dict[str, Any]:
-    """The interval of ``sum(sums) / sum(counts)`` over resamples of the sentences; nothing without resamples."""
-    if num_bootstrap < 0:
-        raise ValueError(f"num_bootstrap={num_bootstrap} is negative; use 0 for no interval, or for example 1000.")
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence={confidence} is not between 0 and 1; use for example 0.95.")
-    if num_bootstrap == 0:
-        return {}
-    order = np.lexsort((counts, sums))  # the interval does not depend on the order of the sentences
-    sums, counts = sums[order], counts[order]
-    random = np.random.default_rng(seed)
-    ratios = []
-    for _ in range(num_bootstrap):
-        rows = random.integers(len(sums), size=len(sums))
-        ratios.append(sums[rows].sum() / counts[rows].sum())
-    ends = np.quantile(ratios, [(1 - confidence) / 2, (1 + confidence) / 2]).tolist()
-    return {f"{name}_interval": ends, "num_bootstrap": num_bootstrap, "confidence": confidence, "seed": seed}
 
 
 __all__ = ["NgramClassifier", "category_accuracy"]

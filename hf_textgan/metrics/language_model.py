@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from .module_helpers import check_token_lists, ratio_interval
+
 
 _BEGIN, _END, _UNKNOWN = 0, 1, 2  # the words of the vocabulary come after them
 _FALLBACK_DISCOUNTS = (0.5, 1.0, 1.5)  # for data too small to estimate them
@@ -118,7 +120,7 @@ class KneserNeyModel:
             `ValueError`: If there are no sentences.
             `TypeError`: If a sentence is a string and not a list of tokens.
         """
-        _check_sentences(sentences, "training sentences")
+        check_token_lists(sentences, "training sentences")
         tokens, places = self._encode(sentences)
         ids, everywhere = tokens, np.arange(len(tokens))
         # By length: the pairs, and for each n-gram its context, its occurrences and the place where it first ends.
@@ -181,7 +183,7 @@ class KneserNeyModel:
         Returns:
             `numpy.ndarray` of shape `(num_sentences,)`: in nats.
         """
-        _check_sentences(sentences, "sentences")
+        check_token_lists(sentences, "sentences")
         tokens, places = self._encode(sentences)
         probabilities = self._probabilities(tokens, places)
         # Logarithms of the math module: those of numpy may depend on the place in the array.
@@ -270,7 +272,7 @@ def training_vocabulary(train: Sequence[Sequence[str]], min_count: int = 2) -> l
         `ValueError`: If there are no sentences or no word occurs so often.
         `TypeError`: If a sentence is a string and not a list of tokens.
     """
-    _check_sentences(train, "training sentences")
+    check_token_lists(train, "training sentences")
     counts = Counter(chain.from_iterable(train))
     words = sorted(word for word, count in counts.items() if count >= min_count)
     if not words:
@@ -321,8 +323,8 @@ def forward_nll(
             negative or `confidence` not between 0 and 1.
         `TypeError`: If a sentence is a string and not a list of tokens.
     """
-    _check_sentences(train, "training sentences")
-    _check_sentences(generated, "generated sentences")
+    check_token_lists(train, "training sentences")
+    check_token_lists(generated, "generated sentences")
     if vocabulary is None:
         vocabulary = training_vocabulary(train)
     return _score(KneserNeyModel(vocabulary, order), train, generated, num_bootstrap, confidence, seed)
@@ -359,8 +361,8 @@ def reverse_nll(
     Raises:
         See [`forward_nll`].
     """
-    _check_sentences(generated, "generated sentences")
-    _check_sentences(test, "test sentences")
+    check_token_lists(generated, "generated sentences")
+    check_token_lists(test, "test sentences")
     return _score(KneserNeyModel(vocabulary, order), generated, test, num_bootstrap, confidence, seed)
 
 
@@ -385,7 +387,7 @@ def _score(
         "num_train_sentences": len(train),
         "vocabulary_size": len(model.vocabulary),
         "order": model.order,
-        **_bootstrap_interval("nll_per_token", nlls, tokens, num_bootstrap, confidence, seed),
+        **ratio_interval("nll_per_token", nlls, tokens, num_bootstrap, confidence, seed),
     }
 
 
@@ -410,39 +412,6 @@ def _discounts(counts: np.ndarray) -> tuple[float, float, float]:
     y = n[1] / (n[1] + 2 * n[2])
     discounts = tuple(i - (i + 1) * y * n[i + 1] / n[i] for i in (1, 2, 3))
     return discounts if min(discounts) > 0 else _FALLBACK_DISCOUNTS
-
-
-def _bootstrap_interval(
-    name: str, sums: np.ndarray, counts: np.ndarray, num_bootstrap: int, confidence: float, seed: int
-) -> dict[str, Any]:
-    """The interval of ``sum(sums) / sum(counts)`` over resamples of the sentences; nothing without resamples."""
-    if num_bootstrap < 0:
-        raise ValueError(f"num_bootstrap={num_bootstrap} is negative; use 0 for no interval, or for example 1000.")
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence={confidence} is not between 0 and 1; use for example 0.95.")
-    if num_bootstrap == 0:
-        return {}
-    order = np.lexsort((counts, sums))  # the interval does not depend on the order of the sentences
-    sums, counts = sums[order], counts[order]
-    random = np.random.default_rng(seed)
-    ratios = []
-    for _ in range(num_bootstrap):
-        rows = random.integers(len(sums), size=len(sums))
-        ratios.append(sums[rows].sum() / counts[rows].sum())
-    ends = np.quantile(ratios, [(1 - confidence) / 2, (1 + confidence) / 2]).tolist()
-    return {f"{name}_interval": ends, "num_bootstrap": num_bootstrap, "confidence": confidence, "seed": seed}
-
-
-def _check_sentences(sentences: Sequence[Sequence[str]], name: str) -> None:
-    if isinstance(sentences, str):
-        raise TypeError(f"The {name} are one string ({sentences[:20]!r}); pass a list of token lists instead.")
-    if len(sentences) == 0:
-        raise ValueError(f"There are 0 {name}; pass at least 1 sentence.")
-    for index, sentence in enumerate(sentences):
-        if isinstance(sentence, str):
-            raise TypeError(
-                f"Sentence {index} of the {name} is a string ({sentence[:20]!r}); split it into a list of tokens."
-            )
 
 
 __all__ = ["KneserNeyModel", "forward_nll", "reverse_nll", "training_vocabulary"]

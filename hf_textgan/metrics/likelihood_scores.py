@@ -12,6 +12,8 @@ import torch
 from torch.nn import functional as F
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
+from .module_helpers import ratio_interval
+
 
 _LOGITS_AT_ONCE = 2**24
 
@@ -157,7 +159,7 @@ def nll_scores(
         "perplexity": math.exp(per_token) if per_token < 700 else math.inf,
         "num_tokens": int(tokens.sum()),
         "num_sequences": len(sequences),
-        **_bootstrap_interval("nll_per_token", nlls, tokens, num_bootstrap, confidence, seed),
+        **ratio_interval("nll_per_token", nlls, tokens, num_bootstrap, confidence, seed),
     }
 
 
@@ -244,27 +246,6 @@ def _ends(model: PreTrainedModel) -> list[int]:
     """The ids that end a sequence: none, one, or for some models several."""
     eos = getattr(model.config, "eos_token_id", None)
     return [] if eos is None else list(eos) if isinstance(eos, list | tuple) else [eos]
-
-
-def _bootstrap_interval(
-    name: str, sums: np.ndarray, counts: np.ndarray, num_bootstrap: int, confidence: float, seed: int
-) -> dict[str, Any]:
-    """The interval of ``sum(sums) / sum(counts)`` over resamples of the sentences; nothing without resamples."""
-    if num_bootstrap < 0:
-        raise ValueError(f"num_bootstrap={num_bootstrap} is negative; use 0 for no interval, or for example 1000.")
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence={confidence} is not between 0 and 1; use for example 0.95.")
-    if num_bootstrap == 0:
-        return {}
-    order = np.lexsort((counts, sums))  # the interval does not depend on the order of the sentences
-    sums, counts = sums[order], counts[order]
-    random = np.random.default_rng(seed)
-    ratios = []
-    for _ in range(num_bootstrap):
-        rows = random.integers(len(sums), size=len(sums))
-        ratios.append(sums[rows].sum() / counts[rows].sum())
-    ends = np.quantile(ratios, [(1 - confidence) / 2, (1 + confidence) / 2]).tolist()
-    return {f"{name}_interval": ends, "num_bootstrap": num_bootstrap, "confidence": confidence, "seed": seed}
 
 
 __all__ = ["cut_after_eos", "draw_sequences", "nll_div", "nll_scores", "sequence_nll"]

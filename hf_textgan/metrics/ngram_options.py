@@ -4,11 +4,13 @@ and of the divergence that tools use, and the bootstrap.
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
+
+from .module_helpers import check_sentences, show
 
 
 LEVELS = ("word", "character")
@@ -112,38 +114,6 @@ def choose_level(level: str | None, options: JsdVariant) -> str:
     return options.level or level or "word"
 
 
-def check_sentences(sentences: Any, name: str) -> list:
-    """
-    The sentences as a list, all of them strings or all of them sequences of strings.
-
-    Raises:
-        `TypeError`: If they are something else.
-        `ValueError`: If there are none.
-    """
-    if sentences is None:
-        raise ValueError(f"There are no {name}; pass {name}=, a list of sentences.")
-    if isinstance(sentences, str) or not isinstance(sentences, Iterable):
-        raise TypeError(f"{name}={_show(sentences)} is no list; pass a list of sentences.")
-    sentences = list(sentences)
-    if not sentences:
-        raise ValueError(f"There are 0 {name}; pass at least 1 sentence.")
-    as_text = isinstance(sentences[0], str)
-    for index, sentence in enumerate(sentences):
-        if isinstance(sentence, str) != as_text or not isinstance(sentence, Iterable):
-            wanted = "a string" if as_text else "a string or a list of tokens"
-            raise TypeError(f"{name}[{index}]={_show(sentence)} is not {wanted}; pass all of them in one form.")
-        if not as_text:
-            for token in sentence:
-                if not isinstance(token, str):
-                    raise TypeError(f"{name}[{index}] has the token {_show(token)}; pass tokens as strings.")
-    return sentences
-
-
-def _show(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 40 else f"{text[:40]}..."
-
-
 def tokenize(sentences: Any, name: str, level: str = "word", lower_case: bool = False) -> list[list[str]]:
     """
     The tokens of sentences: what stands between blanks of a string, or its characters; lists of tokens stay.
@@ -154,7 +124,7 @@ def tokenize(sentences: Any, name: str, level: str = "word", lower_case: bool = 
     """
     sentences = check_sentences(sentences, name)
     if level == "character" and not isinstance(sentences[0], str):
-        raise TypeError(f"{name}[0]={_show(sentences[0])} is not a string; pass strings to count characters.")
+        raise TypeError(f"{name}[0]={show(sentences[0])} is not a string; pass strings to count characters.")
     if not isinstance(sentences[0], str):
         tokens = list(map(list, sentences))
     else:
@@ -175,45 +145,36 @@ def fix_length(sentences: Sequence[Sequence[str]], length: int) -> list[list[str
     return [[*sentence[:length], *[_IWGAN_PADDING] * (length - len(sentence))] for sentence in sentences]
 
 
-def refuse_references(references: Any, reason: str) -> None:
-    """References that would have no effect are an error."""
-    if references is not None:
-        raise ValueError(f"{reason}; leave references= out.")
-
-
-class TextPredictions:
+class CheckedSentences:
     """
-    References that need not be as many as the predictions, for modules of evaluate.
-
-    The features of such a module are its predictions alone, since evaluate wants all features equally long. `compute`
-    hands the references to `_compute` as the argument `corpus`. They are passed to `compute`, not to `add_batch`.
+    A mixin for modules of evaluate that checks sentences before evaluate stores them, since its own errors do not name
+    the wrong one. It stands behind [`FreeReferences`] in the list of base classes.
     """
 
-    def compute(self, *, predictions=None, references=None, **kwargs):
+    def compute(self, *, predictions=None, corpus=None, **kwargs):
         """Computes the metric.
 
         Args:
             predictions (`list[str]` or `list[list[str]]`, *optional*):
                 The generated sentences, unless they were added before.
-            references (`list[str]` or `list[list[str]]`, *optional*):
+            corpus (`list[str]` or `list[list[str]]`, *optional*):
                 The real sentences, any number of them.
             kwargs:
                 The metric's own arguments.
         """
         if predictions is None and not len(self):
             raise ValueError("There are no predictions; pass predictions=, a list of sentences.")
-        if references is not None:
-            kwargs["corpus"] = check_sentences(references, "references")
+        if corpus is not None:
+            kwargs["corpus"] = check_sentences(corpus, "references")
         return super().compute(predictions=predictions, **kwargs)
 
-    def add_batch(self, *, predictions=None, references=None, **kwargs):
+    def add_batch(self, *, predictions=None, **kwargs):
         """Adds predictions.
 
         Args:
             predictions (`list[str]` or `list[list[str]]`):
                 Generated sentences.
         """
-        refuse_references(references, "add_batch takes predictions only, references go to compute")
         super().add_batch(predictions=check_sentences(predictions, "predictions"), **kwargs)
 
 

@@ -19,6 +19,8 @@ from itertools import chain, repeat
 
 import numpy as np
 
+from .module_helpers import check_token_lists
+
 
 _SMOOTHING = 0.1  # stands in for a count of 0 (method 1 of Chen and Cherry, 2014)
 
@@ -180,7 +182,7 @@ class ReferenceTable:
     def __init__(self, references: Sequence[Sequence[str]], max_order: int = 5):
         if max_order < 2:
             raise ValueError(f"max_order={max_order} is too small; use 2 or more.")
-        _check_sentences(references, "references")
+        check_token_lists(references, "references")
         self.max_order = max_order
         self._lengths = Counter(map(len, references))
         self._index = _Index(max_order)
@@ -214,7 +216,7 @@ class ReferenceTable:
         return self._sentence_bleu(hypotheses)[order]
 
     def _sentence_bleu(self, hypotheses: Sequence[Sequence], **options: bool) -> dict[int, list[float]]:
-        _check_sentences(hypotheses, "hypotheses")
+        check_token_lists(hypotheses, "hypotheses")
         matches = [
             np.bincount(sentences, np.minimum(counts, largest[ngrams]), len(hypotheses))
             for (ngrams, sentences, counts), largest in zip(
@@ -311,7 +313,7 @@ def self_bleu_scores(
     sentences: Sequence[Sequence[str]], max_order: int = 5, cumulative: bool = True, brevity_penalty: bool = True
 ) -> dict[int, list[float]]:
     """The sentence BLEU of each sentence against all the other ones. See [`self_bleu`] and [`bleu_scores`]."""
-    _check_sentences(sentences, "sentences")
+    check_token_lists(sentences, "sentences")
     if len(sentences) < 2:
         raise ValueError("There is only 1 sentence to compare; Self-BLEU needs at least 2.")
     if max_order < 2:
@@ -555,8 +557,8 @@ def _count_copied(
     max_order: int | None, sentences: Sequence[Sequence[str]], references: Sequence[Sequence[str]]
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
     """[`_Index.count`] of the sentences, and which of these n-grams a reference contains."""
-    _check_sentences(sentences, "sentences")
-    _check_sentences(references, "references")
+    check_token_lists(sentences, "sentences")
+    check_token_lists(references, "references")
     index = _Index(max(map(len, sentences)) if max_order is None else max_order)
     # Order by order: the index knows the n-grams of the sentences before it looks those of the references up, and only
     # the references' n-grams that it knows are continued.
@@ -573,7 +575,7 @@ def _count_by_order(
     """[`_Index.count`] of all the sentences, one set after the other."""
     _check_order(max_order)
     for name, one in sentences.items():
-        _check_sentences(one, name)
+        check_token_lists(one, name)
     return list(_Index(max_order).count(list(chain.from_iterable(sentences.values())), build=True))
 
 
@@ -594,15 +596,3 @@ def _ones(sentences: Sequence) -> np.ndarray:
 def _check_order(max_order: int) -> None:
     if max_order < 1:
         raise ValueError(f"max_order={max_order} is too small; use 1 or more.")
-
-
-def _check_sentences(sentences: Sequence[Sequence[str]], name: str) -> None:
-    if isinstance(sentences, str):
-        raise TypeError(f"The {name} are one string ({sentences[:20]!r}); pass a list of token lists instead.")
-    if len(sentences) == 0:
-        raise ValueError(f"There are 0 {name}; pass at least 1 sentence.")
-    for index, sentence in enumerate(sentences):
-        if isinstance(sentence, str):
-            raise TypeError(
-                f"Sentence {index} of the {name} is a string ({sentence[:20]!r}); split it into a list of tokens."
-            )

@@ -2,6 +2,7 @@ import datasets
 import evaluate
 
 from .category import category_accuracy
+from .module_helpers import PredictionsOnly, split_texts
 
 
 _CITATION = """\
@@ -54,7 +55,7 @@ Examples:
 
 
 @evaluate.utils.file_utils.add_start_docstrings(_DESCRIPTION, _KWARGS_DESCRIPTION)
-class CategoryAccuracy(evaluate.Metric):
+class CategoryAccuracy(PredictionsOnly, evaluate.Metric):
     """The share of generated texts in the category that was asked for."""
 
     def _info(self):
@@ -83,25 +84,14 @@ class CategoryAccuracy(evaluate.Metric):
             if labels is None:
                 raise TypeError(f"{name} is missing; pass {name}=[...], a label for each text.")
         return category_accuracy(
-            _split(predictions, "predictions"),
+            split_texts(predictions, "predictions"),
             requested,
-            _split(train, "train"),
+            split_texts(train, "train"),
             train_labels,
-            _split(test, "test"),
+            split_texts(test, "test"),
             test_labels,
             l2=l2,
             num_bootstrap=num_bootstrap,
             confidence=confidence,
             seed=seed,
         )
-
-
-def _split(texts, name):
-    if texts is None:
-        raise TypeError(f"{name} is missing; pass {name}=[...], a list of texts.")
-    if isinstance(texts, str):
-        raise TypeError(f"{name} is one string ({texts[:20]!r}); pass a list of texts.")
-    for index, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise TypeError(f"Text {index} of {name} is {text!r}; pass strings.")
-    return [text.split() for text in texts]

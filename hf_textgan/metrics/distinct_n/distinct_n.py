@@ -3,7 +3,8 @@
 import datasets
 import evaluate
 
-from .ngram_options import Bootstrap, TextPredictions, refuse_references, tokenize
+from .module_helpers import FreeReferences, refuse_references
+from .ngram_options import Bootstrap, CheckedSentences, tokenize
 from .ngrams import distinct_n_measure
 
 
@@ -54,7 +55,7 @@ Examples:
 """
 
 
-class DistinctN(TextPredictions, evaluate.Metric):
+class DistinctN(FreeReferences, CheckedSentences, evaluate.Metric):
     """The share of distinct n-grams among all n-grams of generated sentences."""
 
     def _info(self) -> evaluate.MetricInfo:

@@ -3,6 +3,7 @@ import evaluate
 
 from .embeddings import embed, embedding_name
 from .frechet import frechet_distance
+from .module_helpers import FreeReferences, check_given
 
 
 _CITATION = """\
@@ -58,7 +59,7 @@ Examples:
 
 
 @evaluate.utils.file_utils.add_start_docstrings(_DESCRIPTION, _KWARGS_DESCRIPTION)
-class FrechetEmbeddingDistance(evaluate.Metric):
+class FrechetEmbeddingDistance(FreeReferences, evaluate.Metric):
     """The Frechet distance between embeddings of two sets of texts."""
 
     def _info(self):
@@ -70,14 +71,6 @@ class FrechetEmbeddingDistance(evaluate.Metric):
             reference_urls=["https://arxiv.org/abs/1706.08500"],
         )
 
-    def compute(self, *, predictions=None, references=None, **kwargs):
-        """Computes the metric; the references need not be as many as the predictions.
-
-        Args: see below.
-        """
-        # evaluate passes references on only as a feature, and wants as many of them as predictions.
-        return super().compute(predictions=predictions, corpus=references, **kwargs)
-
     def _compute(
         self,
         predictions,
@@ -86,7 +79,7 @@ class FrechetEmbeddingDistance(evaluate.Metric):
         tokenizer=None,
         dimension=64,
     ):
-        _check_given(corpus, "references")
+        check_given(corpus, "references")
         generated_points = embed(predictions, embedding, tokenizer, dimension)
         real_points = embed(corpus, embedding, tokenizer, dimension)
         return {
@@ -96,8 +89,3 @@ class FrechetEmbeddingDistance(evaluate.Metric):
             "num_predictions": len(generated_points),
             "num_references": len(real_points),
         }
-
-
-def _check_given(texts, name):
-    if texts is None:
-        raise TypeError(f"{name} is missing; pass {name}=[...], a list of texts.")

@@ -2,6 +2,7 @@ import datasets
 import evaluate
 
 from .language_model import forward_nll, reverse_nll, training_vocabulary
+from .module_helpers import FreeReferences, split_texts
 
 
 _CITATION = """\
@@ -69,7 +70,7 @@ Examples:
 
 
 @evaluate.utils.file_utils.add_start_docstrings(_DESCRIPTION, _KWARGS_DESCRIPTION)
-class LMScore(evaluate.Metric):
+class LMScore(FreeReferences, evaluate.Metric):
     """The negative log-likelihood of texts under an n-gram model of others."""
 
     def _info(self):
@@ -80,14 +81,6 @@ class LMScore(evaluate.Metric):
             features=datasets.Features({"predictions": datasets.Value("string")}),
             reference_urls=["https://arxiv.org/abs/1706.04223"],
         )
-
-    def compute(self, *, predictions=None, references=None, **kwargs):
-        """Computes the metric; the references need not be as many as the predictions.
-
-        Args: see below.
-        """
-        # evaluate passes references on only as a feature, and wants as many of them as predictions.
-        return super().compute(predictions=predictions, corpus=references, **kwargs)
 
     def _compute(
         self,
@@ -101,7 +94,7 @@ class LMScore(evaluate.Metric):
         confidence=0.95,
         seed=0,
     ):
-        generated, references = _split(predictions, "predictions"), _split(corpus, "references")
+        generated, references = split_texts(predictions, "predictions"), split_texts(corpus, "references")
         options = {"order": order, "num_bootstrap": num_bootstrap, "confidence": confidence, "seed": seed}
         if direction == "forward":
             scores = forward_nll(references, generated, vocabulary, **options)
@@ -112,19 +105,8 @@ class LMScore(evaluate.Metric):
                     "real training texts, or vocabulary, their words."
                 )
             if vocabulary is None:
-                vocabulary = training_vocabulary(_split(train, "train"))
+                vocabulary = training_vocabulary(split_texts(train, "train"))
             scores = reverse_nll(generated, references, vocabulary, **options)
         else:
             raise ValueError(f"direction={direction!r} is unknown; use 'forward' or 'reverse'.")
         return {**scores, "direction": direction}
-
-
-def _split(texts, name):
-    if texts is None:
-        raise TypeError(f"{name} is missing; pass {name}=[...], a list of texts.")
-    if isinstance(texts, str):
-        raise TypeError(f"{name} is one string ({texts[:20]!r}); pass a list of texts.")
-    for index, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise TypeError(f"Text {index} of {name} is {text!r}; pass strings.")
-    return [text.split() for text in texts]

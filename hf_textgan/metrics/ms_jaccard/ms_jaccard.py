@@ -3,7 +3,8 @@
 import datasets
 import evaluate
 
-from .ngram_options import Bootstrap, TextPredictions, tokenize
+from .module_helpers import FreeReferences
+from .ngram_options import Bootstrap, CheckedSentences, tokenize
 from .ngrams import ms_jaccard_measure
 
 
@@ -61,7 +62,7 @@ Examples:
 """
 
 
-class MsJaccard(TextPredictions, evaluate.Metric):
+class MsJaccard(FreeReferences, CheckedSentences, evaluate.Metric):
     """MS-Jaccard: the multisets of n-grams that generated and real sentences have in common."""
 
     def _info(self) -> evaluate.MetricInfo:

@@ -3,7 +3,8 @@
 import datasets
 import evaluate
 
-from .ngram_options import JSD_VARIANTS, Bootstrap, TextPredictions, choose, choose_level, fix_length, tokenize
+from .module_helpers import FreeReferences
+from .ngram_options import JSD_VARIANTS, Bootstrap, CheckedSentences, choose, choose_level, fix_length, tokenize
 from .ngrams import ngram_jsd_measure
 
 
@@ -71,7 +72,7 @@ Examples:
 """
 
 
-class NgramJsd(TextPredictions, evaluate.Metric):
+class NgramJsd(FreeReferences, CheckedSentences, evaluate.Metric):
     """Jensen-Shannon divergence between the n-grams of generated and of real sentences."""
 
     def _info(self) -> evaluate.MetricInfo:

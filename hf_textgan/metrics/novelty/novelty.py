@@ -3,7 +3,8 @@
 import datasets
 import evaluate
 
-from .ngram_options import Bootstrap, TextPredictions, tokenize
+from .module_helpers import FreeReferences
+from .ngram_options import Bootstrap, CheckedSentences, tokenize
 from .ngrams import longest_copied, novelty_measure
 
 
@@ -71,7 +72,7 @@ Examples:
 """
 
 
-class Novelty(TextPredictions, evaluate.Metric):
+class Novelty(FreeReferences, CheckedSentences, evaluate.Metric):
     """What generated sentences repeat and what they copy from the training sentences."""
 
     def _info(self) -> evaluate.MetricInfo:

@@ -3,7 +3,8 @@
 import datasets
 import evaluate
 
-from .ngram_options import SELF_BLEU_VARIANTS, Bootstrap, TextPredictions, choose, refuse_references, tokenize
+from .module_helpers import FreeReferences, refuse_references
+from .ngram_options import SELF_BLEU_VARIANTS, Bootstrap, CheckedSentences, choose, tokenize
 from .ngrams import bleu_scores, mean_measure, self_bleu_scores
 
 
@@ -66,7 +67,7 @@ Examples:
 """
 
 
-class SelfBleu(TextPredictions, evaluate.Metric):
+class SelfBleu(FreeReferences, CheckedSentences, evaluate.Metric):
     """Mean sentence BLEU of each generated sentence against the other generated ones."""
 
     def _info(self) -> evaluate.MetricInfo:

@@ -3,7 +3,8 @@
 import datasets
 import evaluate
 
-from .ngram_options import BLEU_VARIANTS, Bootstrap, TextPredictions, choose, tokenize
+from .module_helpers import FreeReferences
+from .ngram_options import BLEU_VARIANTS, Bootstrap, CheckedSentences, choose, tokenize
 from .ngrams import bleu_scores, mean_measure
 
 
@@ -75,7 +76,7 @@ Examples:
 """
 
 
-class TextganBleu(TextPredictions, evaluate.Metric):
+class TextganBleu(FreeReferences, CheckedSentences, evaluate.Metric):
     """Mean sentence BLEU of generated sentences against a whole set of real ones."""
 
     def _info(self) -> evaluate.MetricInfo:

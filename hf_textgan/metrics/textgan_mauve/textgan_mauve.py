@@ -3,6 +3,7 @@ import evaluate
 
 from .embeddings import embed, embedding_name
 from .mauve_scores import mauve_score
+from .module_helpers import FreeReferences, check_given
 
 
 _CITATION = """\
@@ -50,7 +51,7 @@ Examples:
 
 
 @evaluate.utils.file_utils.add_start_docstrings(_DESCRIPTION, _KWARGS_DESCRIPTION)
-class TextganMauve(evaluate.Metric):
+class TextganMauve(FreeReferences, evaluate.Metric):
     """MAUVE between generated and real texts, with named embeddings."""
 
     def _info(self):
@@ -61,14 +62,6 @@ class TextganMauve(evaluate.Metric):
             features=datasets.Features({"predictions": datasets.Value("string")}),
             reference_urls=["https://arxiv.org/abs/2102.01454", "https://github.com/krishnap25/mauve"],
         )
-
-    def compute(self, *, predictions=None, references=None, **kwargs):
-        """Computes the metric; the references need not be as many as the predictions.
-
-        Args: see below.
-        """
-        # evaluate passes references on only as a feature, and wants as many of them as predictions.
-        return super().compute(predictions=predictions, corpus=references, **kwargs)
 
     def _compute(
         self,
@@ -81,7 +74,7 @@ class TextganMauve(evaluate.Metric):
         scaling=5.0,
         seed=0,
     ):
-        _check_given(corpus, "references")
+        check_given(corpus, "references")
         scores = mauve_score(
             embed(corpus, embedding, tokenizer, dimension),
             embed(predictions, embedding, tokenizer, dimension),
@@ -91,8 +84,3 @@ class TextganMauve(evaluate.Metric):
         )
         sizes = {"num_predictions": len(predictions), "num_references": len(corpus)}
         return {**scores, "embedding": embedding_name(embedding, dimension), **sizes}
-
-
-def _check_given(texts, name):
-    if texts is None:
-        raise TypeError(f"{name} is missing; pass {name}=[...], a list of texts.")

@@ -2,6 +2,7 @@ import datasets
 import evaluate
 
 from .likelihood_scores import nll_scores
+from .module_helpers import PredictionsOnly
 
 
 _CITATION = """\
@@ -54,7 +55,7 @@ Examples:
 
 
 @evaluate.utils.file_utils.add_start_docstrings(_DESCRIPTION, _KWARGS_DESCRIPTION)
-class TextganNLL(evaluate.Metric):
+class TextganNLL(PredictionsOnly, evaluate.Metric):
     """The negative log-likelihood of texts or token ids under a causal language model."""
 
     def _info(self):

@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from hf_textgan.cli.main import main
 from hf_textgan.comparison.sources import ModelSource
@@ -149,14 +151,28 @@ def test_a_run_with_its_twin_ends_with_a_report(runs, tmp_path, capsys):
         *("seqgan", "--train_file", runs / "train.txt", "--eval_file", runs / "test.txt", "--mle_twin"),
         *("--pretrain_generator_steps", 8, "--pretrain_discriminator_steps", 2, "--max_steps", 2),
         *("--num_rollouts", 1, "--discriminator_steps", 1, "--eval_num_samples", 20, "--eval_steps", 4),
-        *("--save_steps", 4, "--discriminator.window_sizes", "[2]", "--discriminator.num_filters", "[4]"),
+        *(
+            "--save_steps",
+            4,
+            "--save_total_limit",
+            9,
+            "--discriminator.window_sizes",
+            "[2]",
+            "--discriminator.num_filters",
+            "[4]",
+        ),
     )
     train(*words, "--output_dir", folder)
     printed = capsys.readouterr().out
     assert f"The report is {folder / 'report' / 'report.md'}." in printed
     result = report(folder / "report")
-    start = str(folder / "best" / "pretrain_generator")
-    assert list(result["rows"])[:3] == ["seqgan", "seqgan/best/pretrain_generator", "rnnlm"]
+    start = str(folder / "mle_start")
+    assert list(result["rows"])[:3] == ["seqgan", "seqgan/mle_start", "rnnlm"]
+    # The start is the last model of the pre-training, which its checkpoint holds too.
+    saved = [load_file(place / "model.safetensors") for place in (folder / "mle_start", folder / "checkpoint-8")]
+    assert all(torch.equal(saved[0][name], saved[1][name]) for name in saved[0])
+    end = load_file(folder / "model.safetensors")
+    assert any(not torch.equal(saved[0][name], end[name]) for name in end)
     assert [row["sources"] for row in list(result["rows"].values())[:3]] == [
         [str(folder)],
         [start],

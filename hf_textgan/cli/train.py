@@ -28,7 +28,7 @@ from ..trainer.checkpoints import writing_folder
 from .arguments import TrainArguments, parse_train_arguments
 from .data import TEXT_OPTIONS, load_texts, make_tokenizer, refuse
 from .errors import UserError, user_errors
-from .twin import WallClock, callbacks, check_held_out, check_twin, comparison_of, twin_of
+from .twin import KeepStart, WallClock, callbacks, check_held_out, check_twin, comparison_of, twin_of
 
 
 def main(argv: list[str]) -> int:
@@ -39,7 +39,10 @@ def main(argv: list[str]) -> int:
             check_twin(arguments)
         trainer = build_trainer(arguments)
     clock = WallClock(Path(arguments.training.output_dir))
-    run_training(trainer, arguments, [clock])
+    more: list[TrainerCallback] = [clock]
+    if arguments.run.mle_twin:
+        more.append(KeepStart(trainer, arguments.training.pretrain_generator_steps))
+    run_training(trainer, arguments, more)
     if arguments.run.mle_twin:
         twin = twin_of(arguments)
         with user_errors():

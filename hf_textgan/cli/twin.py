@@ -13,11 +13,13 @@ from transformers import EarlyStoppingCallback, TrainerCallback
 from ..comparison.sources import LEAST_HELD_OUT
 from ..objectives import MLEObjective
 from ..systems import get_system
-from ..trainer.checkpoints import write_text
+from ..trainer.adversarial_trainer import AdversarialTrainer
+from ..trainer.checkpoints import write_text, writing_folder
 from .arguments import TrainArguments
 
 
 FOLDER = "mle_twin"
+START = "mle_start"
 _PATIENCE = 5  # evaluations without a better likelihood of held-out text
 
 
@@ -41,6 +43,20 @@ class WallClock(TrainerCallback):
     @property
     def seconds(self) -> float:
         return self.before + time.monotonic() - self.started
+
+
+class KeepStart(TrainerCallback):
+    """Saves the generator with which adversarial training begins: what a GAN has to be better than."""
+
+    def __init__(self, trainer: AdversarialTrainer, steps: int):
+        self.trainer, self.steps = trainer, steps
+
+    def on_step_end(self, args, state, control, **kwargs):
+        if state.global_step == self.steps and state.is_world_process_zero:
+            with writing_folder(Path(args.output_dir) / START) as folder:
+                self.trainer.players.unwrap("generator").save_pretrained(folder)
+                if self.trainer.processing_class is not None:
+                    self.trainer.processing_class.save_pretrained(folder)
 
 
 class TimeLimit(TrainerCallback):
@@ -112,12 +128,23 @@ def callbacks(seconds: float) -> list[TrainerCallback]:
 
 
 def comparison_of(output_dir: Path) -> Namespace:
-    """The options of `textgan compare` for a run, where its adversarial training began, and its twin."""
+    """The options of `textgan compare` for a run, the model that its adversarial training began with, and its twin."""
     from .compare import make_parser  # with all metrics: only when there is something to compare
 
-    start = output_dir / "best" / "pretrain_generator"
+    start = output_dir / START
     sources = [output_dir, *([start] if (start / "config.json").is_file() else []), output_dir / FOLDER]
     return make_parser().parse_args([*map(str, sources), "--output_dir", str(output_dir / "report")])
 
 
-__all__ = ["FOLDER", "TimeLimit", "WallClock", "callbacks", "check_held_out", "check_twin", "comparison_of", "twin_of"]
+__all__ = [
+    "FOLDER",
+    "START",
+    "KeepStart",
+    "TimeLimit",
+    "WallClock",
+    "callbacks",
+    "check_held_out",
+    "check_twin",
+    "comparison_of",
+    "twin_of",
+]

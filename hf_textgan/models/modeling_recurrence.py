@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 
-_SMALL_STATE = 2**14  # numbers; for more of them the layers as a whole are as fast as their cells
+_SMALL_STATE = 2**15  # numbers; for more of them the layers as a whole are as fast as their cells
 
 
 def left_align(attention_mask: torch.LongTensor) -> torch.LongTensor:
@@ -75,17 +75,24 @@ def run_recurrence(
 def _step(
     rnn: nn.LSTM | nn.GRU, embeds: torch.Tensor, past: tuple[torch.Tensor, ...]
 ) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
-    """One position of few rows without gradient: the cells alone, in as little as a quarter of the time."""
+    """
+    One position of few rows without gradient: the cells alone, in as little as a quarter of the time. Those of an LSTM
+    are computed with a row per unit, which is the faster way round for few columns.
+    """
     dtype = rnn.weight_hh_l0.dtype
     inputs, states = embeds[:, 0].to(dtype), []
     with torch.autocast(embeds.device.type, enabled=False):
         for layer in range(rnn.num_layers):
-            weights = [getattr(rnn, f"{name}_l{layer}") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
+            names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+            w_ih, w_hh, b_ih, b_hh = (getattr(rnn, f"{name}_l{layer}") for name in names)
             before = [tensor[layer].to(dtype) for tensor in past]
             if isinstance(rnn, nn.LSTM):
-                state = torch.lstm_cell(inputs, before, *weights)
+                gates = torch.addmm((b_ih + b_hh)[:, None], w_ih, inputs.T).addmm_(w_hh, before[0].T)  # (4 * H, B)
+                entry, forget, candidate, exit_ = gates.chunk(4)
+                cell = forget.sigmoid_().mul_(before[1].T).add_(entry.sigmoid_().mul_(candidate.tanh_()))
+                state = (exit_.sigmoid_().mul_(cell.tanh()).T, cell.T)
             else:
-                state = (torch.gru_cell(inputs, before[0], *weights),)
+                state = (torch.gru_cell(inputs, before[0], w_ih, w_hh, b_ih, b_hh),)
             states.append(state)
             inputs = F.dropout(state[0], rnn.dropout, rnn.training and layer + 1 < rnn.num_layers)
     return inputs[:, None], tuple(torch.stack(tensors) for tensors in zip(*states, strict=True))

@@ -145,6 +145,7 @@ def test_errors_of_compare(runs, tmp_path, capsys):
     assert not (Path.cwd() / "report").exists()
 
 
+@pytest.mark.slow
 def test_a_run_with_its_twin_ends_with_a_report(runs, tmp_path, capsys):
     folder = tmp_path / "gan"
     words = (

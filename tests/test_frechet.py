@@ -66,7 +66,8 @@ def test_against_matrix_root():
 
 
 @pytest.mark.parametrize(
-    ("dimension", "num_points", "expected"), [(64, 1000, 0.036), (64, 5000, 0.007), (512, 2000, 0.129)]
+    ("dimension", "num_points", "expected"),
+    [(64, 1000, 0.036), (64, 5000, 0.007), pytest.param(512, 2000, 0.129, marks=pytest.mark.slow)],
 )
 def test_bias_of_two_samples_of_one_distribution(dimension, num_points, expected):
     # Covariance I / d. The expected values were measured once; about d tr(S) / (2 n).

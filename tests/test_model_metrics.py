@@ -418,6 +418,7 @@ def test_the_form_of_a_space_computes(name, monkeypatch, tmp_path):
     assert any(isinstance(value, float) and math.isfinite(value) for value in results.values())
 
 
+@pytest.mark.slow
 def test_modules_work_without_the_library_and_the_network(tmp_path):
     for name in MODULES:
         shutil.copytree(FOLDER / name, tmp_path / "copies" / name)  # files in place of links, as in a Space

@@ -70,7 +70,7 @@ def test_quality_at_equal_diversity_by_hand():
     ),
 )
 def test_outcome(tests, expected):
-    made = [Hypothesis("x", [], [], difference, p, adjusted=p) for difference, p in tests]
+    made = [Hypothesis("x", [], [], difference, p / 10, adjusted=p) for difference, p in tests]
     assert outcome(made, 0.05) == expected
 
 

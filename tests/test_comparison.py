@@ -112,7 +112,7 @@ SWEEP = (0.7, 0.85, 1.0, 1.15)
 @pytest.mark.parametrize("runs", ((4, 4), (1, 5), (2, 3)))
 def test_equal_systems_are_called_different_no_more_often_than_promised(runs):
     rng = np.random.default_rng(0)
-    number = 300
+    number = 150
     wrong = sum(
         verdict_of(row(rng, runs[0], SWEEP), row(rng, runs[1], SWEEP)).outcome != "no difference"
         for _ in range(number)

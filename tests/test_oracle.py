@@ -345,6 +345,7 @@ def test_run_on_an_oracle(tmp_path, capsys):
     assert len(lines) == 3 and all(0 <= int(word) < 40 for line in lines for word in line.split())
 
 
+@pytest.mark.slow
 def test_seqgan_starts_from_a_trained_generator_and_resumes(tmp_path):
     start = tmp_path / "start"
     assert main(words(start)) == 0

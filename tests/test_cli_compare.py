@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from transformers import TrainerControl, TrainerState
 
 from hf_textgan.cli.main import main
+from hf_textgan.cli.twin import TimeLimit
 from hf_textgan.comparison.sources import ModelSource
 from hf_textgan.data import CaptionGrammar
 
@@ -186,6 +188,15 @@ def test_a_run_with_its_twin_ends_with_a_report(runs, tmp_path, capsys):
     assert twin["configs"]["generator"] == gan["configs"]["generator"] == {"hidden_size": 8, "embedding_size": 8}
     seconds = json.loads((folder / "training_seconds.json").read_text())["seconds"]
     assert 0 < seconds < 100
+
+
+def test_the_time_of_a_twin_counts_what_went_before_an_interruption(tmp_path):
+    (tmp_path / "training_seconds.json").write_text('{"seconds": 90.0}')
+    for steps, limit, stops in ((5, 80.0, True), (5, 100.0, False), (0, 80.0, False)):  # 0: a new run
+        clock, control = TimeLimit(tmp_path, limit), TrainerControl()
+        clock.on_train_begin(None, TrainerState(global_step=steps), control)
+        clock.on_step_end(None, TrainerState(global_step=steps + 1), control)
+        assert control.should_training_stop is control.should_save is stops
 
 
 def test_what_has_no_twin(runs, tmp_path, capsys):

@@ -47,7 +47,7 @@ def main(argv: list[str]) -> int:
         twin = twin_of(arguments)
         with user_errors():
             trainer = build_trainer(twin)
-        run_training(trainer, twin, callbacks(clock.seconds))
+        run_training(trainer, twin, callbacks(Path(twin.training.output_dir), clock.seconds))
         if trainer.is_world_process_zero():
             from .compare import report_comparison
 

@@ -24,7 +24,7 @@ _PATIENCE = 5  # evaluations without a better likelihood of held-out text
 
 
 class WallClock(TrainerCallback):
-    """Keeps the seconds that a run has trained, over all its sessions, in its folder."""
+    """Keeps the seconds that a run has trained, whatever interrupted it, in its folder."""
 
     def __init__(self, output_dir: Path):
         self.path = output_dir / "training_seconds.json"
@@ -59,17 +59,15 @@ class KeepStart(TrainerCallback):
                     self.trainer.processing_class.save_pretrained(folder)
 
 
-class TimeLimit(TrainerCallback):
-    """Ends a training after so many seconds."""
+class TimeLimit(WallClock):
+    """Ends a training after so many seconds, those before an interruption counted."""
 
-    def __init__(self, seconds: float):
-        self.seconds = seconds
-
-    def on_train_begin(self, args, state, control, **kwargs):
-        self.started = time.monotonic()
+    def __init__(self, output_dir: Path, limit: float):
+        super().__init__(output_dir)
+        self.limit = limit
 
     def on_step_end(self, args, state, control, **kwargs):
-        if time.monotonic() - self.started > self.seconds:
+        if self.seconds > self.limit:
             control.should_evaluate = control.should_save = control.should_training_stop = True
 
 
@@ -122,9 +120,9 @@ def twin_of(arguments: TrainArguments) -> TrainArguments:
     )
 
 
-def callbacks(seconds: float) -> list[TrainerCallback]:
+def callbacks(output_dir: Path, limit: float) -> list[TrainerCallback]:
     """What ends the training of a twin."""
-    return [TimeLimit(seconds), EarlyStoppingCallback(early_stopping_patience=_PATIENCE)]
+    return [TimeLimit(output_dir, limit), EarlyStoppingCallback(early_stopping_patience=_PATIENCE)]
 
 
 def comparison_of(output_dir: Path) -> Namespace:

@@ -51,4 +51,44 @@ def real_fake_cross_entropy(real_logits: torch.Tensor, fake_logits: torch.Tensor
     return F.cross_entropy(torch.cat([real_logits, fake_logits]).float(), torch.cat([real, fake]))
 
 
-__all__ = ["policy_gradient_loss", "real_fake_cross_entropy", "token_nll"]
+def wasserstein_gap(real_scores: torch.Tensor, fake_scores: torch.Tensor) -> torch.Tensor:
+    """
+    ``E f(x) - E f(G(z))``: what a critic maximises, an estimate of the Wasserstein distance if it is 1-Lipschitz
+    (IWGAN, arXiv 1704.00028, equation 2).
+
+    Args:
+        real_scores, fake_scores (`torch.FloatTensor` of shape `(batch_size,)`):
+            The critic's scores.
+    """
+    return real_scores.float().mean() - fake_scores.float().mean()
+
+
+def squared_error_of_symbols(probabilities: torch.Tensor, sequences: torch.LongTensor) -> torch.Tensor:
+    """
+    ``|| x - xt ||^2`` of the one-hot rows ``x`` of sequences and rows ``xt`` of probabilities, summed over positions
+    and symbols, mean over sequences: the loss of TextKD-GAN's autoencoder (arXiv 1905.01976, equation 4). With uniform
+    probabilities over V symbols it is ``1 - 1/V`` per position.
+
+    Args:
+        probabilities (`torch.FloatTensor` of shape `(batch_size, sequence_length, vocab_size)`):
+            The reconstructions.
+        sequences (`torch.LongTensor` of shape `(batch_size, sequence_length)`):
+            The symbols.
+    """
+    hit = probabilities.gather(2, sequences[..., None]).squeeze(2)
+    return (probabilities.square().sum(2) - 2 * hit + 1).sum(1).mean()
+
+
+def row_entropy(probabilities: torch.Tensor) -> torch.Tensor:
+    """The entropy in nats of distributions `(..., vocab_size)`: 0 for one-hot rows, at most ``log V``."""
+    return torch.special.entr(probabilities).sum(-1)
+
+
+__all__ = [
+    "policy_gradient_loss",
+    "real_fake_cross_entropy",
+    "row_entropy",
+    "squared_error_of_symbols",
+    "token_nll",
+    "wasserstein_gap",
+]

@@ -19,6 +19,12 @@ def seed_tick(seed: int, tick: int, rank: int) -> None:
     _seed_everything(seed, tick, rank)
 
 
+def mixed_seed(*parts: int | str) -> int:
+    """One seed, below 2**63, of several numbers and names."""
+    numbers = [zlib.crc32(part.encode()) if isinstance(part, str) else part for part in parts]
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] % 2**63)
+
+
 def _seed_everything(*parts: int) -> None:
     mixed = int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0])
     random.seed(mixed)
@@ -44,4 +50,4 @@ def own_randomness(*seed: int | str) -> Iterator[None]:
             torch.cuda.set_rng_state_all(cuda)
 
 
-__all__ = ["own_randomness", "seed_tick"]
+__all__ = ["mixed_seed", "own_randomness", "seed_tick"]

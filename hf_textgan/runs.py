@@ -5,10 +5,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
 from . import models as models  # registers them
 from .data.tokenizers import special_token_ids
+from .models.modeling_one_shot import OneShotGeneratorMixin
 from .sampling import RolloutEngine
 from .trainer.checkpoints import newest_complete, write_text
 
@@ -77,7 +85,11 @@ def load_run(path: str, max_length: int | None = None) -> Run:
     if not folder.exists() and (path.count("/") != 1 or path.startswith((".", "/"))):
         raise ValueError(f"There is no folder {path}; name the output folder of a run, or a repository as org/name.")
     try:
-        model = AutoModelForCausalLM.from_pretrained(path)
+        ours = {model_class.config_class: model_class for model_class in models.MODELS}
+        model_class = ours.get(type(AutoConfig.from_pretrained(path)))
+        # A generator of whole sequences is no language model.
+        one_shot = model_class is not None and issubclass(model_class, OneShotGeneratorMixin)
+        model = (AutoModel if one_shot else AutoModelForCausalLM).from_pretrained(path)
         # A generator of sequences of one length, without EOS, writes ids and no text.
         has_text = model.config.eos_token_id is not None or model.config.bos_token_id is None
         tokenizer = AutoTokenizer.from_pretrained(path) if has_text else None
@@ -85,6 +97,11 @@ def load_run(path: str, max_length: int | None = None) -> Run:
         reason = " ".join(str(error).split())
         raise ValueError(f"{path} cannot be loaded ({type(error).__name__}: {reason[:300]}).") from error
     model.eval()
+    if one_shot:
+        length = model.config.sequence_length
+        if max_length not in (None, length):
+            raise ValueError(f"max_length is {max_length}, but {path} makes {length} symbols at once; leave it out.")
+        max_length = length
     if max_length is None:
         max_length = model.generation_config.max_new_tokens or getattr(model.config, "max_position_embeddings", None)
     if max_length is None:

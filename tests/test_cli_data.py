@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from hf_textgan.cli.data import DataArguments, load_texts, main, make_tokenizer
+from hf_textgan.cli.data import TEXT_OPTIONS, DataArguments, load_texts, main, make_tokenizer
 from hf_textgan.cli.errors import UserError
 from hf_textgan.data import CaptionGrammar, DataError, word_tokenizer
 
@@ -154,9 +154,35 @@ def test_the_report(capsys):
     assert "Warning" not in capsys.readouterr().out
 
 
+def test_the_report_of_cut_lines(capsys):
+    assert main(["report", "train.txt", "--eval_file", "test.txt", "--max_length", "3", "--truncate"]) == 0
+    lines = capsys.readouterr().out.split("\n")
+    assert lines[6] == "cut lines             3       1"
+    assert not any("dropped" in line for line in lines)
+    words = ["report", "train.txt", "--max_length", "4", "--truncate", "--metric_level", "character", "--json"]
+    assert main(words) == 0
+    assert json.loads(capsys.readouterr().out)["train"]["cut"] == 0, "four tokens fill the window"
+
+
+def test_units_of_metrics():
+    for options, split, join in [
+        ({}, ["a", "dog"], "a dog"),
+        ({"level": "character"}, ["a", " ", "d", "o", "g"], "a dog"),
+        ({"metric_level": "character"}, ["a", " ", "d", "o", "g"], "a dog"),
+        ({"level": "character", "metric_level": "word"}, ["a", "dog"], "a dog"),
+    ]:
+        data = DataArguments(**options)
+        assert (data.split("a dog"), data.join(split)) == (split, join)
+    assert {"truncate", "metric_level"} < set(TEXT_OPTIONS)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (
+            "report train.txt --truncate",
+            "truncate is set and max_length is not; set max_length to the tokens to keep, or leave truncate out.",
+        ),
         ("reprot train.txt", "There is no command of `textgan data` called 'reprot'; did you mean 'report'?"),
         (
             "report train.txt --max_lenght 3",

@@ -8,11 +8,11 @@ from collections import Counter
 import pytest
 import torch
 from datasets import ClassLabel, Dataset, Features, Value
-from tokenizers import Tokenizer, models, pre_tokenizers, trainers
-from transformers import PreTrainedTokenizerFast
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from transformers import ByT5Tokenizer, PreTrainedTokenizerFast
 
 from hf_textgan.data.report import _median, data_report, format_report
-from hf_textgan.data.text import DataError, check_batch, collate, encode_lines, read_lines
+from hf_textgan.data.text import DataError, check_batch, collate, encode_lines, encode_text, read_lines, truncate_texts
 from hf_textgan.data.tokenizers import character_tokenizer, word_tokenizer
 
 
@@ -23,6 +23,22 @@ LINES = ["a dog sits .", "a dog runs .", "a very very dog .", "cat ."]
 @pytest.fixture
 def tokenizer():
     return word_tokenizer(["a dog .", "a dog .", "a . cat", "runs sits very"])
+
+
+def byte_level_tokenizer():
+    """As GPT-2 has it: `<|endoftext|>` is 0, and there is no BOS."""
+    backend = Tokenizer(models.BPE())
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    backend.post_processor = processors.ByteLevel(trim_offsets=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=260,
+        special_tokens=["<|endoftext|>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    backend.train_from_iterator(LINES, trainer)
+    return PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="<|endoftext|>")
 
 
 def write(tmp_path, data: bytes):
@@ -121,17 +137,7 @@ def test_encode_lines_begins_with_eos_where_there_is_no_bos():
 
 def test_encode_lines_reads_special_tokens_as_text(tokenizer):
     assert encode_lines(["a <eos> dog"], tokenizer).dataset["input_ids"][:] == [[1, 5, 3, 6, 2]]
-    backend = Tokenizer(models.BPE())
-    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    trainer = trainers.BpeTrainer(
-        vocab_size=260,
-        special_tokens=["<|endoftext|>"],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    backend.train_from_iterator(LINES, trainer)
-    byte_level = PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="<|endoftext|>")
-    row = encode_lines(["a <|endoftext|> dog"], byte_level).dataset["input_ids"][0]
+    row = encode_lines(["a <|endoftext|> dog"], byte_level_tokenizer()).dataset["input_ids"][0]
     assert row[0] == row[-1] == 0
     assert 0 not in row[1:-1]
 
@@ -154,6 +160,95 @@ def test_encode_lines_refuses_unusable_lines(tokenizer):
     tokenizer.eos_token = None
     with pytest.raises(DataError, match="^The tokenizer has no eos_token, .*; set tokenizer.eos_token"):
         encode_lines(LINES, tokenizer)
+
+
+def test_encode_lines_cuts_instead_of_dropping(tokenizer):
+    # 3, 4, 5 and 6 tokens: with the end of the line, without it, and cut. What is cut off does not count.
+    lines = ["a red .", "a dog sits .", "a very very dog .", "a dog a dog red ."]
+    encoded = encode_lines(lines, tokenizer, max_length=4, truncate=True)
+    assert encoded.dataset["input_ids"][:] == [[1, 5, 3, 4, 2], [1, 5, 6, 9, 4], [1, 5, 10, 10, 6], [1, 5, 6, 5, 6]]
+    assert (encoded.max_length, encoded.num_cut, encoded.num_dropped, encoded.num_lines) == (4, 2, 0, 4)
+    assert (encoded.num_tokens, encoded.num_unknown) == (15, 1)
+    longer = encode_lines(lines, tokenizer, max_length=7, truncate=True)
+    assert longer.dataset["input_ids"][:] == encode_lines(lines, tokenizer, max_length=7).dataset["input_ids"][:]
+    assert (longer.max_length, longer.num_cut) == (7, 0)
+    every = encode_lines(lines, tokenizer, max_length=2, truncate=True)
+    assert every.dataset["input_ids"][:] == [[1, 5, 3], [1, 5, 6], [1, 5, 10], [1, 5, 6]]
+    assert every.num_cut == 4
+    with pytest.raises(
+        DataError,
+        match="^truncate is set and max_length is not; set max_length to the tokens to keep, or leave truncate out.$",
+    ):
+        encode_lines(lines, tokenizer, truncate=True)
+
+
+def test_encode_text_cuts_instead_of_dropping(tokenizer, tmp_path):
+    rows = {
+        "text": ["a dog sits .", "a very very dog .", "a dog .", "cat", "a very dog runs ."],
+        "label": [0, 1, 2, 3, 4],
+        "condition": ["a", "dog", "a dog sits", "cat", "cat ."],
+    }
+    dataset = Dataset.from_dict(rows)
+    options = {"max_length": 4, "min_length": 3, "max_condition_length": 3, "cache_dir": tmp_path}
+    cut = encode_text(dataset, tokenizer, **options, truncate=True)
+    assert cut.dataset[:] == {
+        "input_ids": [[1, 5, 6, 9, 4], [1, 5, 10, 10, 6], [1, 5, 10, 6, 8]],
+        "labels": [0, 1, 4],
+        "condition_ids": [[5, 2], [6, 2], [7, 4, 2]],
+    }
+    assert (cut.num_cut, cut.num_dropped, cut.num_short, cut.num_lines, cut.num_tokens) == (2, 1, 1, 5, 12)
+    again = encode_text(dataset, tokenizer, **options, truncate=True)
+    assert (again.dataset._fingerprint, again.num_cut) == (cut.dataset._fingerprint, 2)
+    with pytest.raises(DataError, match="^None of the 5 lines, which have 1 to 5 tokens, is kept with max_length=4 "):
+        encode_text(dataset, tokenizer, **options)
+    whole = encode_text(dataset, tokenizer, 4, cache_dir=tmp_path)
+    assert (whole.num_cut, whole.num_dropped, whole.dataset["labels"][:]) == (0, 3, [2, 3])
+    assert encode_text(dataset, tokenizer, 4, 4, cache_dir=tmp_path, truncate=True).dataset["labels"][:] == [0, 1, 4]
+    with pytest.raises(
+        DataError,
+        match="^min_length=5 is more than max_length=4, at which lines are cut; use a min_length of at most 4.$",
+    ):
+        encode_text(dataset, tokenizer, 4, 5, cache_dir=tmp_path, truncate=True)
+    with pytest.raises(
+        DataError, match="^None of the 1 lines, which have 3 to 3 tokens, is kept with max_length=3 and"
+    ):
+        encode_text(dataset.select([2]), tokenizer, 3, None, 2, tmp_path, truncate=True)
+
+
+def test_truncate_texts_by_words_and_characters(tokenizer):
+    texts = ["a  red   dog sits", "a dog", "a dog  cat ", "<eos> a dog"]
+    assert truncate_texts(texts, tokenizer, 2) == ["a  red", "a dog", "a dog", "<eos> a"]
+    assert truncate_texts(Dataset.from_dict({"text": texts}), tokenizer, 3) == ["a  red   dog", *texts[1:]]
+    characters = character_tokenizer(["abc 春眠"])
+    texts = ["abc ab", "abcde", "春眠不觉晓", "ab  c", "ab c", "cab\u0301 "]
+    assert truncate_texts(texts, characters, 4) == ["abc", "abcd", "春眠不觉", "ab", "ab c", "cab\u0301"]
+    lines = [f"a dog {index}" for index in range(10_003)]
+    assert truncate_texts(lines, tokenizer, 2) == ["a dog"] * 10_003
+
+
+def test_truncate_texts_by_parts_of_words():
+    tokenizer = byte_level_tokenizer()
+    texts = [*LINES, "a dog  <|endoftext|> runs", "very very very"]
+    for max_length in range(1, 12):
+        ids = [
+            row[1:] for row in encode_lines(texts, tokenizer, max(2, max_length), truncate=True).dataset["input_ids"]
+        ]
+        decoded = [tokenizer.decode(row[:max_length], skip_special_tokens=True).rstrip() for row in ids]
+        assert truncate_texts(texts, tokenizer, max_length) == decoded
+    assert truncate_texts(["é é"], tokenizer, 1) == ["é"], "the first of its two bytes"
+
+
+def test_truncate_texts_refuses_what_it_cannot_cut(tokenizer):
+    with pytest.raises(
+        DataError,
+        match="^A ByT5Tokenizer is not a fast tokenizer and does not say where its tokens end in a text; load it as a "
+        "PreTrainedTokenizerFast instead.$",
+    ):
+        truncate_texts(LINES, ByT5Tokenizer(), 3)
+    with pytest.raises(DataError, match="^max_length=0 leaves no token of a text; use 1 or more.$"):
+        truncate_texts(LINES, tokenizer, 0)
+    with pytest.raises(DataError, match="^The lines are one string .*; pass a list of sentences instead.$"):
+        truncate_texts("a dog", tokenizer, 3)
 
 
 def test_collate_pads_on_the_right():
@@ -272,6 +367,22 @@ def test_data_report_survives_a_max_length_below_every_line(tokenizer):
     report = data_report(LINES, None, tokenizer, max_length=2)
     assert report["train"]["dropped"] == 4
     assert report["warnings"][0].startswith("100.0% of the training lines are longer than max_length=2")
+
+
+def test_data_report_counts_cut_lines(tokenizer):
+    # 4, 4, 5 and 1 tokens: only the third one loses a token.
+    report = data_report(LINES[:3] + ["cat"], ["a very very dog ."] * 2, tokenizer, max_length=4, truncate=True)
+    dropping = data_report(LINES[:3] + ["cat"], ["a very very dog ."] * 2, tokenizer, max_length=4)
+    assert (report["train"].pop("cut"), report["eval"].pop("cut")) == (1, 2)
+    assert (dropping["train"].pop("dropped"), dropping["eval"].pop("dropped")) == (3, 2)
+    assert (report["train"], report["eval"]) == (dropping["train"], dropping["eval"])
+    assert not any("longer than max_length" in warning for warning in report["warnings"])
+    report["train"]["cut"], report["eval"]["cut"] = 1, 2
+    lines = format_report(report).split("\n")
+    assert lines[6].split() == ["cut", "lines", "1", "2"]
+    assert not any(line.startswith("dropped") for line in lines)
+    with pytest.raises(DataError, match="^truncate is set and max_length is not; set max_length to"):
+        data_report(LINES, None, tokenizer, truncate=True)
 
 
 def test_data_report_of_data_sets_with_labels_and_conditions(tokenizer):

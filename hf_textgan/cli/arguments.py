@@ -12,7 +12,7 @@ from ..objectives import OBJECTIVES, Objective
 from ..systems import SystemSpec, get_system
 from ..systems.spec import config_fields, unknown
 from ..trainer.adversarial_config import OPTIMIZER_ARGUMENTS, AdversarialConfig
-from .data import DataArguments
+from .data import FOR_NEW_TOKENIZERS, TEXT_OPTIONS, DataArguments
 
 
 @dataclass
@@ -28,6 +28,10 @@ class RunArguments:
     discriminator: str | None = field(
         default=None,
         metadata={"help": "Another discriminator of whole sequences: cnn, recurrent or bidirectional."},
+    )
+    generator: str | None = field(
+        default=None,
+        metadata={"help": "Another generator of whole sequences from noise: convolutional or recurrent."},
     )
     mle_twin: bool = field(
         default=False,
@@ -95,9 +99,10 @@ def parse_train_arguments(argv: list[str]) -> TrainArguments:
         )
     system = get_system(name or in_file)
 
-    discriminator = _value_of(words, "discriminator") or yaml_values.get("discriminator")
-    if isinstance(discriminator, str):
-        system = system.with_discriminator(discriminator)
+    for player in ("discriminator", "generator"):
+        kind = _value_of(words, player) or yaml_values.get(player)
+        if isinstance(kind, str):
+            system = system.with_player(player, kind)
 
     objective_class = OBJECTIVES[system.objective[0]]
     classes = (RunArguments, DataArguments, OracleArguments, AdversarialConfig, objective_class)
@@ -112,12 +117,17 @@ def parse_train_arguments(argv: list[str]) -> TrainArguments:
     preset = _value_of(words, "preset") or yaml_values.get("preset")
     dataset_name = _value_of(words, "dataset_name") or yaml_values.get("dataset_name")
 
+    # What a system says of text says nothing of other data, or of a tokenizer that comes with its own units.
+    tokenizer = _value_of(words, "tokenizer_name_or_path") or yaml_values.get("tokenizer_name_or_path")
+    theirs = set(TEXT_OPTIONS if dataset_name == "oracle" else FOR_NEW_TOKENIZERS if tokenizer else ())
+    texts = {key: value for key, value in system.data.items() if key not in theirs}
+
     configs: dict[str, dict[str, Any]] = {player: {} for player in system.players}
     optimizers: dict[str, dict[str, Any]] = {}
     values: dict[str, Any] = {}
     layers = [
-        ({**DEFAULTS, **system.training, **system.objective[1]}, f"the system {system.name}"),
-        (system.preset(preset), f"the preset {preset}"),
+        ({**DEFAULTS, **system.training, **texts, **system.objective[1]}, f"the system {system.name}"),
+        ({k: v for k, v in system.preset(preset).items() if k not in theirs}, f"the preset {preset}"),
         (DATASET_DEFAULTS.get(dataset_name, {}), f"the data {dataset_name}"),
         (yaml_values, "the file"),
         (dotted, "the command line"),

@@ -9,7 +9,7 @@ from ..comparison.compare import CompareConfig, compare
 from ..comparison.measure import OracleMeasure, TextMeasure
 from ..comparison.report import sentence, write_report
 from ..comparison.sources import LEAST_HELD_OUT, REAL, LinesSource, MarkovSource, ModelSource, OracleSource, halves
-from ..data import CaptionGrammar, read_lines
+from ..data import CaptionGrammar, read_lines, truncate_texts
 from ..data.oracle import load_oracle, sample_oracle
 from ..runs import ORACLE
 from .data import DataArguments, load_eval, load_texts
@@ -147,15 +147,20 @@ def _text_measure(
     held_out = load_eval(options, arguments.eval_file) if arguments.eval_file else texts.eval
     if held_out is None:
         raise ValueError(f"{models[0].path} names no held-out text; add --eval_file FILE.")
-    real, references = halves(held_out["text"][:], config.seed)
+    held_out_lines, train_lines = held_out["text"][:], train["text"][:]
+    if options.truncate and models:  # what the models could write
+        engine, tokenizer = models[0].run.engine, models[0].run.tokenizer
+        held_out_lines, train_lines = (
+            truncate_texts(lines, tokenizer, engine.max_length) for lines in (held_out_lines, train_lines)
+        )
+    real, references = halves(held_out_lines, config.seed)
     if len(held_out) < LEAST_HELD_OUT:
         raise ValueError(
             f"The held-out text has {len(held_out)} lines; give {LEAST_HELD_OUT} or more: one half is compared with "
             "the other."
         )
     num_samples = min(config.num_samples, len(real))  # real text takes the place of samples, at the same size
-    split, join = (str.split, " ".join) if options.level == "word" else (list, "".join)
-    train_lines = train["text"][:]
+    split, join = options.split, options.join
     sentences = [split(line) for line in train_lines]
     longest = max(map(len, sentences))
     grammar = CaptionGrammar() if options.dataset_name == "grammar" else None

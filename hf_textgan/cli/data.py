@@ -2,6 +2,7 @@
 
 import json
 import typing
+from collections.abc import Callable, Iterable
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -73,9 +74,25 @@ class DataArguments:
     min_length: int | None = field(
         default=None, metadata={"help": "Fewest tokens of a line, its end not included; shorter lines are dropped."}
     )
+    truncate: bool = field(
+        default=False, metadata={"help": "Cut lines at max_length tokens instead of leaving longer ones out."}
+    )
+    metric_level: Literal["word", "character"] | None = field(
+        default=None, metadata={"help": "Units of the n-grams of metrics (default: those of the text)."}
+    )
     grammar_train_size: int = field(default=10000, metadata={"help": "Training captions drawn from the grammar."})
     grammar_eval_size: int = field(default=2000, metadata={"help": "Held-out captions drawn from the grammar."})
     grammar_seed: int = field(default=0, metadata={"help": "Seed of the captions, independent of the training seed."})
+
+    @property
+    def split(self) -> Callable[[str], list[str]]:
+        """Cuts a text into the units of the metrics."""
+        return str.split if (self.metric_level or self.level) == "word" else list
+
+    @property
+    def join(self) -> Callable[[Iterable[str]], str]:
+        """Makes a text of these units again."""
+        return " ".join if (self.metric_level or self.level) == "word" else "".join
 
 
 @dataclass
@@ -113,8 +130,9 @@ class Texts:
 # Options that only some sources of text have a use for.
 _COLUMNS = ("text_column", "label_column", "source_column", "target_column")
 _FOR_DATASETS = ("dataset_config", "dataset_train_split", "dataset_eval_split", "streaming")
-_FOR_NEW_TOKENIZERS = ("level", "vocab_size", "min_count")
-TEXT_OPTIONS = ("train_file", "eval_file", *_FOR_DATASETS, *_COLUMNS, *_FOR_NEW_TOKENIZERS, "lowercase", "min_length")
+FOR_NEW_TOKENIZERS = ("level", "vocab_size", "min_count")
+_FOR_ALL_TEXTS = ("lowercase", "min_length", "truncate", "metric_level")
+TEXT_OPTIONS = ("train_file", "eval_file", *_FOR_DATASETS, *_COLUMNS, *FOR_NEW_TOKENIZERS, *_FOR_ALL_TEXTS)
 
 
 def load_texts(data: DataArguments) -> Texts:
@@ -218,7 +236,7 @@ def _label_names(dataset: Dataset) -> list[str] | None:
 
 def _check_tokenizer_options(data: DataArguments) -> None:
     if data.tokenizer_name_or_path is not None:
-        refuse(data, _FOR_NEW_TOKENIZERS, "--tokenizer_name_or_path")
+        refuse(data, FOR_NEW_TOKENIZERS, "--tokenizer_name_or_path")
 
 
 def refuse(data: DataArguments, options: tuple[str, ...], other: str) -> None:
@@ -240,6 +258,7 @@ repeated lines, classes, and what is likely to spoil the training.
 the options most used:
   --eval_file FILE             held-out text
   --max_length N               count the lines that are longer
+  --truncate                   they are cut, not left out: count the lines that lose tokens
   --level word|character       the units of the text
   --tokenizer_name_or_path DIR take this tokenizer
   --json                       print JSON
@@ -264,7 +283,9 @@ def main(argv: list[str]) -> int:
         data, options = _parse(argv[1:])
         texts = load_texts(data)
         tokenizer = make_tokenizer(data, texts)
-        report = data_report(texts.train, texts.eval, tokenizer, options.max_length, data.min_length)
+        report = data_report(
+            texts.train, texts.eval, tokenizer, options.max_length, data.min_length, truncate=data.truncate
+        )
         if texts.grammar is not None:
             report["warnings"] = []  # independent draws repeat; nothing is wrong with them
     print(json.dumps(report, ensure_ascii=False, indent=1) if options.json else format_report(report))
@@ -297,4 +318,14 @@ def _parse(words: list[str]) -> tuple[DataArguments, ReportArguments]:
     return data, options
 
 
-__all__ = ["DataArguments", "TEXT_OPTIONS", "Texts", "load_eval", "load_texts", "main", "make_tokenizer", "refuse"]
+__all__ = [
+    "DataArguments",
+    "FOR_NEW_TOKENIZERS",
+    "TEXT_OPTIONS",
+    "Texts",
+    "load_eval",
+    "load_texts",
+    "main",
+    "make_tokenizer",
+    "refuse",
+]

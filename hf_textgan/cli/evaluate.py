@@ -4,10 +4,10 @@ import argparse
 import functools
 from pathlib import Path
 
-from ..data import CaptionGrammar, encode_text
+from ..data import CaptionGrammar, encode_text, truncate_texts
 from ..data.oracle import OracleMetrics, dataset_samples, load_oracle, sample_oracle
 from ..data.text import collate
-from ..evaluation import TextMetrics, corpus_nll, decode, nll_metrics, sample_nll, sample_sequences
+from ..evaluation import TextMetrics, corpus_nll, decode, has_likelihood, nll_metrics, sample_nll, sample_sequences
 from ..runs import ORACLE, Run, load_run
 from ..sampling import Samples
 from ..trainer.checkpoints import strict_json, write_text
@@ -75,16 +75,20 @@ def evaluate_texts(arguments: argparse.Namespace, run: Run, data: dict) -> dict:
         texts = load_texts(options).eval if data else None
     if texts is None:
         raise ValueError(f"{arguments.model} names no held-out text; add --eval_file FILE.")
-    held_out = encode_text(texts, run.tokenizer).dataset
     references = texts["text"][:]
-    collator = functools.partial(collate, pad_token_id=run.engine.pad_token_id)
-    metrics = nll_metrics(corpus_nll(run.model, run.engine, held_out, collator))
+    if options.truncate:
+        references = truncate_texts(references, run.tokenizer, run.engine.max_length)
     samples = draw(arguments, run)
-    metrics["nll_div"] = entropy(arguments, run, samples)
+    metrics = {}
+    if has_likelihood(run.model):
+        window = run.engine.max_length if options.truncate else None
+        held_out = encode_text(texts, run.tokenizer, window, truncate=options.truncate).dataset
+        collator = functools.partial(collate, pad_token_id=run.engine.pad_token_id)
+        metrics = nll_metrics(corpus_nll(run.model, run.engine, held_out, collator))
+        metrics["nll_div"] = entropy(arguments, run, samples)
     texts = decode(run.tokenizer, samples.sequences)
-    split = str.split if options.level == "word" else list
     grammar = CaptionGrammar() if options.dataset_name == "grammar" else None
-    metrics.update(TextMetrics(references, split, grammar)(texts))
+    metrics.update(TextMetrics(references, options.split, grammar)(texts))
     return {"metrics": metrics, "num_references": len(references), "samples": texts[:20]}
 
 
@@ -95,9 +99,11 @@ def evaluate_oracle(arguments: argparse.Namespace, run: Run, data: dict) -> dict
     oracle, options = load_oracle(run.root / ORACLE), run.record["oracle"]
     length = run.engine.max_length
     held_out = sample_oracle(oracle, options["oracle_eval_size"], length, options["oracle_seed"], "test")
-    metrics = nll_metrics(sample_nll(run.model, run.engine, dataset_samples(held_out)))
     samples = draw(arguments, run)
-    metrics["nll_div"] = entropy(arguments, run, samples)
+    metrics = {}
+    if has_likelihood(run.model):
+        metrics = nll_metrics(sample_nll(run.model, run.engine, dataset_samples(held_out)))
+        metrics["nll_div"] = entropy(arguments, run, samples)
     metrics.update(OracleMetrics(oracle)(samples))
     return {"metrics": metrics, "num_references": len(held_out), "samples": decode(None, samples.sequences[:20])}
 

@@ -1,6 +1,7 @@
 """`textgan train`."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,13 @@ from transformers import (
 )
 
 from .. import __version__
-from ..data import data_report, encode_text, format_report
+from ..data import data_report, encode_text, format_report, truncate_texts
 from ..data.oracle import OracleMetrics, dataset_samples, make_oracle, oracle_sizes, sample_oracle
 from ..data.text import check_batch
 from ..data.tokenizers import special_token_ids
-from ..evaluation import TextMetrics
+from ..evaluation import SymbolDivergence, TextMetrics, has_likelihood
 from ..runs import ORACLE, check_output_dir, write_record
+from ..sampling import RolloutEngine, Samples
 from ..trainer.adversarial_trainer import AdversarialTrainer
 from ..trainer.checkpoints import writing_folder
 from .arguments import TrainArguments, parse_train_arguments
@@ -44,7 +46,7 @@ def main(argv: list[str]) -> int:
         more.append(KeepStart(trainer, arguments.training.pretrain_generator_steps))
     run_training(trainer, arguments, more)
     if arguments.run.mle_twin:
-        twin = twin_of(arguments)
+        twin = twin_of(arguments, trainer.model)
         with user_errors():
             trainer = build_trainer(twin)
         run_training(trainer, twin, callbacks(Path(twin.training.output_dir), clock.seconds))
@@ -95,7 +97,7 @@ class Task:
     report: str
     tokenizer: PreTrainedTokenizerBase | None = None
     text_metrics: TextMetrics | None = None
-    sequence_metrics: OracleMetrics | None = None
+    sequence_metrics: Callable[[Samples], dict[str, float]] | None = None
 
 
 def build_trainer(arguments: TrainArguments) -> AdversarialTrainer:
@@ -146,6 +148,9 @@ def build_trainer(arguments: TrainArguments) -> AdversarialTrainer:
         say("\nThere is no held-out text to tell the best model by: the last one is kept.")
         training.load_best_model_at_end, training.metric_for_best_model = False, None
     training.max_length = task.max_length
+    if not has_likelihood(generator) and task.sequence_metrics is None:
+        bos, eos, pad = (task.sizes[name] for name in ("bos_token_id", "eos_token_id", "pad_token_id"))
+        task.sequence_metrics = SymbolDivergence(task.train, RolloutEngine(task.max_length, bos, pad, eos))
     trainer = AdversarialTrainer(
         model=generator,
         args=training,
@@ -184,12 +189,19 @@ def text_task(arguments: TrainArguments, tokenizer: PreTrainedTokenizerBase | No
         texts = load_texts(data)
         if tokenizer is None:
             tokenizer = make_tokenizer(data, texts)
-        encoded = encode_text(texts.train, tokenizer, max_length, data.min_length)
-        held_out = encode_text(texts.eval, tokenizer).dataset if texts.eval is not None else None
-    report = data_report(texts.train, texts.eval, tokenizer, encoded.max_length, data.min_length)
+        encoded = encode_text(texts.train, tokenizer, max_length, data.min_length, truncate=data.truncate)
+        window = encoded.max_length if data.truncate else None
+        held_out = None
+        if texts.eval is not None:
+            held_out = encode_text(texts.eval, tokenizer, window, truncate=data.truncate).dataset
+    report = data_report(
+        texts.train, texts.eval, tokenizer, encoded.max_length, data.min_length, truncate=data.truncate
+    )
     if texts.grammar is not None:
         report["warnings"] = []  # independent draws repeat; nothing is wrong with them
     references = None if texts.eval is None else texts.eval["text"][:]
+    if references is not None and data.truncate:  # samples are compared with what they could be
+        references = truncate_texts(references, tokenizer, encoded.max_length)
     bos, eos, pad = special_token_ids(tokenizer)
     return Task(
         train=encoded.dataset,
@@ -204,7 +216,7 @@ def text_task(arguments: TrainArguments, tokenizer: PreTrainedTokenizerBase | No
         },
         report=format_report(report),
         tokenizer=tokenizer,
-        text_metrics=TextMetrics(references, str.split if data.level == "word" else list, texts.grammar),
+        text_metrics=TextMetrics(references, data.split, texts.grammar),
     )
 
 
@@ -274,6 +286,7 @@ def describe(arguments: TrainArguments) -> dict[str, Any]:
         "hf_textgan": __version__,
         "preset": arguments.run.preset,
         "discriminator": arguments.run.discriminator,
+        "generator": arguments.run.generator,
         "generator_name_or_path": arguments.run.generator_name_or_path,
         "data": vars(arguments.data),
         **({"oracle": vars(arguments.oracle)} if arguments.data.dataset_name == "oracle" else {}),

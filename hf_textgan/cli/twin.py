@@ -8,11 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from datasets import Dataset
-from transformers import EarlyStoppingCallback, TrainerCallback
+from transformers import EarlyStoppingCallback, PreTrainedModel, TrainerCallback
 
 from ..comparison.sources import LEAST_HELD_OUT
+from ..evaluation import has_likelihood
 from ..objectives import MLEObjective
 from ..systems import get_system
+from ..trainer.adversarial_config import OPTIMIZER_ARGUMENTS, AdversarialConfig
 from ..trainer.adversarial_trainer import AdversarialTrainer
 from ..trainer.checkpoints import write_text, writing_folder
 from .arguments import TrainArguments
@@ -93,10 +95,23 @@ def check_held_out(held_out: Dataset | None) -> None:
         )
 
 
-def twin_of(arguments: TrainArguments) -> TrainArguments:
+def lstm_of_equal_size(num_parameters: int, vocab_size: int) -> int:
+    """The width of embeddings and state with which the LSTM generator has the nearest number of parameters."""
+
+    def size(width: int) -> int:  # embeddings, gates with two biases, output layer
+        return vocab_size * width + 8 * width * width + 8 * width + (width + 1) * vocab_size
+
+    width = 1
+    while size(width + 1) <= num_parameters:
+        width += 1
+    return min((width, width + 1), key=lambda w: abs(size(w) - num_parameters))
+
+
+def twin_of(arguments: TrainArguments, generator: PreTrainedModel) -> TrainArguments:
     """
     The arguments of the twin: the generator, the text and the optimizer of the generator's pre-training, at most ten
-    times its steps; the best model on held-out text is kept.
+    times its steps; the best model on held-out text is kept. A generator without a likelihood has an LSTM of as many
+    parameters as its twin, trained as the maximum-likelihood baseline is.
     """
     system, training = get_system("rnnlm"), copy.deepcopy(arguments.training)
     training.output_dir = str(Path(training.output_dir) / FOLDER)
@@ -106,17 +121,24 @@ def twin_of(arguments: TrainArguments) -> TrainArguments:
     training.pretrain_generator_steps = 10 * steps
     training.load_best_model_at_end, training.metric_for_best_model, training.greater_is_better = True, "loss", False
     training.push_to_hub = False
-    kept = ("generator", "generator/pretrain_generator")
+    configs = {"generator": arguments.configs["generator"]}
+    kept: tuple[str, ...] = ("generator", "generator/pretrain_generator")
+    if not has_likelihood(generator):
+        width = lstm_of_equal_size(generator.num_parameters(), generator.config.vocab_size)
+        configs, kept = {"generator": {"hidden_size": width, "embedding_size": width}}, ()
+        plain = AdversarialConfig(output_dir=training.output_dir, use_cpu=True)
+        for name in OPTIMIZER_ARGUMENTS:
+            setattr(training, name, system.training.get(name, getattr(plain, name)))
     training.player_optimizers = {
         key: training.player_optimizers[key] for key in kept if key in training.player_optimizers
     }
     return replace(
         arguments,
         system=system,
-        run=replace(arguments.run, discriminator=None, mle_twin=False),
+        run=replace(arguments.run, discriminator=None, generator=None, mle_twin=False),
         training=training,
         objective=MLEObjective(),
-        configs={"generator": arguments.configs["generator"]},
+        configs=configs,
     )
 
 

@@ -32,8 +32,6 @@ class ModelSource:
             with which those of a sweep are multiplied.
     """
 
-    swept = True
-
     def __init__(self, path: str):
         self.path, self.temperature = path, 1.0
         before, at, after = path.rpartition("@")
@@ -47,6 +45,15 @@ class ModelSource:
             if not self.temperature > 0:
                 raise ValueError(f"{path} has the temperature {after}; set it above 0.")
         self.run: Run = load_run(self.path)
+        if not self.swept and self.temperature != 1.0:
+            raise ValueError(
+                f"{path} names a temperature, but the model takes the most probable symbols; leave it out."
+            )
+
+    @property
+    def swept(self) -> bool:
+        """Whether its draws depend on a temperature."""
+        return getattr(self.run.model.config, "readout", "sample") == "sample"
 
     @property
     def recipe(self) -> str:

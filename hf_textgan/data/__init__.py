@@ -3,7 +3,16 @@
 from .grammar import CaptionGrammar
 from .loading import load_text, load_tokenizer, split_names
 from .report import data_report, format_report
-from .text import DataError, EncodedText, collate, encode_lines, encode_text, iterate_texts, read_lines
+from .text import (
+    DataError,
+    EncodedText,
+    collate,
+    encode_lines,
+    encode_text,
+    iterate_texts,
+    read_lines,
+    truncate_texts,
+)
 from .tokenizers import character_tokenizer, discriminator_tokenizer, word_tokenizer
 
 
@@ -23,5 +32,6 @@ __all__ = [
     "load_tokenizer",
     "read_lines",
     "split_names",
+    "truncate_texts",
     "word_tokenizer",
 ]

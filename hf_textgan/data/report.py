@@ -11,7 +11,7 @@ from datasets import ClassLabel, Dataset
 from datasets.utils import tqdm
 from transformers import PreTrainedTokenizerBase
 
-from .text import Tokens, check_lines, column_batches
+from .text import Tokens, check_lines, check_truncate, column_batches
 
 
 # Shares above which `data_report` warns.
@@ -28,6 +28,7 @@ def data_report(
     max_length: int | None = None,
     min_length: int | None = None,
     progress: bool = True,
+    truncate: bool = False,
 ) -> dict[str, Any]:
     """
     Describes the training and evaluation text as the trainer will see it. The memory that it takes is 8 bytes a line.
@@ -45,6 +46,8 @@ def data_report(
             As in [`encode_text`].
         progress (`bool`, *optional*, defaults to `True`):
             Whether a bar is shown for what takes more than a second.
+        truncate (`bool`, *optional*, defaults to `False`):
+            As in [`encode_lines`]. All numbers are still those of the whole lines.
 
     Returns:
         `dict`: Plain numbers and strings, fit for JSON:
@@ -53,10 +56,10 @@ def data_report(
         - `vocab_size`: number of ids of the tokenizer.
         - `train`, `eval` (`None` without evaluation text): `lines`, `tokens` (without beginning- and end-of-sequence
           tokens), `mean_length`, `median_length`, `longest` (tokens of a line with the end-of-sequence token),
-          `dropped` (lines longer than the given `max_length`) and `unknown_rate` (share of the tokens). All lines
-          count, the dropped ones too. Where there are such also `labels` (class to number of lines),
-          `condition_mean_length` and `condition_longest` (with the end-of-sequence token), and with a `min_length`
-          also `short` (lines below it).
+          `dropped` (lines longer than the given `max_length`; with `truncate` instead `cut`, lines that lose tokens)
+          and `unknown_rate` (share of the tokens). All lines count, the dropped ones too. Where there are such also
+          `labels` (class to number of lines), `condition_mean_length` and `condition_longest` (with the
+          end-of-sequence token), and with a `min_length` also `short` (lines below it).
         - `duplicate_rate`: share of the training lines that repeat an earlier one.
         - `overlap_rate`: share of the evaluation lines that are also training lines (`None` without evaluation text).
         - `warnings`: one sentence for each number that is likely to spoil the training or its evaluation.
@@ -64,8 +67,14 @@ def data_report(
     Raises:
         [`DataError`]: As [`encode_lines`], but not if every line is too long.
     """
+    check_truncate(truncate, max_length)
     describe = functools.partial(
-        _describe, tokenizer=tokenizer, max_length=max_length, min_length=min_length, progress=progress
+        _describe,
+        tokenizer=tokenizer,
+        max_length=max_length,
+        min_length=min_length,
+        progress=progress,
+        truncate=truncate,
     )
     train_part, train_hashes = describe(train)
     eval_part, eval_hashes = (None, None) if eval_ is None else describe(eval_)
@@ -108,6 +117,7 @@ def format_report(report: Mapping[str, Any]) -> str:
         ("median length", "median_length", "{:g}"),
         ("longest line", "longest", "{:,}"),
         ("dropped lines", "dropped", "{:,}"),
+        ("cut lines", "cut", "{:,}"),
         ("unknown tokens", "unknown_rate", "{:.2%}"),
         ("short lines", "short", "{:,}"),
         ("mean condition", "condition_mean_length", "{:.1f}"),
@@ -139,6 +149,7 @@ def _describe(
     max_length: int | None,
     min_length: int | None,
     progress: bool,
+    truncate: bool,
 ) -> tuple[dict[str, Any], np.ndarray]:
     """The numbers of one text, and a hash of each line."""
     check_lines(lines)
@@ -162,13 +173,15 @@ def _describe(
             bar.update(len(tokens))
     total = sum(length * count for length, count in lengths.items())
     num_tokens = total - len(lines)
+    # A cut line has no end, so one that is longer only by its end loses nothing.
+    name, most = ("cut", max_length + 1) if truncate else ("dropped", max_length)
     part: dict[str, Any] = {
         "lines": len(lines),
         "tokens": num_tokens,
         "mean_length": total / len(lines),
         "median_length": _median(lengths),
         "longest": max(lengths),
-        "dropped": 0 if max_length is None else sum(n for length, n in lengths.items() if length > max_length),
+        name: 0 if most is None else sum(n for length, n in lengths.items() if length > most),
         "unknown_rate": unknown / num_tokens,
     }
     if min_length is not None:
@@ -206,7 +219,7 @@ def _warnings(report: Mapping[str, Any]) -> list[str]:
                 f"{part['unknown_rate']:.1%} of the {label} tokens are unknown to the tokenizer; build it from more "
                 "text or with a larger vocabulary."
             )
-        dropped = part["dropped"] / part["lines"]
+        dropped = part.get("dropped", 0) / part["lines"]
         if dropped > _MAX_DROPPED:
             warnings.append(
                 f"{dropped:.1%} of the {label} lines are longer than max_length={report['max_length']} and are "

@@ -3,10 +3,27 @@
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForSequenceClassification
 
 from .configuration_cnn_discriminator import CNNDiscriminatorConfig
+from .configuration_conv_critic import ConvCriticConfig
+from .configuration_conv_generator import ConvGeneratorConfig
+from .configuration_latent_critic import LatentCriticConfig
+from .configuration_latent_generator import LatentGeneratorConfig
+from .configuration_recurrent_autoencoder import RecurrentAutoencoderConfig
 from .configuration_recurrent_discriminator import RecurrentDiscriminatorConfig
 from .configuration_recurrent_generator import RecurrentGeneratorConfig
 from .modeling_cnn_discriminator import CNNDiscriminator
-from .modeling_outputs import DiscriminatorOutput, RecurrentCausalLMOutput, RecurrentState
+from .modeling_conv_critic import ConvCritic
+from .modeling_conv_generator import ConvGenerator
+from .modeling_latent_critic import LatentCritic
+from .modeling_latent_generator import LatentGenerator
+from .modeling_one_shot import OneShotGeneratorMixin
+from .modeling_outputs import (
+    AutoencoderOutput,
+    DiscriminatorOutput,
+    OneShotGeneratorOutput,
+    RecurrentCausalLMOutput,
+    RecurrentState,
+)
+from .modeling_recurrent_autoencoder import RecurrentAutoencoder
 from .modeling_recurrent_discriminator import RecurrentDiscriminator
 from .modeling_recurrent_generator import RecurrentGeneratorForCausalLM
 
@@ -16,6 +33,11 @@ MODELS = {
     RecurrentGeneratorForCausalLM: (AutoModelForCausalLM,),
     CNNDiscriminator: (AutoModelForSequenceClassification,),
     RecurrentDiscriminator: (AutoModelForSequenceClassification,),
+    ConvGenerator: (),
+    ConvCritic: (AutoModelForSequenceClassification,),
+    LatentGenerator: (),
+    LatentCritic: (),
+    RecurrentAutoencoder: (),
 }
 
 for model_class, auto_classes in MODELS.items():
@@ -25,10 +47,23 @@ for model_class, auto_classes in MODELS.items():
 
 
 __all__ = [
+    "AutoencoderOutput",
     "CNNDiscriminator",
     "CNNDiscriminatorConfig",
+    "ConvCritic",
+    "ConvCriticConfig",
+    "ConvGenerator",
+    "ConvGeneratorConfig",
     "DiscriminatorOutput",
+    "LatentCritic",
+    "LatentCriticConfig",
+    "LatentGenerator",
+    "LatentGeneratorConfig",
     "MODELS",
+    "OneShotGeneratorMixin",
+    "OneShotGeneratorOutput",
+    "RecurrentAutoencoder",
+    "RecurrentAutoencoderConfig",
     "RecurrentCausalLMOutput",
     "RecurrentDiscriminator",
     "RecurrentDiscriminatorConfig",

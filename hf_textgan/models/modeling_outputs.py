@@ -53,15 +53,51 @@ class RecurrentCausalLMOutput(ModelOutput):
 
 
 @dataclass
+class OneShotGeneratorOutput(ModelOutput):
+    """
+    Output of a generator that makes a whole sequence of a latent vector.
+
+    Args:
+        logits (`torch.FloatTensor` of shape `(batch_size, sequence_length, vocab_size)`):
+            Scores of the symbols at each position, before the softmax.
+        codes (`torch.FloatTensor` of shape `(batch_size, code_size)`, *optional*):
+            What a generator in the code space of an autoencoder makes of the latent vector.
+    """
+
+    logits: torch.FloatTensor | None = None
+    codes: torch.FloatTensor | None = None
+
+
+@dataclass
+class AutoencoderOutput(ModelOutput):
+    """
+    Output of an autoencoder.
+
+    Args:
+        loss (`torch.FloatTensor` of shape `(1,)`, *optional*):
+            Mean cross-entropy of the symbols that count, in nats.
+        logits (`torch.FloatTensor` of shape `(batch_size, sequence_length, vocab_size)`):
+            Scores of the symbols at each position, before the softmax.
+        codes (`torch.FloatTensor` of shape `(batch_size, hidden_size)`):
+            The codes of the sequences, without noise.
+    """
+
+    loss: torch.FloatTensor | None = None
+    logits: torch.FloatTensor | None = None
+    codes: torch.FloatTensor | None = None
+
+
+@dataclass
 class DiscriminatorOutput(ModelOutput):
     """
-    Output of a discriminator of whole sequences.
+    Output of a discriminator of whole sequences, or of a critic.
 
     Args:
         loss (`torch.FloatTensor` of shape `(1,)`, *optional*, returned when `labels` is provided):
             Mean cross-entropy of the labels.
         logits (`torch.FloatTensor` of shape `(batch_size, num_labels)`):
-            Scores of the classes before the softmax; class 1 is `real`.
+            Scores of the classes before the softmax, class 1 is `real`; of a critic, whose `num_labels` is 1, its
+            unbounded score, higher for real sequences.
         features (`torch.FloatTensor` of shape `(batch_size, num_features)`):
             The representation that the output layer reads, without dropout.
     """
@@ -71,4 +107,10 @@ class DiscriminatorOutput(ModelOutput):
     features: torch.FloatTensor | None = None
 
 
-__all__ = ["DiscriminatorOutput", "RecurrentCausalLMOutput", "RecurrentState"]
+__all__ = [
+    "AutoencoderOutput",
+    "DiscriminatorOutput",
+    "OneShotGeneratorOutput",
+    "RecurrentCausalLMOutput",
+    "RecurrentState",
+]

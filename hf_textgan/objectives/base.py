@@ -6,11 +6,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
+from ..randomness import mixed_seed
 from ..trainer.timetable import Phase, Turn
 
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
     from ..sampling import RolloutEngine
+    from ..trainer.players import Players
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,41 @@ class StepContext:
     shard: int = 0
     num_shards: int = 1
     seed: int = 0
+
+    def randn(self, name: str, num_rows: int, *shape: int) -> torch.FloatTensor:
+        """
+        Standard normal numbers for the rows of this part of the step, of shape `(num_rows, *shape)`, on CPU.
+
+        They are drawn for the whole step at once, from a seed that all parts share, so a step draws the same numbers
+        however many micro-batches and processes share it. Draws of one step need different names.
+        """
+        return self._mine(torch.randn(self.num_shards * num_rows, *shape, generator=self._generator(name)))
+
+    def rand(self, name: str, num_rows: int, *shape: int) -> torch.FloatTensor:
+        """Numbers from U[0, 1), otherwise as [`~StepContext.randn`]."""
+        return self._mine(torch.rand(self.num_shards * num_rows, *shape, generator=self._generator(name)))
+
+    def _generator(self, name: str) -> torch.Generator:
+        return torch.Generator().manual_seed(mixed_seed(self.seed, self.tick, self.step, name))
+
+    def _mine(self, numbers: torch.Tensor) -> torch.Tensor:
+        return numbers.chunk(self.num_shards)[self.shard]
+
+
+@dataclass
+class ObjectiveReport:
+    """
+    What an objective says of its players at an evaluation.
+
+    Args:
+        metrics (`dict[str, float]`, *optional*):
+            Values to log, the same in every process.
+        sequences (`dict[str, torch.LongTensor]`, *optional*):
+            Token ids to show as text, of shape `(num_sequences, length)` each, by a name.
+    """
+
+    metrics: dict[str, float] = field(default_factory=dict)
+    sequences: dict[str, torch.Tensor] = field(default_factory=dict)
 
 
 @dataclass
@@ -124,6 +163,16 @@ class Objective:
     def check_step_size(self, num_examples: int) -> None:
         """Called before training with the examples of a step, all micro-batches and processes; raises `ValueError`."""
 
+    def check_players(self, models: dict[str, "PreTrainedModel"], engine: "RolloutEngine") -> None:
+        """Called before training with the models by name; raises `ValueError` where they do not fit each other."""
+
+    def report(self, players: "Players", engine: "RolloutEngine", batch: dict) -> ObjectiveReport:
+        """
+        Called at every evaluation, without gradient and with all players in evaluation mode, with a batch of held-out
+        text (of training text, if there is none): what should be known of the players beside their losses.
+        """
+        return ObjectiveReport()
+
     def prepare(self, train_dataset: Sequence[dict[str, Any]], engine: "RolloutEngine") -> None:
         """Called once before training, for losses that compare with the training data as a whole."""
 
@@ -142,4 +191,4 @@ class Objective:
             )
 
 
-__all__ = ["Objective", "ObjectiveOutput", "StepContext"]
+__all__ = ["Objective", "ObjectiveOutput", "ObjectiveReport", "StepContext"]

@@ -164,16 +164,13 @@ class SeqGANObjective(MLEObjective):
         self, players: Players, engine: RolloutEngine, batch: dict, context: StepContext
     ) -> ObjectiveOutput:
         discriminator = players["discriminator"]
-        real, real_mask = batch["input_ids"][:, 1:], batch["attention_mask"][:, 1:]
+        real = engine.real_sequences(batch)
         if self._pool is None:
             fake = engine.sample(players["generator"], len(real), context.temperature).sequences
         else:
             fake = self._pool.batch(engine, players["generator"], len(real), context)
 
         # One call for both, so that a data-parallel wrapper sees one forward pass per step.
-        padding = engine.max_length - real.shape[1]
-        real = real.masked_fill(real_mask == 0, engine.pad_token_id)
-        real = torch.nn.functional.pad(real, (0, padding), value=engine.pad_token_id)
         logits = discriminator(input_ids=torch.cat([real, fake])).logits
         real_logits, fake_logits = logits.chunk(2)
         penalty = output_layer_l2(players.unwrap("discriminator").classifier)

@@ -18,6 +18,7 @@ from transformers import PreTrainedModel
 from transformers.generation.utils import ALL_CACHE_NAMES
 from transformers.utils import ModelOutput
 
+from ..models.modeling_one_shot import OneShotGeneratorMixin, end
 from .categorical import check_sampling, draw_categorical, draw_from_hidden
 from .likelihood import linear_logps
 from .output_layer import OutputLayer
@@ -146,6 +147,8 @@ class RolloutEngine:
             [`Samples`] of `num_samples` sequences, padded to `max_length`.
         """
         check_sampling(temperature, top_k, top_p)
+        if isinstance(model, OneShotGeneratorMixin):
+            return self._sample_at_once(model, num_samples, temperature, top_k, top_p, prompt)
         if len(prompt) >= self.max_length:
             raise ValueError(
                 f"The prompt has {len(prompt)} tokens and max_length is {self.max_length}; shorten it, or raise "
@@ -208,6 +211,26 @@ class RolloutEngine:
             )
             chunk.row += start
             yield chunk
+
+    def _sample_at_once(self, model, num_samples: int, temperature: float, top_k, top_p, prompt) -> Samples:
+        """From a generator that makes whole sequences of noise; nothing can be asked of their symbols one by one."""
+        name = type(model).__name__
+        for option, value in (
+            ("top_k", top_k),
+            ("top_p", None if top_p == 1.0 else top_p),
+            ("prompt", prompt or None),
+        ):
+            if value is not None:
+                raise ValueError(f"{option} is {value!r}, but a {name} makes all symbols at once; leave it out.")
+        if model.config.readout == "argmax" and temperature != 1.0:
+            raise ValueError(
+                f"temperature is {temperature}, but this {name} takes the most probable symbols; leave it out, or set "
+                "readout to 'sample' in its configuration."
+            )
+        with evaluating(model):
+            sequences = model.generate(num_samples, temperature=temperature)
+        missing = self.max_length - sequences.shape[1]
+        return self.as_samples(F.pad(sequences, (0, missing), value=self.pad_token_id))
 
     def _default_chunk_size(self, model: PreTrainedModel) -> int:
         """How many continuations take little memory: their states, and their scores where the model computes all."""
@@ -380,6 +403,15 @@ class RolloutEngine:
                 part = Samples(samples.sequences[part].to(device), samples.attention_mask[part].to(device))
                 parts.append(self.per_token_logps(model, part, temperature))
         return torch.cat(parts) if parts else samples.sequences.float()
+
+    def real_sequences(self, batch: dict[str, torch.Tensor]) -> torch.LongTensor:
+        """The sequences of a batch of real text without BOS, padded to `(batch_size, max_length)`."""
+        real = batch["input_ids"][:, 1:].masked_fill(batch["attention_mask"][:, 1:] == 0, self.pad_token_id)
+        return F.pad(real, (0, self.max_length - real.shape[1]), value=self.pad_token_id)
+
+    def ended(self, sequences: torch.LongTensor) -> torch.LongTensor:
+        """Sequences of any symbols, ended where EOS or padding comes first: EOS there, padding after it."""
+        return end(sequences, self.eos_token_id, self.pad_token_id)
 
     def as_samples(self, sequences: torch.LongTensor) -> Samples:
         """The [`Samples`] of bare sequences `(batch_size, sequence_length)`: each ends with its first EOS."""

@@ -1,10 +1,12 @@
 """The systems, one file each; importing them needs neither torch nor transformers."""
 
-from . import rnnlm, seqgan
+from . import arae, iwgan, rnnlm, seqgan, textkd_gan
 from .spec import Paper, SystemSpec, unknown
 
 
-SYSTEMS: dict[str, SystemSpec] = {module.SYSTEM.name: module.SYSTEM for module in (rnnlm, seqgan)}
+SYSTEMS: dict[str, SystemSpec] = {
+    module.SYSTEM.name: module.SYSTEM for module in (rnnlm, seqgan, iwgan, textkd_gan, arae)
+}
 
 
 def get_system(name: str) -> SystemSpec:

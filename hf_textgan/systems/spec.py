@@ -31,6 +31,24 @@ DISCRIMINATORS: dict[str, tuple[str, dict[str, Any]]] = {
     "recurrent": ("RecurrentDiscriminatorConfig", {"bidirectional": False}),
     "bidirectional": ("RecurrentDiscriminatorConfig", {"bidirectional": True}),
 }
+# Generators of whole sequences of noise that can.
+GENERATORS: dict[str, tuple[str, dict[str, Any]]] = {
+    "convolutional": ("ConvGeneratorConfig", {}),
+    "recurrent": (
+        "LatentGeneratorConfig",
+        {
+            "latent_size": 128,
+            "layer_sizes": [],
+            "normalization": "none",
+            "code_size": 512,
+            "embedding_size": 128,
+            "hidden_size": 512,
+            "feedback": "soft",
+            "frozen_decoder": False,
+        },
+    ),
+}
+EXCHANGEABLE = {"discriminator": DISCRIMINATORS, "generator": GENERATORS}
 
 
 @dataclass(frozen=True)
@@ -54,8 +72,10 @@ class SystemSpec:
             Name in [`~objectives.OBJECTIVES`] and hyperparameters.
         training (`dict`, *optional*):
             Defaults of [`AdversarialConfig`].
+        data (`dict`, *optional*):
+            Defaults of the options of text, such as `level`.
         presets (`dict[str, dict]`, *optional*):
-            Named changes of training arguments, hyperparameters (by their names) and configurations
+            Named changes of training arguments, options of text, hyperparameters (by their names) and configurations
             (`"generator.hidden_size"`).
         deviations (`tuple[str, ...]`, *optional*):
             Where this implementation differs from the paper, one sentence each.
@@ -68,6 +88,7 @@ class SystemSpec:
     players: dict[str, tuple[str, dict[str, Any]]]
     objective: tuple[str, dict[str, Any]]
     training: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
     presets: dict[str, dict[str, Any]] = field(default_factory=dict)
     deviations: tuple[str, ...] = ()
 
@@ -78,31 +99,31 @@ class SystemSpec:
             raise ValueError(unknown(f"preset of {self.name}", name, self.presets))
         return self.presets[name]
 
-    def with_discriminator(self, kind: str) -> "SystemSpec":
+    def with_player(self, player: str, kind: str) -> "SystemSpec":
         """
-        This system with another discriminator of whole sequences, one of [`DISCRIMINATORS`], in its default size: the
-        sizes that the system and its presets give to their own do not apply to it.
+        This system with another model for a player, one of [`DISCRIMINATORS`] or [`GENERATORS`], in its default size:
+        the sizes that the system and its presets give to their own do not apply to it.
         """
-        if kind not in DISCRIMINATORS:
-            raise ValueError(unknown("discriminator", kind, DISCRIMINATORS))
-        class_name, values = DISCRIMINATORS[kind]
-        own = self.players.get("discriminator")
-        if own is None or own[0] not in {name for name, _ in DISCRIMINATORS.values()}:
-            raise ValueError(
-                f"{self.name} has no discriminator of whole sequences to exchange; leave discriminator out."
-            )
+        known = EXCHANGEABLE[player]
+        if kind not in known:
+            raise ValueError(unknown(player, kind, known))
+        class_name, values = known[kind]
+        own = self.players.get(player)
+        if own is None or own[0] not in {name for name, _ in known.values()}:
+            what = "whole sequences" if player == "discriminator" else "whole sequences from noise"
+            raise ValueError(f"{self.name} has no {player} of {what} to exchange; leave {player} out.")
         if own[0] == class_name:
-            return replace(self, players={**self.players, "discriminator": (class_name, {**own[1], **values})})
+            return replace(self, players={**self.players, player: (class_name, {**own[1], **values})})
         from ..trainer.adversarial_config import OPTIMIZER_ARGUMENTS
 
         def applies(key: str) -> bool:
-            return not key.startswith("discriminator.") or key.partition(".")[2] in OPTIMIZER_ARGUMENTS
+            return not key.startswith(f"{player}.") or key.partition(".")[2] in OPTIMIZER_ARGUMENTS
 
         presets = {
             name: {key: value for key, value in preset.items() if applies(key)}
             for name, preset in self.presets.items()
         }
-        return replace(self, players={**self.players, "discriminator": (class_name, dict(values))}, presets=presets)
+        return replace(self, players={**self.players, player: (class_name, dict(values))}, presets=presets)
 
     def build_objective(self, **hyperparameters: Any) -> "Objective":
         """The objective with these hyperparameters in place of the system's."""
@@ -166,4 +187,4 @@ def unknown(what: str, name: str, known: Iterable[str]) -> str:
     return f"There is no {what} called {name!r}; {hint}"
 
 
-__all__ = ["DISCRIMINATORS", "Paper", "SystemSpec", "config_fields", "unknown"]
+__all__ = ["DISCRIMINATORS", "GENERATORS", "Paper", "SystemSpec", "config_fields", "unknown"]

@@ -4,6 +4,7 @@ import copy
 from dataclasses import dataclass, field, fields
 
 from transformers import TrainingArguments
+from transformers.training_args import OptimizerNames
 
 
 # Arguments that one player, or one optimizer of a player, may have for itself.
@@ -114,7 +115,7 @@ class AdversarialConfig(TrainingArguments):
 
     def __post_init__(self) -> None:
         if self.greater_is_better is None and self.metric_for_best_model is not None:
-            smaller = ("loss", "nll", "self_bleu")
+            smaller = ("loss", "nll", "self_bleu", "jsd", "error")
             self.greater_is_better = not any(word in self.metric_for_best_model for word in smaller)
         super().__post_init__()
         self._refuse_unsupported()
@@ -169,6 +170,7 @@ class AdversarialConfig(TrainingArguments):
         for key in (player, f"{player}/{optimizer}"):
             for name, value in self.player_optimizers.get(key, {}).items():
                 # JSON and the command line give numbers as strings where YAML reads "1e-4" as one.
+                value = OptimizerNames(value) if name == "optim" else value
                 setattr(arguments, name, float(value) if types[name] is float else value)
         return arguments
 

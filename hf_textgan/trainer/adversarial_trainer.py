@@ -83,6 +83,7 @@ class AdversarialTrainer(Trainer):
     """
 
     args: AdversarialConfig
+    num_reported = 512  # lines on which an objective reports
 
     def __init__(
         self,
@@ -105,6 +106,7 @@ class AdversarialTrainer(Trainer):
         self.text_metrics = text_metrics if processing_class is not None else None
         self.sequence_metrics = sequence_metrics
         self.last_samples: list[str] = []
+        self.last_shown: dict[str, list[str]] = {}  # what the objective shows beside them
         shortest, longest, self._data_checksum = survey(train_dataset)
         self.engine = build_engine(model, processing_class, args, longest)
         if self.engine.eos_token_id is None and shortest != longest:
@@ -113,7 +115,7 @@ class AdversarialTrainer(Trainer):
                 "must have the same length; set eos_token_id, or cut them."
             )
         self._check(model, args, train_dataset, eval_dataset, processing_class, phases)
-        self._check_metric(args, train_dataset, eval_dataset is not None, processing_class)
+        self._check_metric(model, args, train_dataset, eval_dataset is not None, processing_class)
         self._collate = functools.partial(collate, pad_token_id=self.engine.pad_token_id)
         self._set_generation_config(model)
         objective.prepare(train_dataset, self.engine)
@@ -178,6 +180,7 @@ class AdversarialTrainer(Trainer):
                 f"{type(self.objective).__name__} compares the examples of a batch with each "
                 "other; set it to 1 and raise the batch size."
             )
+        self.objective.check_players(named, self.engine)
         for name, player in named.items():
             vocab_size = getattr(player.config, "vocab_size", None)
             if tokenizer is not None and vocab_size is not None and vocab_size < len(tokenizer):
@@ -193,16 +196,18 @@ class AdversarialTrainer(Trainer):
                         f"with {option}={self.engine.max_length}, or lower max_length and leave longer texts out."
                     )
 
-    def _check_metric(self, args, train_dataset, has_text: bool, tokenizer) -> None:
+    def _check_metric(self, model, args, train_dataset, has_text: bool, tokenizer) -> None:
         """`metric_for_best_model` must be among the metrics that the evaluations will have."""
         name = args.metric_for_best_model
         if name is None or args.eval_strategy == "no":
             return
-        names = {*evaluation.NLL_METRICS, "loss"} if has_text else set()
+        likelihood = evaluation.has_likelihood(model)
+        names = {*evaluation.NLL_METRICS, "loss"} if has_text and likelihood else set()
         if self._samples_are_measured and name.removeprefix("eval_") not in names:
             rows = [train_dataset[i] for i in range(min(8, len(train_dataset)))]
-            sequences = collate(rows, self.engine.pad_token_id)["input_ids"][:, 1:]
-            names |= {"nll_div", *self._measure(self.engine.as_samples(sequences), tokenizer)}
+            sequences = self.engine.real_sequences(collate(rows, self.engine.pad_token_id))
+            names |= {"nll_div"} if likelihood else set()
+            names |= set(self._measure(self.engine.as_samples(sequences), tokenizer))
         if name.removeprefix("eval_") not in names:
             raise ValueError(
                 f"metric_for_best_model is {name!r}, but the evaluations of this run have "
@@ -211,7 +216,9 @@ class AdversarialTrainer(Trainer):
 
     def _set_generation_config(self, model) -> None:
         """What `generate` does by default with the saved generator: the model's own distribution."""
-        config = model.generation_config
+        config = getattr(model, "generation_config", None)
+        if config is None:  # a generator of whole sequences, which has its own configuration
+            return
         config.do_sample, config.top_k, config.top_p, config.temperature = True, 0, 1.0, 1.0
         config.max_length, config.max_new_tokens = None, self.engine.max_length
         config.bos_token_id = self.engine.bos_token_id
@@ -461,7 +468,7 @@ class AdversarialTrainer(Trainer):
         metrics: dict[str, float] = {}
         try:
             with own_randomness("evaluation", self.args.eval_seed), self.accelerator.autocast():
-                if has_text:
+                if has_text and evaluation.has_likelihood(model):
                     sums = evaluation.corpus_nll(
                         model,
                         self.engine,
@@ -474,6 +481,7 @@ class AdversarialTrainer(Trainer):
                     metrics.update(evaluation.nll_metrics(self.accelerator.reduce(sums.to(self.args.device)).cpu()))
                     metrics["loss"] = metrics["nll_per_token"]
                 metrics.update(self._sample_metrics(model, rank, world_size))
+                metrics.update(self._report(eval_dataset if has_text else self.train_dataset))
         finally:
             model.train(was_training)
         metrics["runtime"] = time.perf_counter() - start
@@ -501,16 +509,39 @@ class AdversarialTrainer(Trainer):
             blocks = blocks.view(world_size, -1, evaluation.SAMPLE_BLOCK, self.engine.max_length)
             blocks = blocks.transpose(0, 1).reshape(-1, self.engine.max_length)
         samples = self.engine.as_samples(blocks[:number])
-        part = Samples(samples.sequences[rank::world_size], samples.attention_mask[rank::world_size])
-        sums = evaluation.sample_nll(model, self.engine, part, temperature).to(self.args.device)
-        entropy = evaluation.nll_metrics(self.accelerator.reduce(sums).cpu())["nll_per_token"]
+        metrics: dict[str, float] = {}
+        if evaluation.has_likelihood(model):
+            part = Samples(samples.sequences[rank::world_size], samples.attention_mask[rank::world_size])
+            sums = evaluation.sample_nll(model, self.engine, part, temperature).to(self.args.device)
+            metrics["nll_div"] = evaluation.nll_metrics(self.accelerator.reduce(sums).cpu())["nll_per_token"]
         result: list = [None]
         if self.is_world_process_zero():
             self.last_samples = evaluation.decode(self.processing_class, samples.sequences)
-            result = [{"nll_div": entropy, **self._measure(samples, self.processing_class, self.last_samples)}]
+            result = [{**metrics, **self._measure(samples, self.processing_class, self.last_samples)}]
         if world_size > 1:
             broadcast_object_list(result)
         return result[0]
+
+    def _report(self, dataset) -> dict[str, float]:
+        """What the objective has to say of the players; the same in every process."""
+        rows = [dataset[i] for i in range(min(self.num_reported, len(dataset)))]
+        batch = self._collate(rows)
+        width = self.engine.max_length + 1  # held-out text may be longer than the generated
+        batch = {k: (v[:, :width] if v.dim() == 2 else v).to(self.args.device) for k, v in batch.items()}
+        models = {"generator": self._unwrap(self.model_wrapped), **self.other_players}
+        modes = {name: player.training for name, player in models.items()}
+        try:
+            for player in models.values():
+                player.eval()
+            with torch.no_grad():
+                report = self.objective.report(Players(models), self.engine, batch)
+        finally:
+            for name, player in models.items():
+                player.train(modes[name])
+        self.last_shown = {
+            name: evaluation.decode(self.processing_class, sequences) for name, sequences in report.sequences.items()
+        }
+        return report.metrics
 
     def _measure(self, samples: Samples, tokenizer, texts: list[str] | None = None) -> dict[str, float]:
         metrics = {}

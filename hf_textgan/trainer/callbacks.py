@@ -95,6 +95,11 @@ class SamplesCallback(TrainerCallback):
             bar = self._bar()
             for text in texts[: self.num_shown]:
                 bar(f"    {text}")
+        for name, shown in self.trainer.last_shown.items():
+            (output_dir / "samples").mkdir(parents=True, exist_ok=True)
+            lines = "".join(f"{text}\n" for text in shown)
+            write_text(output_dir / "samples" / f"step-{state.global_step:07d}-{name}.txt", lines)
+            write_text(output_dir / f"{name}.txt", lines)
         self._write_metrics(output_dir, state)
 
     def on_train_end(self, args, state, control, **kwargs):
@@ -124,6 +129,12 @@ _PANELS = {
     "NLL under the oracle": lambda key: key == "eval_nll_oracle",
     "generator loss": lambda key: key == "generator/loss",
     "losses of the others": lambda key: key.endswith("/loss") and key != "generator/loss",
+    "critic gap": lambda key: key == "discriminator/gap",
+    "critic's gradient norm": lambda key: key == "discriminator/input_gradient_norm",
+    "row entropy (nats)": lambda key: key in ("real/row_entropy", "generator/row_entropy"),
+    "norm of the codes": lambda key: key == "generator/code_norm",
+    "reconstruction accuracy": lambda key: key in ("autoencoder/accuracy", "eval_reconstruction_accuracy"),
+    "divergence of n-grams (bits)": lambda key: key.startswith("eval_jsd_"),
     "reward, accuracy": lambda key: key.startswith(("reward/", "discriminator/accuracy")),
     "quality, diversity": lambda key: key in ("eval_bleu_4", "eval_self_bleu_4", "eval_grammar_share"),
 }

@@ -1,0 +1,63 @@
+"""Configuration of the convolutional critic."""
+
+from huggingface_hub.dataclasses import strict
+from transformers import PreTrainedConfig
+
+
+@strict
+class ConvCriticConfig(PreTrainedConfig):
+    r"""
+    Configuration of [`ConvCritic`]. The defaults are the critic of WGAN-GP for lines of 32 characters
+    (arXiv 1704.00028).
+
+    Args:
+        vocab_size (`int`, *optional*, defaults to `100`):
+            Number of symbols, special tokens included.
+        sequence_length (`int`, *optional*, defaults to `32`):
+            Number of positions it reads. Shorter sequences are padded to it on the right, longer ones are an error.
+        hidden_size (`int`, *optional*, defaults to `512`):
+            Channels of the convolutions.
+        num_blocks (`int`, *optional*, defaults to `5`):
+            Number of residual blocks, of two convolutions each.
+        kernel_size (`int`, *optional*, defaults to `5`):
+            Width of the convolution windows in positions, odd.
+        residual_scale (`float`, *optional*, defaults to `0.3`):
+            Weight of the branch of a residual block.
+
+    `num_labels` is 1: its output is one score without bounds, higher for real sequences."""
+
+    model_type = "textgan_conv_critic"
+
+    vocab_size: int = 100
+    sequence_length: int = 32
+    hidden_size: int = 512
+    num_blocks: int = 5
+    kernel_size: int = 5
+    residual_scale: float = 0.3
+    bos_token_id: int | None = 1
+    eos_token_id: int | list[int] | None = 2
+    pad_token_id: int | None = 0
+
+    def __post_init__(self, **kwargs) -> None:
+        if "id2label" not in kwargs and "num_labels" not in kwargs:
+            kwargs["id2label"] = {0: "real"}
+            kwargs["label2id"] = {"real": 0}
+        super().__post_init__(**kwargs)
+
+    def validate_sizes(self) -> None:
+        for name in ("vocab_size", "sequence_length", "hidden_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; set it to 1 or more.")
+        if self.num_blocks < 0:
+            raise ValueError(f"num_blocks is {self.num_blocks}; set it to 0 or more.")
+        if self.kernel_size < 1 or self.kernel_size % 2 == 0:
+            raise ValueError(f"kernel_size is {self.kernel_size}; set it to an odd number of 1 or more.")
+
+    def validate_score(self) -> None:
+        # While a saved configuration is read, the labels come after the other fields.
+        labels = getattr(self, "id2label", None)
+        if labels is not None and len(labels) != 1:
+            raise ValueError(f"num_labels is {len(labels)}; set it to 1, a critic gives one score.")
+
+
+__all__ = ["ConvCriticConfig"]

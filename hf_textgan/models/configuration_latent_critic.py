@@ -1,0 +1,48 @@
+"""Configuration of the critic of codes."""
+
+from typing import Literal
+
+from huggingface_hub.dataclasses import strict
+from transformers import PreTrainedConfig
+
+
+@strict
+class LatentCriticConfig(PreTrainedConfig):
+    r"""
+    Configuration of [`LatentCritic`], the critic of ARAE (arXiv 1706.04223).
+
+    Args:
+        code_size (`int`, *optional*, defaults to `300`):
+            Width of the codes.
+        layer_sizes (`list[int]`, *optional*, defaults to `[300, 300]`):
+            Widths of the hidden layers.
+        normalization (`"layer"` or `"none"`, *optional*, defaults to `"none"`):
+            What stands between a hidden layer and its activation, from the second one on. Batch normalization, which
+            the official code has there, would couple the examples whose gradients are penalized one by one.
+        negative_slope (`float`, *optional*, defaults to `0.2`):
+            Of the leaky ReLU.
+        initializer_range (`float`, *optional*, defaults to `0.02`):
+            Standard deviation of the weights; biases start at 0.
+    """
+
+    model_type = "textgan_latent_critic"
+
+    code_size: int = 300
+    layer_sizes: list[int] | tuple[int, ...] = (300, 300)
+    normalization: Literal["layer", "none"] = "none"
+    negative_slope: float = 0.2
+    initializer_range: float = 0.02
+
+    def __post_init__(self, **kwargs) -> None:
+        if "id2label" not in kwargs and "num_labels" not in kwargs:
+            kwargs["num_labels"] = 1
+        super().__post_init__(**kwargs)
+
+    def validate_sizes(self) -> None:
+        if self.code_size < 1:
+            raise ValueError(f"code_size is {self.code_size}; set it to 1 or more.")
+        if any(size < 1 for size in self.layer_sizes):
+            raise ValueError(f"layer_sizes is {list(self.layer_sizes)}; set each to 1 or more.")
+
+
+__all__ = ["LatentCriticConfig"]

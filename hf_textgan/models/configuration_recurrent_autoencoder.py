@@ -1,0 +1,68 @@
+"""Configuration of the recurrent autoencoder."""
+
+from typing import Literal
+
+from huggingface_hub.dataclasses import strict
+from transformers import PreTrainedConfig
+
+
+@strict
+class RecurrentAutoencoderConfig(PreTrainedConfig):
+    r"""
+    Configuration of [`RecurrentAutoencoder`]. The defaults are the teacher of TextKD-GAN (arXiv 1905.01976): one LSTM
+    layer of 512 cells on each side, a line of 32 characters.
+
+    Args:
+        vocab_size (`int`, *optional*, defaults to `100`):
+            Number of symbols, special tokens included.
+        sequence_length (`int`, *optional*, defaults to `32`):
+            Most symbols of a sequence, EOS included.
+        embedding_size (`int`, *optional*, defaults to `128`):
+            Width of the embeddings, of which encoder and decoder have their own.
+        hidden_size (`int`, *optional*, defaults to `512`):
+            Width of the states and of the code.
+        padding (`"symbol"` or `"masked"`, *optional*, defaults to `"symbol"`):
+            Whether padding is a symbol like others, so that every sequence has `sequence_length` of them (TextKD-GAN),
+            or what nobody reads (ARAE, where the encoder reads BOS and the symbols before EOS).
+        feedback (`"greedy"`, `"soft"` or `"gold"`, *optional*, defaults to `"greedy"`):
+            What the decoder is told of the position before while it is trained: its own most probable symbol, the
+            mean of the embeddings under its own probabilities, or the true symbol (teacher forcing).
+        normalize_code (`bool`, *optional*, defaults to `False`):
+            Divide the code by its norm (ARAE).
+        initializer_range (`float`, *optional*, defaults to `0.1`):
+            Parameters are drawn from U(-range, range); the output layer's bias starts at 0.
+
+    Example:
+
+    ```python
+    >>> from hf_textgan import RecurrentAutoencoder, RecurrentAutoencoderConfig
+
+    >>> model = RecurrentAutoencoder(RecurrentAutoencoderConfig(vocab_size=100))
+    ```"""
+
+    model_type = "textgan_recurrent_autoencoder"
+
+    vocab_size: int = 100
+    sequence_length: int = 32
+    embedding_size: int = 128
+    hidden_size: int = 512
+    padding: Literal["symbol", "masked"] = "symbol"
+    feedback: Literal["greedy", "soft", "gold"] = "greedy"
+    normalize_code: bool = False
+    initializer_range: float = 0.1
+    bos_token_id: int | None = 1
+    eos_token_id: int | list[int] | None = 2
+    pad_token_id: int | None = 0
+
+    def validate_sizes(self) -> None:
+        for name in ("vocab_size", "sequence_length", "embedding_size", "hidden_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; set it to 1 or more.")
+
+    def validate_symbols(self) -> None:
+        for name in ("bos_token_id", "pad_token_id"):
+            if getattr(self, name) is None or not 0 <= getattr(self, name) < self.vocab_size:
+                raise ValueError(f"{name} is {getattr(self, name)}; set it to an id from 0 to {self.vocab_size - 1}.")
+
+
+__all__ = ["RecurrentAutoencoderConfig"]

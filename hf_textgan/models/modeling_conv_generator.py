@@ -1,0 +1,64 @@
+"""A convolutional generator of whole sequences: the generator of WGAN-GP on text."""
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+
+from .configuration_conv_generator import ConvGeneratorConfig
+from .modeling_one_shot import OneShotGeneratorMixin
+from .modeling_outputs import OneShotGeneratorOutput
+from .modeling_residual_convolution import PositionConvolution, ResidualBlock, autocast_where_fast, initialize
+
+
+class ConvGeneratorPreTrainedModel(PreTrainedModel):
+    config: ConvGeneratorConfig
+    config_class = ConvGeneratorConfig
+    base_model_prefix = "generator"
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        if isinstance(module, (PositionConvolution, nn.Linear)):
+            initialize(module, before_relu=module is not self.project)
+
+
+class ConvGenerator(OneShotGeneratorMixin, ConvGeneratorPreTrainedModel):
+    """
+    A linear layer, residual blocks of convolutions and a linear layer at each position (WGAN-GP, arXiv 1704.00028,
+    the character-level language model). All positions are made at once; the softmax of the scores is what the critic
+    of the paper reads.
+    """
+
+    def __init__(self, config: ConvGeneratorConfig):
+        super().__init__(config)
+        self.project = nn.Linear(config.latent_size, config.hidden_size * config.sequence_length)
+        self.blocks = nn.ModuleList(
+            ResidualBlock(config.hidden_size, config.kernel_size, config.residual_scale)
+            for _ in range(config.num_blocks)
+        )
+        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size)
+        self.post_init()
+
+    def forward(
+        self, latents: torch.FloatTensor | None = None, return_dict: bool | None = None, **kwargs
+    ) -> OneShotGeneratorOutput | tuple:
+        r"""
+        Args:
+            latents (`torch.FloatTensor` of shape `(batch_size, latent_size)`):
+                Draws from N(0, I), as `sample_latents` gives them.
+        """
+        if latents is None:
+            raise ValueError("latents is missing; give what sample_latents draws.")
+        return_dict = return_dict if return_dict is not None else self.config.return_dict
+        with autocast_where_fast(latents.device):
+            hidden = self.project(latents.to(self.project.weight.dtype))
+            # The channel is the slow one of the two indices.
+            hidden = hidden.view(len(latents), self.config.hidden_size, self.config.sequence_length)
+            hidden = hidden.permute(2, 0, 1).contiguous()  # (L, B, C)
+            for block in self.blocks:
+                hidden = block(hidden)
+            logits = self.lm_head(hidden).transpose(0, 1).contiguous()  # (B, L, V)
+        output = OneShotGeneratorOutput(logits=logits)
+        return output if return_dict else output.to_tuple()
+
+
+__all__ = ["ConvGenerator", "ConvGeneratorPreTrainedModel"]

@@ -1,0 +1,110 @@
+"""Noise to code to text: the generator of ARAE, and a recurrent generator for TextKD-GAN."""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+from transformers import PreTrainedModel
+from transformers import initialization as init
+
+from .configuration_latent_generator import LatentGeneratorConfig
+from .modeling_one_shot import OneShotGeneratorMixin
+from .modeling_outputs import OneShotGeneratorOutput
+from .modeling_recurrent_decoder import RecurrentDecoder
+
+
+class LatentGeneratorPreTrainedModel(PreTrainedModel):
+    config: LatentGeneratorConfig
+    config_class = LatentGeneratorConfig
+    base_model_prefix = "generator"
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        bound = self.config.decoder_initializer_range
+        if isinstance(module, nn.Embedding | nn.LSTM):
+            for parameter in module.parameters(recurse=False):
+                init.uniform_(parameter, -bound, bound)
+        elif isinstance(module, nn.Linear):
+            if module is self.decoder.lm_head:
+                init.uniform_(module.weight, -bound, bound)
+            else:
+                init.normal_(module.weight, std=self.config.initializer_range)
+            init.zeros_(module.bias)
+        elif isinstance(module, nn.BatchNorm1d | nn.LayerNorm):
+            init.ones_(module.weight)
+            init.zeros_(module.bias)
+            if isinstance(module, nn.BatchNorm1d):
+                init.zeros_(module.running_mean)
+                init.ones_(module.running_var)
+                init.zeros_(module.num_batches_tracked)
+
+
+class LatentGenerator(OneShotGeneratorMixin, LatentGeneratorPreTrainedModel):
+    """
+    ``[Linear, normalization, ReLU]`` for each of `config.layer_sizes`, Linear: noise to code. A recurrent decoder
+    writes the text (ARAE, arXiv 1706.04223, section 4). The code is not normalized.
+    """
+
+    def __init__(self, config: LatentGeneratorConfig):
+        super().__init__(config)
+        norms = {"batch": nn.BatchNorm1d, "layer": nn.LayerNorm, "none": lambda size: nn.Identity()}
+        sizes = [config.latent_size, *config.layer_sizes]
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes, sizes[1:], strict=False))
+        self.norms = nn.ModuleList(norms[config.normalization](size) for size in config.layer_sizes)
+        self.to_code = nn.Linear(sizes[-1], config.code_size)
+        self.decoder = RecurrentDecoder(
+            config.vocab_size, config.embedding_size, config.hidden_size, config.code_size, config.bos_token_id
+        )
+        self.decoder.requires_grad_(not config.frozen_decoder)
+        self.post_init()
+
+    def forward(
+        self,
+        latents: torch.FloatTensor,
+        decode: bool = True,
+        batch_statistics: bool = False,
+        return_dict: bool | None = None,
+        **kwargs,
+    ) -> OneShotGeneratorOutput | tuple:
+        r"""
+        Args:
+            latents (`torch.FloatTensor` of shape `(batch_size, latent_size)`):
+                The noise.
+            decode (`bool`, *optional*, defaults to `True`):
+                Whether to decode; without it only the codes are computed.
+            batch_statistics (`bool`, *optional*, defaults to `False`):
+                In evaluation mode, let batch normalization take the statistics of this batch, as in training, without
+                recording them.
+        """
+        return_dict = return_dict if return_dict is not None else self.config.return_dict
+        codes = self.codes(latents, batch_statistics)
+        logits = self._write(codes)[0] if decode else None
+        output = OneShotGeneratorOutput(logits=logits, codes=codes)
+        return output if return_dict else output.to_tuple()
+
+    def codes(self, latents: torch.FloatTensor, batch_statistics: bool = False) -> torch.FloatTensor:
+        """The codes of noise, of shape `(batch_size, code_size)`."""
+        hidden = latents
+        for layer, norm in zip(self.layers, self.norms, strict=True):
+            hidden = layer(hidden)
+            if batch_statistics and isinstance(norm, nn.BatchNorm1d):
+                hidden = F.batch_norm(hidden, None, None, norm.weight, norm.bias, training=True, eps=norm.eps)
+            else:
+                hidden = norm(hidden)
+            hidden = F.relu(hidden)
+        return self.to_code(hidden)
+
+    def _write(self, codes: torch.Tensor) -> tuple[torch.Tensor, torch.LongTensor]:
+        return self.decoder.free_running(codes, self.config.sequence_length, self.config.feedback)
+
+    def _read(
+        self, latents: torch.Tensor, temperature: float | None, generator: torch.Generator | None
+    ) -> torch.LongTensor:
+        if temperature is None or self.config.feedback == "soft":
+            return super()._read(latents, temperature, generator)
+        # A decoder that is told symbols is told those that are drawn.
+        return self.decoder.free_running(
+            self.codes(latents), self.config.sequence_length, "sample", temperature, generator
+        )[1]
+
+
+__all__ = ["LatentGenerator", "LatentGeneratorPreTrainedModel"]

@@ -1,0 +1,154 @@
+"""A recurrent autoencoder of sequences: the teacher of TextKD-GAN and the autoencoder of ARAE."""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+from transformers import PreTrainedModel
+from transformers import initialization as init
+
+from .configuration_recurrent_autoencoder import RecurrentAutoencoderConfig
+from .modeling_one_shot import end
+from .modeling_outputs import AutoencoderOutput
+from .modeling_recurrence import run_recurrence
+from .modeling_recurrent_decoder import RecurrentDecoder
+
+
+class RecurrentAutoencoderPreTrainedModel(PreTrainedModel):
+    config: RecurrentAutoencoderConfig
+    config_class = RecurrentAutoencoderConfig
+    base_model_prefix = "autoencoder"
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        bound = self.config.initializer_range
+        if isinstance(module, nn.Embedding | nn.LSTM):
+            for parameter in module.parameters(recurse=False):
+                init.uniform_(parameter, -bound, bound)
+        elif isinstance(module, nn.Linear):
+            init.uniform_(module.weight, -bound, bound)
+            init.zeros_(module.bias)
+
+
+class RecurrentAutoencoder(RecurrentAutoencoderPreTrainedModel):
+    """
+    An LSTM reads a sequence, its last state is the code, and an LSTM that is told the code at every position writes
+    the sequence again (TextKD-GAN, arXiv 1905.01976, section 3; ARAE, arXiv 1706.04223, section 4).
+    """
+
+    def __init__(self, config: RecurrentAutoencoderConfig):
+        super().__init__(config)
+        self.embed_tokens = nn.Embedding(config.vocab_size, config.embedding_size)
+        self.encoder = nn.LSTM(config.embedding_size, config.hidden_size, batch_first=True)
+        self.decoder = RecurrentDecoder(
+            config.vocab_size, config.embedding_size, config.hidden_size, config.hidden_size, config.bos_token_id
+        )
+        self.post_init()
+
+    def get_input_embeddings(self) -> nn.Embedding:
+        return self.embed_tokens
+
+    def set_input_embeddings(self, value: nn.Embedding) -> None:
+        self.embed_tokens = value
+
+    def forward(
+        self,
+        input_ids: torch.LongTensor,
+        attention_mask: torch.LongTensor | None = None,
+        code_noise: torch.FloatTensor | None = None,
+        labels: torch.LongTensor | None = None,
+        decode: bool = True,
+        return_dict: bool | None = None,
+        **kwargs,
+    ) -> AutoencoderOutput | tuple:
+        r"""
+        Args:
+            input_ids (`torch.LongTensor` of shape `(batch_size, sequence_length)`):
+                Token ids without BOS, through EOS, then padding.
+            attention_mask (`torch.LongTensor` of shape `(batch_size, sequence_length)`, *optional*):
+                1 through EOS, 0 at the padding on the right; without it padding is told by its id.
+            code_noise (`torch.FloatTensor` of shape `(batch_size, hidden_size)`, *optional*):
+                Added to the codes that are decoded.
+            labels (`torch.LongTensor` of shape `(batch_size, sequence_length)`, *optional*):
+                Symbols to compute the loss for, -100 where none counts; usually `input_ids`.
+            decode (`bool`, *optional*, defaults to `True`):
+                Whether to decode; without it only the codes are computed.
+        """
+        return_dict = return_dict if return_dict is not None else self.config.return_dict
+        input_ids, attention_mask = self._complete(input_ids, attention_mask)
+        codes = self._encode(input_ids, attention_mask)
+        loss = logits = None
+        if decode:
+            decoded = codes if code_noise is None else codes + code_noise
+            if self.config.feedback == "gold":
+                logits = self.decoder.teacher_forced(decoded, input_ids)
+            else:
+                logits, _ = self.decoder.free_running(decoded, input_ids.shape[1], self.config.feedback)
+            if labels is not None:
+                labels = F.pad(labels, (0, input_ids.shape[1] - labels.shape[1]), value=-100)
+                loss = F.cross_entropy(logits.flatten(0, 1).float(), labels.flatten())
+        output = AutoencoderOutput(loss=loss, logits=logits, codes=codes)
+        return output if return_dict else output.to_tuple()
+
+    def _complete(
+        self, input_ids: torch.LongTensor, attention_mask: torch.LongTensor | None
+    ) -> tuple[torch.LongTensor, torch.LongTensor | None]:
+        """The symbols that are read and written again, and which of them count (`None`: all)."""
+        config = self.config
+        if input_ids.shape[1] > config.sequence_length:
+            raise ValueError(
+                f"input_ids has {input_ids.shape[1]} positions and the autoencoder {config.sequence_length}; cut it, "
+                "or build the model with a larger sequence_length."
+            )
+        if attention_mask is not None:
+            input_ids = input_ids.masked_fill(attention_mask == 0, config.pad_token_id)
+        if config.padding == "symbol":
+            return F.pad(input_ids, (0, config.sequence_length - input_ids.shape[1]), value=config.pad_token_id), None
+        if attention_mask is None:
+            attention_mask = (input_ids != config.pad_token_id).long()
+        return input_ids, attention_mask
+
+    def _encode(self, input_ids: torch.LongTensor, attention_mask: torch.LongTensor | None) -> torch.Tensor:
+        if attention_mask is not None:
+            # BOS and the symbols before EOS, which has nothing to say.
+            bos = torch.full_like(input_ids[:, :1], self.config.bos_token_id)
+            read = (
+                attention_mask
+                if self.config.eos_token_id is None
+                else attention_mask * (input_ids != self.config.eos_token_id)
+            )
+            attention_mask = torch.cat([torch.ones_like(bos), read], dim=1)
+            input_ids = torch.cat([bos, input_ids], dim=1)
+        _, (hidden, _) = run_recurrence(self.encoder, self.embed_tokens(input_ids), attention_mask)
+        codes = hidden[-1]
+        return F.normalize(codes, dim=1) if self.config.normalize_code else codes
+
+    def encode(self, input_ids: torch.LongTensor, attention_mask: torch.LongTensor | None = None) -> torch.FloatTensor:
+        """The codes, of shape `(batch_size, hidden_size)`, of sequences as in `forward`."""
+        return self._encode(*self._complete(input_ids, attention_mask))
+
+    @torch.no_grad()
+    def decode(self, codes: torch.FloatTensor) -> torch.LongTensor:
+        """
+        What the decoder writes for codes of shape `(batch_size, hidden_size)`, told its own most probable symbols (or,
+        if it was trained so, their probabilities): `(batch_size, sequence_length)`, through EOS, then padding.
+        """
+        feedback = "soft" if self.config.feedback == "soft" else "greedy"
+        _, symbols = self.decoder.free_running(codes, self.config.sequence_length, feedback)
+        return end(symbols, self.config.eos_token_id, self.config.pad_token_id)
+
+    @torch.no_grad()
+    def interpolate(self, first: torch.LongTensor, second: torch.LongTensor, num_steps: int = 7) -> torch.LongTensor:
+        """
+        What lies between two sequences of shape `(length,)`, without BOS: the decoded codes on the line between theirs
+        (of norm 1 where codes have it), both ends included (ARAE, arXiv 1706.04223, section 6).
+
+        Returns:
+            `torch.LongTensor` of shape `(num_steps, sequence_length)`.
+        """
+        ends = torch.cat([self.encode(ids[None].to(self.device)) for ids in (first, second)])  # (2, H)
+        shares = torch.linspace(0, 1, num_steps, device=ends.device)[:, None]
+        codes = ends[0] + shares * (ends[1] - ends[0])
+        return self.decode(F.normalize(codes, dim=1) if self.config.normalize_code else codes)
+
+
+__all__ = ["RecurrentAutoencoder", "RecurrentAutoencoderPreTrainedModel"]

@@ -1,0 +1,305 @@
+"""
+Residual blocks of one-dimensional convolutions: the generator and the critic of WGAN-GP on text (arXiv 1704.00028).
+
+Activations have the positions first, `(L, B, C)`, so that the inputs at one place of the window, for all positions,
+are one piece of memory: on CPU a convolution is a sum of matrix products on it, without padding or copies. A gradient
+penalty differentiates twice; the maps below are closed under differentiation, so plain autograd works to any order.
+"""
+
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+from transformers import initialization as init
+
+
+def computes_bf16() -> bool:
+    """Whether this CPU has instructions for products in bfloat16; without them they take several times longer."""
+    names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    known = [getattr(torch.cpu, name)() for name in names if hasattr(torch.cpu, name)]
+    return any(known) or not known  # a version of torch that cannot tell gets what was asked for
+
+
+def autocast_where_fast(device: torch.device, cache_enabled: bool | None = None) -> torch.autocast:
+    """The autocast that is on; off on a CPU that does not compute bfloat16."""
+    kind = device.type if device.type != "meta" else "cpu"
+    enabled = _in_bf16() if kind == "cpu" else torch.is_autocast_enabled(kind)
+    return torch.autocast(kind, torch.get_autocast_dtype(kind), enabled=enabled, cache_enabled=cache_enabled)
+
+
+def _in_bf16() -> bool:
+    wanted = torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16
+    return wanted and computes_bf16()
+
+
+# ---- Three bilinear maps and a ReLU -------------------------------------------------------------------------------
+#
+# With o = place - kernel_size // 2, the sum over places and positions of x[p + o] W[place] g[p] is linear in each of
+# the three. Its derivatives are the convolution (in g), its transpose (in x) and the gradient of the weight (in W),
+# and the derivatives of each of these are the other two.
+
+
+def _places(kernel_size: int, length: int) -> Iterator[tuple[int, slice, slice]]:
+    """The places of the window, the centre first, with the positions p + o and p where both exist."""
+    centre = kernel_size // 2
+    for place in sorted(range(kernel_size), key=lambda place: abs(place - centre)):
+        offset = place - centre
+        if abs(offset) < length:
+            ahead, behind = max(0, offset), max(0, -offset)
+            yield place, slice(ahead, length - behind), slice(behind, length - ahead)
+
+
+def _sum_of_products(
+    inputs: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, transposed: bool, bf16: bool
+) -> torch.Tensor:
+    """``y[p] = b + sum x[p + o] @ W[place]``, or transposed ``sum x[p - o] @ W[place].T``: `(L, B, out)`."""
+    length, batch, _ = inputs.shape
+    if bf16:  # one product, so that the sum over the places is not rounded in between
+        taps = (weight.transpose(1, 2) if transposed else weight).bfloat16().flatten(0, 1)
+        outputs = (_windows(inputs, len(weight), transposed) @ taps).to(inputs.dtype)
+        outputs = outputs if bias is None else outputs.add_(bias)
+        return outputs.view(length, batch, -1)
+    outputs = inputs.new_empty(length, batch, weight.shape[1 if transposed else 2])
+    for place, seen, written in _places(len(weight), length):
+        tap = weight[place]
+        if transposed:
+            tap, seen, written = tap.T, written, seen
+        rows, sums = inputs[seen].flatten(0, 1), outputs[written].flatten(0, 1)
+        if place != len(weight) // 2:
+            sums.addmm_(rows, tap)
+        elif bias is None:
+            torch.mm(rows, tap, out=sums)
+        else:
+            torch.addmm(bias, rows, tap, out=sums)
+    return outputs
+
+
+def _windows(inputs: torch.Tensor, kernel_size: int, transposed: bool) -> torch.Tensor:
+    """The inputs of all places beside each other, in bfloat16: `(L * B, kernel_size * in)`."""
+    length, batch, size = inputs.shape
+    windows = inputs.new_zeros(length, batch, kernel_size, size, dtype=torch.bfloat16)
+    for place, seen, written in _places(kernel_size, length):
+        if transposed:
+            seen, written = written, seen
+        windows[written, :, place] = inputs[seen].bfloat16()
+    return windows.view(length * batch, kernel_size * size)
+
+
+def _gradient_of_weight(inputs: torch.Tensor, gradient: torch.Tensor, kernel_size: int, bf16: bool) -> torch.Tensor:
+    """``dW[place] = sum x[p + o].T @ g[p]``: `(kernel_size, in, out)`."""
+    length, size, out = inputs.shape[0], inputs.shape[2], gradient.shape[2]
+    if bf16:
+        products = _windows(inputs, kernel_size, False).T @ gradient.flatten(0, 1).bfloat16()
+        return products.to(inputs.dtype).view(kernel_size, size, out)
+    places = list(_places(kernel_size, length))
+    make = inputs.new_empty if len(places) == kernel_size else inputs.new_zeros
+    products = make(kernel_size, size, out)
+    for place, seen, written in places:
+        torch.mm(inputs[seen].flatten(0, 1).T, gradient[written].flatten(0, 1), out=products[place])
+    return products
+
+
+class _Convolve(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, inputs, weight, bias, relu, bf16):
+        outputs = _sum_of_products(inputs, weight, bias, False, bf16)
+        if relu:
+            outputs.relu_()
+        ctx.save_for_backward(inputs, weight, outputs if relu else None)
+        ctx.bf16 = bf16
+        return outputs
+
+    @staticmethod
+    def backward(ctx, gradient):
+        inputs, weight, outputs = ctx.saved_tensors
+        gradient = gradient.contiguous() if outputs is None else gate(gradient, outputs)
+        return (
+            _ConvolveTransposed.apply(gradient, weight, ctx.bf16) if ctx.needs_input_grad[0] else None,
+            _WeightGradient.apply(inputs, gradient, len(weight), ctx.bf16) if ctx.needs_input_grad[1] else None,
+            gradient.sum((0, 1)) if ctx.needs_input_grad[2] else None,
+            None,
+            None,
+        )
+
+
+class _ConvolveTransposed(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, gradient, weight, bf16):
+        ctx.save_for_backward(gradient, weight)
+        ctx.bf16 = bf16
+        return _sum_of_products(gradient, weight, None, True, bf16)
+
+    @staticmethod
+    def backward(ctx, inputs):
+        gradient, weight = ctx.saved_tensors
+        inputs = inputs.contiguous()
+        return (
+            _Convolve.apply(inputs, weight, None, False, ctx.bf16) if ctx.needs_input_grad[0] else None,
+            _WeightGradient.apply(inputs, gradient, len(weight), ctx.bf16) if ctx.needs_input_grad[1] else None,
+            None,
+        )
+
+
+class _WeightGradient(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, inputs, gradient, kernel_size, bf16):
+        ctx.save_for_backward(inputs, gradient)
+        ctx.bf16 = bf16
+        return _gradient_of_weight(inputs, gradient, kernel_size, bf16)
+
+    @staticmethod
+    def backward(ctx, weight):
+        inputs, gradient = ctx.saved_tensors
+        weight = weight.contiguous()
+        return (
+            _ConvolveTransposed.apply(gradient, weight, ctx.bf16) if ctx.needs_input_grad[0] else None,
+            _Convolve.apply(inputs, weight, None, False, ctx.bf16) if ctx.needs_input_grad[1] else None,
+            None,
+            None,
+        )
+
+
+class _ReLU(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, inputs):
+        outputs = inputs.relu()
+        ctx.save_for_backward(outputs)
+        return outputs
+
+    @staticmethod
+    def backward(ctx, gradient):
+        (outputs,) = ctx.saved_tensors
+        return gate(gradient, outputs)
+
+
+class _Gate(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, gradient, outputs):
+        ctx.save_for_backward(outputs)
+        return torch.ops.aten.threshold_backward(gradient, outputs, 0)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        (outputs,) = ctx.saved_tensors
+        return gate(gradient, outputs), None
+
+
+def relu(inputs: torch.Tensor) -> torch.Tensor:
+    """
+    A ReLU whose second derivative is absent instead of zero: PyTorch's sends a gradient of zeros through the whole
+    forward pass when its gradient is differentiated.
+    """
+    return _ReLU.apply(inputs) if torch.is_grad_enabled() else inputs.relu()
+
+
+def gate(gradient: torch.Tensor, outputs: torch.Tensor) -> torch.Tensor:
+    """The gradient where a ReLU has put out more than 0, and 0 elsewhere; `outputs` counts as a constant."""
+    return _Gate.apply(gradient.expand_as(outputs).contiguous(), outputs.detach())
+
+
+# ---- Modules ------------------------------------------------------------------------------------------------------
+
+
+class PositionConvolution(nn.Module):
+    """
+    A convolution over positions with stride 1 and zeros beyond both ends:
+    ``y[p] = b + sum_k x[p + k - kernel_size // 2] W[k]``.
+
+    Args:
+        in_channels (`int`):
+            Channels of the inputs.
+        out_channels (`int`):
+            Channels of the outputs.
+        kernel_size (`int`):
+            Width of the window in positions, odd.
+
+    `weight` has the shape `(kernel_size, in_channels, out_channels)`; `initialize` draws it.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int):
+        super().__init__()
+        if kernel_size < 1 or kernel_size % 2 == 0:
+            raise ValueError(f"kernel_size is {kernel_size}; set it to an odd number of 1 or more.")
+        self.weight = nn.Parameter(torch.empty(kernel_size, in_channels, out_channels))
+        self.bias = nn.Parameter(torch.zeros(out_channels))
+
+    def forward(self, inputs: torch.Tensor, with_relu: bool = False) -> torch.Tensor:
+        """`(L, B, in_channels)` to `(L, B, out_channels)`, if asked with a ReLU after it; differentiable twice."""
+        if self.by_products:
+            inputs = inputs.to(self.weight.dtype).contiguous()
+            return _Convolve.apply(inputs, self.weight, self.bias, with_relu, _in_bf16())
+        channels = inputs.permute(1, 2, 0)  # (B, in, L)
+        outputs = F.conv1d(channels, self.weight.permute(2, 1, 0), self.bias, padding=len(self.weight) // 2)
+        outputs = outputs.permute(2, 0, 1)
+        return relu(outputs) if with_relu else outputs
+
+    def transposed(self, gradient: torch.Tensor) -> torch.Tensor:
+        """What the gradient `(L, B, out_channels)` of an output becomes at the input, differentiable; on CPU."""
+        gradient = gradient.to(self.weight.dtype).contiguous()
+        return _ConvolveTransposed.apply(gradient, self.weight, _in_bf16())
+
+    @property
+    def by_products(self) -> bool:
+        """Whether it is computed as a sum of matrix products."""
+        return self.weight.device.type == "cpu" and self.weight.dtype in (torch.float32, torch.float64)
+
+
+class ResidualBlock(nn.Module):
+    """
+    ``x + scale * Conv(ReLU(Conv(ReLU(x))))`` without normalisation (arXiv 1704.00028; the scale is that of its code).
+
+    Args:
+        channels (`int`):
+            Channels of inputs and outputs.
+        kernel_size (`int`):
+            Width of the windows in positions, odd.
+        scale (`float`):
+            Weight of the branch.
+    """
+
+    def __init__(self, channels: int, kernel_size: int, scale: float):
+        super().__init__()
+        self.convolution1 = PositionConvolution(channels, channels, kernel_size)
+        self.convolution2 = PositionConvolution(channels, channels, kernel_size)
+        self.scale = scale
+
+    def forward(self, inputs: torch.Tensor, gates: list[tuple[torch.Tensor, ...]] | None = None) -> torch.Tensor:
+        """`(L, B, C)` to `(L, B, C)`; adds what its two ReLUs put out to `gates`."""
+        first = relu(inputs)
+        second = self.convolution1(first, with_relu=True)
+        if gates is not None:
+            gates.append((first, second))
+        return torch.add(inputs, self.convolution2(second), alpha=self.scale)
+
+    def input_gradient(self, gradient: torch.Tensor, gates: tuple[torch.Tensor, ...]) -> torch.Tensor:
+        """
+        The gradient of an output at the input, as a function of the weights: differentiable once more.
+
+        Args:
+            gradient (`torch.FloatTensor` of shape `(L, B, C)` or `(L, 1, C)`):
+                At the output; the same for the whole batch where there is one.
+            gates (`tuple[torch.FloatTensor, ...]`):
+                What `forward` has added.
+        """
+        first, second = gates
+        branch = gate(self.convolution2.transposed(gradient), second)
+        branch = gate(self.convolution1.transposed(branch), first)
+        return torch.add(gradient, branch, alpha=self.scale)
+
+
+def initialize(module: nn.Module, before_relu: bool = True) -> None:
+    """
+    Draws a weight as the code of the paper does: uniform with variance ``4 / (fan_in + fan_out)``, where a fan is
+    channels times places; with ``2 / (fan_in + fan_out)`` where no ReLU follows (`before_relu=False`). The bias is 0.
+    Call it under `torch.no_grad`.
+    """
+    places = len(module.weight) if isinstance(module, PositionConvolution) else 1
+    fans = places * sum(module.weight.shape[-2:])
+    bound = math.sqrt(3 * (4 if before_relu else 2) / fans)
+    init.uniform_(module.weight, -bound, bound)
+    init.zeros_(module.bias)
+
+
+__all__ = ["PositionConvolution", "ResidualBlock", "autocast_where_fast", "computes_bf16", "initialize", "relu"]

@@ -1,0 +1,221 @@
+"""ARAE: a GAN in the code space of an autoencoder of sentences."""
+
+from dataclasses import dataclass
+
+import torch
+from transformers import PreTrainedModel
+
+from ..losses import wasserstein_gap
+from ..regularization import gradient_penalty, input_gradient, interpolate
+from ..sampling import RolloutEngine
+from ..trainer.players import Players
+from ..trainer.timetable import Turn
+from .base import Objective, ObjectiveOutput, ObjectiveReport, StepContext
+
+
+_INTERPOLATIONS = 3  # pairs of sentences
+
+
+@dataclass
+class ARAEObjective(Objective):
+    """
+    Adversarially regularized autoencoder (Zhao, Kim, Zhang, Rush, LeCun, ICML 2018, arXiv 1706.04223).
+
+    An autoencoder maps a sentence to a code ``c`` of norm 1 and writes it again; a generator makes codes ``g = G(z)``
+    of noise, and a critic ``f`` compares the two. Each round is that of the official code: a reconstruction step of
+    the autoencoder (equation 3, cross-entropy per token of the sentence given the code plus noise), `discriminator_
+    steps` steps of the critic on ``E f(g) - E f(c)`` with gradient penalty, a step of the encoder that lowers ``E
+    f(c)``, a step of the generator that raises ``E f(g)``. The generator carries a copy of the decoder, brought up to
+    date at its step, so that it writes text by itself.
+
+    Args:
+        discriminator_steps (`int`, *optional*, defaults to `5`):
+            Critic steps per round.
+        gradient_penalty (`float`, *optional*, defaults to `1.0`):
+            Weight of the penalty, at points on the lines between the codes of a batch and generated ones.
+        penalize_batch_mean (`bool`, *optional*, defaults to `False`):
+            As in the official code, whose critic returns the mean of its scores over the batch: the penalty then draws
+            the norm of each gradient to the number of examples of the step and not to 1.
+        encoder_weight (`float`, *optional*, defaults to `0.1`):
+            Weight of the encoder's adversarial loss, the code's `grad_lambda`.
+        code_noise (`float`, *optional*, defaults to `0.05`):
+            Standard deviation of the noise on codes that are reconstructed.
+        noise_decay (`float`, *optional*, defaults to `0.9995`):
+            Multiplies it every `noise_decay_every` rounds.
+        noise_decay_every (`int`, *optional*, defaults to `100`):
+            See `noise_decay`.
+
+    Inputs:
+
+    | player | batch |
+    |---|---|
+    | autoencoder, discriminator | `input_ids` of shape `(batch_size, length)` from BOS, `attention_mask` |
+    | generator | its size is the number of generated codes |
+
+    Deviations from the paper: none in the default but the version: the ICLR submission clips weights instead of
+    penalizing gradients.
+    """
+
+    discriminator_steps: int = 5
+    gradient_penalty: float = 1.0
+    penalize_batch_mean: bool = False
+    encoder_weight: float = 0.1
+    code_noise: float = 0.05
+    noise_decay: float = 0.9995
+    noise_decay_every: int = 100
+
+    # The generator's batch normalization: its statistics are those of one micro-batch.
+    couples_batch = True
+
+    def __post_init__(self) -> None:
+        for name in ("gradient_penalty", "encoder_weight", "code_noise"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; set it to 0 or more.")
+        if not 0 < self.noise_decay <= 1:
+            raise ValueError(f"noise_decay is {self.noise_decay}; set it above 0 and to at most 1.")
+        if self.noise_decay_every < 1:
+            raise ValueError(f"noise_decay_every is {self.noise_decay_every}; set it to 1 or more.")
+
+    def turns(self) -> dict[str, tuple[Turn, ...]]:
+        return {
+            "adversarial": (
+                Turn("autoencoder", "reconstruction_loss"),
+                Turn("discriminator", "discriminator_loss", repeat=self.discriminator_steps),
+                Turn("autoencoder", "encoder_loss"),
+                Turn("generator", "generator_loss"),
+            )
+        }
+
+    def check_players(self, models: dict[str, PreTrainedModel], engine: RolloutEngine) -> None:
+        generator, autoencoder = models["generator"], models["autoencoder"]
+        pairs = {
+            "code_size": "hidden_size",
+            "hidden_size": "hidden_size",
+            "embedding_size": "embedding_size",
+            "vocab_size": "vocab_size",
+            "bos_token_id": "bos_token_id",
+        }
+        for ours, theirs in pairs.items():
+            mine, its = getattr(generator.config, ours, None), getattr(autoencoder.config, theirs)
+            if mine != its:
+                raise ValueError(
+                    f"The generator has {ours} {mine} and the autoencoder {theirs} {its}, but it carries its decoder; "
+                    f"set --generator.{ours} {its}."
+                )
+        if models["discriminator"].config.code_size != autoencoder.config.hidden_size:
+            raise ValueError(
+                f"The discriminator has code_size {models['discriminator'].config.code_size} and codes have "
+                f"{autoencoder.config.hidden_size} numbers; set --discriminator.code_size "
+                f"{autoencoder.config.hidden_size}."
+            )
+
+    def noise(self, tick: int) -> float:
+        """The standard deviation of the noise on codes in this round."""
+        return self.code_noise * self.noise_decay ** (tick // self.noise_decay_every)
+
+    def reconstruction_loss(
+        self, players: Players, engine: RolloutEngine, batch: dict, context: StepContext
+    ) -> ObjectiveOutput:
+        sequences, mask = batch["input_ids"][:, 1:], batch["attention_mask"][:, 1:]
+        size = players.unwrap("autoencoder").config.hidden_size
+        deviation = self.noise(context.tick)
+        noise = deviation * context.randn("noise on the codes", len(sequences), size).to(sequences.device)
+        output = players["autoencoder"](
+            input_ids=sequences, attention_mask=mask, code_noise=noise, labels=sequences.masked_fill(mask == 0, -100)
+        )
+        metrics = {
+            "autoencoder/nll_per_token": output.loss.detach(),
+            "autoencoder/accuracy": _accuracy(output.logits, sequences, mask),
+            "autoencoder/code_noise": deviation,
+        }
+        return ObjectiveOutput(output.loss, metrics, weight=float(mask.sum()))
+
+    def discriminator_loss(
+        self, players: Players, engine: RolloutEngine, batch: dict, context: StepContext
+    ) -> ObjectiveOutput:
+        critic = players.unwrap("discriminator")
+        with torch.no_grad():
+            real = players["autoencoder"](**_inputs(batch), decode=False).codes
+            fake = self._codes(players, len(real), context, "discriminator", batch_statistics=True)
+            shares = context.rand("shares", len(real)).to(real.device)
+            between = interpolate(fake, real, shares)
+        scores = players["discriminator"](codes=torch.cat([real, fake])).logits.squeeze(1)
+        gap = wasserstein_gap(*scores.chunk(2))
+        gradients = input_gradient(lambda codes: critic(codes=codes).logits.squeeze(1), between)
+        num_examples = len(real) * context.num_shards if self.penalize_batch_mean else 1
+        penalty, norms = gradient_penalty(gradients, num_examples)
+        metrics = {
+            "discriminator/gap": gap.detach(),
+            "discriminator/penalty": penalty.detach(),
+            "discriminator/input_gradient_norm": norms.mean(),
+            "generator/code_norm": fake.norm(dim=1).mean(),
+        }
+        return ObjectiveOutput(self.gradient_penalty * penalty - gap, metrics, weight=float(len(real)))
+
+    def encoder_loss(
+        self, players: Players, engine: RolloutEngine, batch: dict, context: StepContext
+    ) -> ObjectiveOutput:
+        codes = players["autoencoder"](**_inputs(batch), decode=False).codes
+        score = players["discriminator"](codes=codes).logits.float().mean()
+        return ObjectiveOutput(self.encoder_weight * score, {}, weight=float(len(codes)))
+
+    def generator_loss(
+        self, players: Players, engine: RolloutEngine, batch: dict, context: StepContext
+    ) -> ObjectiveOutput:
+        _carry_decoder(players)
+        codes = self._codes(players, len(batch["input_ids"]), context, "generator")
+        score = players["discriminator"](codes=codes).logits.float().mean()
+        return ObjectiveOutput(-score, {}, weight=float(len(codes)))
+
+    def _codes(self, players: Players, num_rows: int, context: StepContext, turn: str, **options) -> torch.FloatTensor:
+        """``G(z)``."""
+        generator = players.unwrap("generator")
+        latents = context.randn(f"latents of the {turn}", num_rows, generator.config.latent_size)
+        return players["generator"](latents=latents.to(generator.device), decode=False, **options).codes
+
+    def report(self, players: Players, engine: RolloutEngine, batch: dict) -> ObjectiveReport:
+        autoencoder, generator = players.unwrap("autoencoder"), players.unwrap("generator")
+        sequences, mask = batch["input_ids"][:, 1:], batch["attention_mask"][:, 1:]
+        output = autoencoder(input_ids=sequences, attention_mask=mask, labels=sequences.masked_fill(mask == 0, -100))
+        written = autoencoder.decode(output.codes)
+        width = sequences.shape[1]
+        right = (written[:, :width] == sequences.masked_fill(mask == 0, autoencoder.config.pad_token_id)).all(1)
+        codes = generator.codes(generator.sample_latents(len(sequences)))
+        metrics = {
+            "reconstruction_nll_per_token": float(output.loss),
+            "reconstruction_accuracy": float(_accuracy(output.logits, sequences, mask)),
+            "reconstructed_exactly": float(right.double().mean()),
+            # Norms apart are the critic's easiest cue; a collapse shows as a much smaller variance.
+            "generator_code_norm": float(codes.norm(dim=1).mean()),
+            "generator_code_variance": float(codes.var(0, unbiased=False).sum()),
+            "real_code_variance": float(output.codes.var(0, unbiased=False).sum()),
+        }
+        report = ObjectiveReport(metrics)
+        lengths = mask.sum(1).tolist()
+        pairs = [(2 * k, 2 * k + 1) for k in range(min(_INTERPOLATIONS, len(sequences) // 2))]
+        between = [autoencoder.interpolate(sequences[i, : lengths[i]], sequences[j, : lengths[j]]) for i, j in pairs]
+        if between:
+            report.sequences["interpolations"] = torch.cat(between)
+        return report
+
+
+def _inputs(batch: dict) -> dict[str, torch.Tensor]:
+    return {"input_ids": batch["input_ids"][:, 1:], "attention_mask": batch["attention_mask"][:, 1:]}
+
+
+@torch.no_grad()
+def _accuracy(logits: torch.Tensor, sequences: torch.LongTensor, mask: torch.LongTensor) -> torch.Tensor:
+    """Share of the symbols, EOS included, that are the most probable ones; `logits` may be longer."""
+    right = logits[:, : sequences.shape[1]].argmax(-1) == sequences
+    return (right * mask).sum() / mask.sum()
+
+
+@torch.no_grad()
+def _carry_decoder(players: Players) -> None:
+    """Brings the generator's copy of the decoder up to date."""
+    source = players.unwrap("autoencoder").decoder
+    for ours, theirs in zip(players.unwrap("generator").decoder.parameters(), source.parameters(), strict=True):
+        ours.copy_(theirs)
+
+
+__all__ = ["ARAEObjective"]

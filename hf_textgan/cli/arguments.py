@@ -33,6 +33,10 @@ class RunArguments:
         default=None,
         metadata={"help": "Another generator of whole sequences from noise: convolutional or recurrent."},
     )
+    max_seconds: float | None = field(
+        default=None,
+        metadata={"help": "End the training after so many seconds, those before an interruption counted."},
+    )
     mle_twin: bool = field(
         default=False,
         metadata={
@@ -44,6 +48,10 @@ class RunArguments:
         default=False,
         metadata={"help": "Go on from the newest complete checkpoint in output_dir, or start if there is none."},
     )
+
+    def __post_init__(self) -> None:
+        if self.max_seconds is not None and not self.max_seconds > 0:
+            raise ValueError(f"max_seconds is {self.max_seconds}; set it above 0.")
 
 
 @dataclass

@@ -137,7 +137,7 @@ def _text_measure(
             )
         first, *others = records
         for other in others:
-            if records[other] != records[first]:
+            if {**records[other], "metric_level": options.metric_level} != records[first]:
                 raise ValueError(
                     f"{first} and {other} were trained on other text, or on the same read otherwise; name the text to "
                     "compare with by --train_file and --eval_file."

@@ -30,7 +30,7 @@ from ..trainer.checkpoints import writing_folder
 from .arguments import TrainArguments, parse_train_arguments
 from .data import TEXT_OPTIONS, load_texts, make_tokenizer, refuse
 from .errors import UserError, user_errors
-from .twin import KeepStart, WallClock, callbacks, check_held_out, check_twin, comparison_of, twin_of
+from .twin import KeepStart, TimeLimit, WallClock, callbacks, check_held_out, check_twin, comparison_of, twin_of
 
 
 def main(argv: list[str]) -> int:
@@ -40,7 +40,8 @@ def main(argv: list[str]) -> int:
         if arguments.run.mle_twin:
             check_twin(arguments)
         trainer = build_trainer(arguments)
-    clock = WallClock(Path(arguments.training.output_dir))
+    folder, limit = Path(arguments.training.output_dir), arguments.run.max_seconds
+    clock = WallClock(folder) if limit is None else TimeLimit(folder, limit)
     more: list[TrainerCallback] = [clock]
     if arguments.run.mle_twin:
         more.append(KeepStart(trainer, arguments.training.pretrain_generator_steps))

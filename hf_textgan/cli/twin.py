@@ -7,6 +7,8 @@ from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
 
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
 from datasets import Dataset
 from transformers import EarlyStoppingCallback, PreTrainedModel, TrainerCallback
 
@@ -26,19 +28,25 @@ _PATIENCE = 5  # evaluations without a better likelihood of held-out text
 
 
 class WallClock(TrainerCallback):
-    """Keeps the seconds that a run has trained, whatever interrupted it, in its folder."""
+    """
+    Keeps the seconds that a run has trained, whatever interrupted it, in its folder: in all, and at each evaluation.
+    """
 
     def __init__(self, output_dir: Path):
         self.path = output_dir / "training_seconds.json"
 
     def on_train_begin(self, args, state, control, **kwargs):
         resumed = state.global_step > 0 and self.path.is_file()
-        self.before = json.loads(self.path.read_text(encoding="utf-8"))["seconds"] if resumed else 0.0
+        kept = json.loads(self.path.read_text(encoding="utf-8")) if resumed else {}
+        self.before, self.evaluations = kept.get("seconds", 0.0), kept.get("evaluations", {})
         self.started = time.monotonic()
+
+    def on_evaluate(self, args, state, control, **kwargs):
+        self.evaluations[str(state.global_step)] = self.seconds
 
     def on_save(self, args, state, control, **kwargs):
         if state.is_world_process_zero:
-            write_text(self.path, json.dumps({"seconds": self.seconds}))
+            write_text(self.path, json.dumps({"seconds": self.seconds, "evaluations": self.evaluations}))
 
     on_train_end = on_save
 
@@ -69,7 +77,10 @@ class TimeLimit(WallClock):
         self.limit = limit
 
     def on_step_end(self, args, state, control, **kwargs):
-        if self.seconds > self.limit:
+        over = self.seconds > self.limit
+        if PartialState().num_processes > 1:  # the processes must agree, or some would wait for the others for ever
+            over = broadcast_object_list([over])[0]
+        if over:
             control.should_evaluate = control.should_save = control.should_training_stop = True
 
 

@@ -57,6 +57,13 @@ class LatentGenerator(OneShotGeneratorMixin, LatentGeneratorPreTrainedModel):
         self.decoder.requires_grad_(not config.frozen_decoder)
         self.post_init()
 
+    @classmethod
+    def from_pretrained(cls, *args, **kwargs):
+        loaded = super().from_pretrained(*args, **kwargs)  # whose parameters are new ones, and are trained
+        model = loaded[0] if isinstance(loaded, tuple) else loaded
+        model.decoder.requires_grad_(not model.config.frozen_decoder)
+        return loaded
+
     def forward(
         self,
         latents: torch.FloatTensor,

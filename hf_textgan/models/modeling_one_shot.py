@@ -69,18 +69,23 @@ class OneShotGeneratorMixin:
         return draw(logits, temperature, generator)
 
 
-def end(sequences: torch.LongTensor, eos_token_id: int | None, pad_token_id: int) -> torch.LongTensor:
-    """Sequences `(batch_size, length)` end where EOS or padding comes first: EOS there, and padding after it."""
+def end(sequences: torch.LongTensor, eos_token_id: int | list[int] | None, pad_token_id: int) -> torch.LongTensor:
+    """
+    Sequences `(batch_size, length)` end where EOS or padding comes first: EOS there (of several the one that was
+    written, or the first one for padding), and padding after it.
+    """
     if eos_token_id is None:
         return sequences
-    over = ((sequences == eos_token_id) | (sequences == pad_token_id)).long().cumsum(1)  # from 1 on at the end
-    first = (over == 1) & (over.diff(dim=1, prepend=torch.zeros_like(over[:, :1])) == 1)
-    return sequences.masked_fill(over > 0, pad_token_id).masked_fill(first, eos_token_id)
+    eos = [eos_token_id] if isinstance(eos_token_id, int) else list(eos_token_id)
+    if pad_token_id not in eos:
+        sequences = sequences.masked_fill(sequences == pad_token_id, eos[0])
+    ended = torch.isin(sequences, torch.tensor(eos, device=sequences.device)).long()
+    return sequences.masked_fill(ended.cumsum(1) > ended, pad_token_id)
 
 
 def draw(logits: torch.Tensor, temperature: float, generator: torch.Generator | None = None) -> torch.LongTensor:
     """Draws a symbol for each row of scores `(..., vocab_size)`."""
-    probabilities = (logits / temperature).softmax(-1)
+    probabilities = (logits.float() / temperature).softmax(-1)
     flat = torch.multinomial(probabilities.flatten(0, -2), 1, generator=generator)
     return flat.view(logits.shape[:-1])
 

@@ -111,11 +111,9 @@ class RecurrentAutoencoder(RecurrentAutoencoderPreTrainedModel):
         if attention_mask is not None:
             # BOS and the symbols before EOS, which has nothing to say.
             bos = torch.full_like(input_ids[:, :1], self.config.bos_token_id)
-            read = (
-                attention_mask
-                if self.config.eos_token_id is None
-                else attention_mask * (input_ids != self.config.eos_token_id)
-            )
+            read, eos = attention_mask, self.config.eos_token_id
+            if eos is not None:
+                read = read * ~torch.isin(input_ids, torch.tensor(eos, device=input_ids.device))
             attention_mask = torch.cat([torch.ones_like(bos), read], dim=1)
             input_ids = torch.cat([bos, input_ids], dim=1)
         _, (hidden, _) = run_recurrence(self.encoder, self.embed_tokens(input_ids), attention_mask)

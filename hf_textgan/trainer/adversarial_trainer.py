@@ -83,7 +83,7 @@ class AdversarialTrainer(Trainer):
     """
 
     args: AdversarialConfig
-    num_reported = 512  # lines on which an objective reports
+    num_reported = 256  # lines on which an objective reports
 
     def __init__(
         self,

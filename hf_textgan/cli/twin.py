@@ -32,6 +32,8 @@ class WallClock(TrainerCallback):
     Keeps the seconds that a run has trained, whatever interrupted it, in its folder: in all, and at each evaluation.
     """
 
+    clock = staticmethod(time.monotonic)
+
     def __init__(self, output_dir: Path):
         self.path = output_dir / "training_seconds.json"
 
@@ -39,7 +41,7 @@ class WallClock(TrainerCallback):
         resumed = state.global_step > 0 and self.path.is_file()
         kept = json.loads(self.path.read_text(encoding="utf-8")) if resumed else {}
         self.before, self.evaluations = kept.get("seconds", 0.0), kept.get("evaluations", {})
-        self.started = time.monotonic()
+        self.started = self.clock()
 
     def on_evaluate(self, args, state, control, **kwargs):
         self.evaluations[str(state.global_step)] = self.seconds
@@ -52,7 +54,7 @@ class WallClock(TrainerCallback):
 
     @property
     def seconds(self) -> float:
-        return self.before + time.monotonic() - self.started
+        return self.before + self.clock() - self.started
 
 
 class KeepStart(TrainerCallback):

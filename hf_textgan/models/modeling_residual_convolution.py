@@ -56,12 +56,11 @@ def _sum_of_products(
 ) -> torch.Tensor:
     """``y[p] = b + sum x[p + o] @ W[place]``, or transposed ``sum x[p - o] @ W[place].T``: `(L, B, out)`."""
     length, batch, _ = inputs.shape
+    outputs = inputs.new_empty(length, batch, weight.shape[1 if transposed else 2])
     if bf16:  # one product, so that the sum over the places is not rounded in between
         taps = (weight.transpose(1, 2) if transposed else weight).bfloat16().flatten(0, 1)
-        outputs = (_windows(inputs, len(weight), transposed) @ taps).to(inputs.dtype)
-        outputs = outputs if bias is None else outputs.add_(bias)
-        return outputs.view(length, batch, -1)
-    outputs = inputs.new_empty(length, batch, weight.shape[1 if transposed else 2])
+        outputs.view(length * batch, -1).copy_(_windows(inputs, len(weight), transposed) @ taps)
+        return outputs if bias is None else outputs.add_(bias)
     for place, seen, written in _places(len(weight), length):
         tap = weight[place]
         if transposed:
@@ -116,7 +115,7 @@ class _Convolve(torch.autograd.Function):
         inputs, weight, outputs = ctx.saved_tensors
         gradient = gradient.contiguous() if outputs is None else gate(gradient, outputs)
         return (
-            _ConvolveTransposed.apply(gradient, weight, ctx.bf16) if ctx.needs_input_grad[0] else None,
+            _ConvolveTransposed.apply(gradient, weight, None, ctx.bf16) if ctx.needs_input_grad[0] else None,
             _WeightGradient.apply(inputs, gradient, len(weight), ctx.bf16) if ctx.needs_input_grad[1] else None,
             gradient.sum((0, 1)) if ctx.needs_input_grad[2] else None,
             None,
@@ -126,18 +125,22 @@ class _Convolve(torch.autograd.Function):
 
 class _ConvolveTransposed(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, gradient, weight, bf16):
-        ctx.save_for_backward(gradient, weight)
+    def forward(ctx, gradient, weight, outputs, bf16):
+        result = _sum_of_products(gradient, weight, None, True, bf16)
+        if outputs is not None:
+            torch.ops.aten.threshold_backward(result, outputs, 0, grad_input=result)
+        ctx.save_for_backward(gradient, weight, outputs)
         ctx.bf16 = bf16
-        return _sum_of_products(gradient, weight, None, True, bf16)
+        return result
 
     @staticmethod
     def backward(ctx, inputs):
-        gradient, weight = ctx.saved_tensors
-        inputs = inputs.contiguous()
+        gradient, weight, outputs = ctx.saved_tensors
+        inputs = inputs.contiguous() if outputs is None else gate(inputs, outputs)
         return (
             _Convolve.apply(inputs, weight, None, False, ctx.bf16) if ctx.needs_input_grad[0] else None,
             _WeightGradient.apply(inputs, gradient, len(weight), ctx.bf16) if ctx.needs_input_grad[1] else None,
+            None,
             None,
         )
 
@@ -154,7 +157,7 @@ class _WeightGradient(torch.autograd.Function):
         inputs, gradient = ctx.saved_tensors
         weight = weight.contiguous()
         return (
-            _ConvolveTransposed.apply(gradient, weight, ctx.bf16) if ctx.needs_input_grad[0] else None,
+            _ConvolveTransposed.apply(gradient, weight, None, ctx.bf16) if ctx.needs_input_grad[0] else None,
             _Convolve.apply(inputs, weight, None, False, ctx.bf16) if ctx.needs_input_grad[1] else None,
             None,
             None,
@@ -235,10 +238,15 @@ class PositionConvolution(nn.Module):
         outputs = outputs.permute(2, 0, 1)
         return relu(outputs) if with_relu else outputs
 
-    def transposed(self, gradient: torch.Tensor) -> torch.Tensor:
-        """What the gradient `(L, B, out_channels)` of an output becomes at the input, differentiable; on CPU."""
-        gradient = gradient.to(self.weight.dtype).contiguous()
-        return _ConvolveTransposed.apply(gradient, self.weight, _in_bf16())
+    def transposed(self, gradient: torch.Tensor, outputs: torch.Tensor) -> torch.Tensor:
+        """
+        What the gradient `(L, B, out_channels)` of an output becomes before the ReLU, which has put out `outputs`,
+        `(L, B, in_channels)`; differentiable, with `outputs` a constant; on CPU.
+        """
+        gradient, outputs = gradient.to(self.weight.dtype).contiguous(), outputs.detach()
+        if gradient.shape[1] != outputs.shape[1]:  # one for the whole batch
+            return gate(_ConvolveTransposed.apply(gradient, self.weight, None, _in_bf16()), outputs)
+        return _ConvolveTransposed.apply(gradient, self.weight, outputs, _in_bf16())
 
     @property
     def by_products(self) -> bool:
@@ -271,7 +279,8 @@ class ResidualBlock(nn.Module):
         second = self.convolution1(first, with_relu=True)
         if gates is not None:
             gates.append((first, second))
-        return torch.add(inputs, self.convolution2(second), alpha=self.scale)
+        # In place: to touch fresh memory takes several times longer than the sum.
+        return self.convolution2(second).mul_(self.scale).add_(inputs)
 
     def input_gradient(self, gradient: torch.Tensor, gates: tuple[torch.Tensor, ...]) -> torch.Tensor:
         """
@@ -284,9 +293,8 @@ class ResidualBlock(nn.Module):
                 What `forward` has added.
         """
         first, second = gates
-        branch = gate(self.convolution2.transposed(gradient), second)
-        branch = gate(self.convolution1.transposed(branch), first)
-        return torch.add(gradient, branch, alpha=self.scale)
+        branch = self.convolution1.transposed(self.convolution2.transposed(gradient, second), first)
+        return branch.mul_(self.scale).add_(gradient)
 
 
 def initialize(module: nn.Module, before_relu: bool = True) -> None:

@@ -128,7 +128,9 @@ class TextKDObjective(IWGANObjective):
         critic = players["discriminator"]
         scores = critic(inputs_onehot=fake).logits.squeeze(1).float()
         # Given z the symbols are independent. The score of the rows does not depend on the draw: a baseline.
-        drawn = torch.distributions.Categorical(probs=fake.detach()).sample()  # (B, L)
+        below = fake.detach().cumsum(2)
+        shares = context.rand("symbols of the generator", *fake.shape[:2], 1).to(fake.device) * below[..., -1:]
+        drawn = torch.searchsorted(below, shares, right=True).squeeze(2).clamp(max=fake.shape[2] - 1)  # (B, L)
         with torch.no_grad():
             rewards = critic(inputs_onehot=F.one_hot(drawn, fake.shape[2]).float()).logits.squeeze(1).float() - scores
         logps = fake.gather(2, drawn[..., None]).squeeze(2).clamp(min=1e-30).log().sum(1)

@@ -91,6 +91,18 @@ def test_evaluations_have_what_can_be_known(run):
     assert list(times["evaluations"]) == ["2"] and 0 < times["evaluations"]["2"] <= times["seconds"]
 
 
+def test_evaluation_from_the_command_line(run, texts, capsys):
+    assert main(["evaluate", str(run), "--num_samples", "8"]) == 0
+    again = json.loads((run / "evaluation.json").read_text())["metrics"]
+    last = json.loads((run / "metrics.json").read_text())["evaluations"][-1]
+    # The samples are those of the run's last evaluation, with the same seed.
+    assert all(again[key] == pytest.approx(last[f"eval_{key}"]) for key in again) and {"jsd_4", "bleu_4"} < set(again)
+    assert "jsd_4" in capsys.readouterr().out
+    assert main(["evaluate", str(run), "--eval_file", str(texts / "test.txt")]) == 0
+    printed = capsys.readouterr().out  # the training text, of which the divergence is, is not read
+    assert "jsd_4" not in printed and "bleu_4" in printed
+
+
 def test_samples_from_the_command_line(run, capsys):
     assert main(["generate", str(run), "--num_samples", "7", "--seed", "1"]) == 0
     printed = capsys.readouterr().out

@@ -7,7 +7,16 @@ from pathlib import Path
 from ..data import CaptionGrammar, encode_text, truncate_texts
 from ..data.oracle import OracleMetrics, dataset_samples, load_oracle, sample_oracle
 from ..data.text import collate
-from ..evaluation import TextMetrics, corpus_nll, decode, has_likelihood, nll_metrics, sample_nll, sample_sequences
+from ..evaluation import (
+    SymbolDivergence,
+    TextMetrics,
+    corpus_nll,
+    decode,
+    has_likelihood,
+    nll_metrics,
+    sample_nll,
+    sample_sequences,
+)
 from ..runs import ORACLE, Run, load_run
 from ..sampling import Samples
 from ..trainer.checkpoints import strict_json, write_text
@@ -69,10 +78,12 @@ def evaluate_texts(arguments: argparse.Namespace, run: Run, data: dict) -> dict:
     if run.tokenizer is None:
         raise ValueError(f"{arguments.model} writes ids and its oracle is not there; measure the folder of its run.")
     options = DataArguments(**data)
+    train = None
     if arguments.eval_file is not None:
         texts = load_eval(options, arguments.eval_file)
     else:
-        texts = load_texts(options).eval if data else None
+        both = load_texts(options) if data else None
+        texts, train = (both.eval, both.train) if both is not None else (None, None)
     if texts is None:
         raise ValueError(f"{arguments.model} names no held-out text; add --eval_file FILE.")
     references = texts["text"][:]
@@ -86,6 +97,9 @@ def evaluate_texts(arguments: argparse.Namespace, run: Run, data: dict) -> dict:
         collator = functools.partial(collate, pad_token_id=run.engine.pad_token_id)
         metrics = nll_metrics(corpus_nll(run.model, run.engine, held_out, collator))
         metrics["nll_div"] = entropy(arguments, run, samples)
+    elif train is not None:
+        rows = encode_text(train, run.tokenizer, run.engine.max_length, truncate=options.truncate).dataset
+        metrics.update(SymbolDivergence(rows, run.engine)(samples))
     texts = decode(run.tokenizer, samples.sequences)
     grammar = CaptionGrammar() if options.dataset_name == "grammar" else None
     metrics.update(TextMetrics(references, options.split, grammar)(texts))

@@ -10,13 +10,28 @@ import torch
 from accelerate import Accelerator
 from transformers import TrainerCallback
 
-from hf_textgan.objectives import MLEObjective, SeqGANObjective, StepContext
+from hf_textgan.objectives import (
+    ARAEObjective,
+    IWGANObjective,
+    MLEObjective,
+    SeqGANObjective,
+    StepContext,
+    TextKDObjective,
+)
 from hf_textgan.sampling import RolloutEngine
 from hf_textgan.trainer.players import PlayerOptimizer, Players, take_step
 from hf_textgan.trainer.timetable import Turn
 
 from .helpers import BOS, EOS, PAD, randomize, tiny_lstm
-from .toys import checkpoint_state, differences, length_metric, text_data, toy_players, toy_trainer
+from .toys import (
+    checkpoint_state,
+    differences,
+    length_metric,
+    text_data,
+    toy_players,
+    toy_trainer,
+    wasserstein_trainer,
+)
 
 
 def trainer(output_dir: Path, **changes: Any):
@@ -133,6 +148,39 @@ def resume(tmp_path: Path, accelerator: Accelerator) -> dict[str, Any]:
     return {"differences": found, "refused": refused}
 
 
+WASSERSTEIN = {
+    "iwgan": (IWGANObjective(discriminator_steps=2), {}),
+    "textkd": (TextKDObjective(discriminator_steps=2), {}),
+    "textkd, policy gradient": (TextKDObjective(discriminator_steps=2, policy_gradient=0.3), {}),
+    "arae, layer": (ARAEObjective(discriminator_steps=2), {"normalization": "layer"}),
+    "arae, batch": (ARAEObjective(discriminator_steps=2, penalize_batch_mean=True), {"normalization": "batch"}),
+}
+
+
+def wasserstein(output_dir: Path, name: str, world_size: int) -> dict[str, Any]:
+    """Three rounds in batches of 64, split over the processes, and over micro-batches where that is allowed."""
+    objective, options = WASSERSTEIN[name]
+    parts = 1 if world_size == 1 or name.startswith("arae") else 2
+    run = wasserstein_trainer(
+        output_dir,
+        objective,
+        options,
+        {"train_dataset": [row for _ in range(5) for row in text_data()[1]]},
+        max_steps=3,
+        save_strategy="no",
+        per_device_train_batch_size=64 // world_size // parts,
+        gradient_accumulation_steps=parts,
+        optim="sgd",
+        learning_rate=0.1,
+    )
+    run.train()
+    logs = [entry for entry in run.state.log_history if "generator/loss" in entry]
+    return {
+        "weights": flat({"generator": run.model, **run.other_players}),
+        "logs": [{key: value for key, value in entry.items() if "/" in key} for entry in logs],
+    }
+
+
 def main(scenario: str, tmp_path: Path) -> None:
     torch.set_num_threads(1)
     accelerator = Accelerator(cpu=True)
@@ -140,7 +188,8 @@ def main(scenario: str, tmp_path: Path) -> None:
     assert accelerator.num_processes == 2
     if scenario == "train":
         parts = {"per_device_train_batch_size": 1, "gradient_accumulation_steps": 2}
-        report = {**record(tmp_path / "run", **parts), "step": one_step(rank, 2)}
+        others = {name: wasserstein(tmp_path / name, name, 2) for name in WASSERSTEIN}
+        report = {**record(tmp_path / "run", **parts), "step": one_step(rank, 2), "wasserstein": others}
     else:
         report = resume(tmp_path, accelerator)
     (tmp_path / f"rank-{rank}.json").write_text(json.dumps(report))

@@ -21,10 +21,17 @@ from transformers import PreTrainedModel
 from transformers.trainer_callback import TrainerState
 
 from hf_textgan import evaluation
-from hf_textgan.objectives import SeqGANObjective
+from hf_textgan.objectives import SeqGANObjective, TextKDObjective
 from hf_textgan.trainer import adversarial_trainer, checkpoints
 
-from .toys import ThreePlayers, checkpoint_state, length_metric, text_data, toy_trainer
+from .toys import (
+    ThreePlayers,
+    checkpoint_state,
+    length_metric,
+    text_data,
+    toy_trainer,
+    wasserstein_trainer,
+)
 
 
 PLACES = {
@@ -76,15 +83,22 @@ def place_kill(trainer, function: str, count: int, when: str = "before", step: i
     setattr(owner, name, wrap(getattr(owner, name)))
 
 
-def build(output_dir: str, three: bool):
-    objective = ThreePlayers() if three else SeqGANObjective(num_rollouts=2, discriminator_steps=2)
-    options: dict[str, Any] = {"gradient_accumulation_steps": 2, "per_device_train_batch_size": 2} if three else {}
-    return toy_trainer(
+def build(output_dir: str, system: str):
+    options: dict[str, Any] = {"save_total_limit": 2, "eval_steps": 1}
+    if system == "seqgan":
+        create, objective = toy_trainer, SeqGANObjective(num_rollouts=2, discriminator_steps=2)
+    else:
+        options.update(gradient_accumulation_steps=2, per_device_train_batch_size=2)
+        if system == "three players":
+            create, objective = toy_trainer, ThreePlayers()
+        else:
+            create = wasserstein_trainer
+            objective = TextKDObjective(discriminator_steps=2, pretrain_autoencoder_steps=3)
+            options.update(max_steps=5, metric_for_best_model="mean_words")
+    return create(
         output_dir,
         objective,
-        save_total_limit=2,
         eval_strategy="steps",
-        eval_steps=1,
         eval_num_samples=4,
         eval_dataset=text_data()[1],
         text_metrics=length_metric,
@@ -92,9 +106,9 @@ def build(output_dir: str, three: bool):
     )
 
 
-def child(output_dir: str, three: bool = False, kill: dict | None = None) -> None:
+def child(output_dir: str, system: str, kill: dict | None = None) -> None:
     torch.set_num_threads(1)
-    trainer = build(output_dir, three)
+    trainer = build(output_dir, system)
     resume = checkpoints.newest_complete(Path(output_dir))[0] is not None
     if kill:
         place_kill(trainer, **kill)

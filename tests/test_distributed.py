@@ -26,9 +26,16 @@ def launch(tmp_path: Path, scenario: str) -> list[dict]:
     return [json.loads((tmp_path / f"rank-{rank}.json").read_text()) for rank in range(2)]
 
 
-def test_two_processes_train_one_model(tmp_path):
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> tuple[Path, list[dict]]:
+    """The folder and the reports of two processes; one launch for all tests."""
+    tmp_path = tmp_path_factory.mktemp("train")
+    return tmp_path, launch(tmp_path, "train")
+
+
+def test_two_processes_train_one_model(trained):
     """The same weights and evaluations on both, data and samples of their own, and the steps of the whole batch."""
-    first, second = launch(tmp_path, "train")
+    tmp_path, (first, second) = trained
     assert first["weights"] == second["weights"], "bit-identical"
     assert first["world_size"] == 2 and first["global_step"] == second["global_step"] == 8
 
@@ -68,3 +75,21 @@ def test_two_processes_resume_exactly(tmp_path):
     first, second = launch(tmp_path, "resume")
     assert first["differences"] == second["differences"] == {str(step): [] for step in (2, 4, 6, 7)}
     assert "was written with world_size=2 and this run has 3" in first["refused"]
+
+
+def test_two_processes_take_the_steps_of_one_with_three_players(trained, tmp_path):
+    """Noise, shares and penalty are those of the whole batch; a decoder that is left out of a step is no error."""
+    first, second = (report["wasserstein"] for report in trained[1])
+    for name in distributed_runs.WASSERSTEIN:
+        assert first[name]["weights"] == second[name]["weights"], f"{name}: bit-identical"
+        assert len(first[name]["logs"]) == 3 and all("discriminator/gap" in entry for entry in first[name]["logs"])
+        if name == "arae, batch":  # each process normalizes by the statistics of its own half
+            continue
+        whole = distributed_runs.wasserstein(tmp_path / f"single {name}", name, 1)
+        found, expected = torch.tensor(first[name]["weights"]), torch.tensor(whole["weights"])
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5, msg=lambda m, n=name: f"{n}: {m}")
+        for mine, entry in zip(first[name]["logs"], whole["logs"], strict=True):
+            if name.startswith("arae"):  # metrics are means over the processes, which read other numbers of tokens
+                for key in ("autoencoder/accuracy", "autoencoder/nll_per_token"):
+                    assert mine.pop(key) == pytest.approx(entry.pop(key), rel=0.1)
+            assert mine == pytest.approx(entry, rel=1e-3, abs=1e-4), name

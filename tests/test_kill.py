@@ -32,8 +32,8 @@ class Server:
             answers.append(json.loads(self.process.stdout.readline()))
         return answers
 
-    def run(self, output_dir: Path, three: bool, kill: dict | None = None) -> None:
-        (ended,) = self.ask(output_dir=str(output_dir), three=three, kill=kill)
+    def run(self, output_dir: Path, system: str, kill: dict | None = None) -> None:
+        (ended,) = self.ask(output_dir=str(output_dir), system=system, kill=kill)
         expected = {"signal": 9} if kill else {"status": 0}
         assert ended == expected, f"{kill}\n{self.log.read_text()[-3000:]}"
 
@@ -53,16 +53,17 @@ def server(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def uninterrupted(server, tmp_path_factory):
-    def describe(three: bool) -> dict:
-        if three not in ends:
+    def describe(system: str) -> dict:
+        if system not in ends:
             output_dir = tmp_path_factory.mktemp("whole")
-            server.run(output_dir, three)
-            ends[three] = server.describe(output_dir)
-            assert ends[three]["global_step"] == 8 and len(ends[three]["tensors"]) > 50
-            assert len(ends[three]["best"]) == 2 * (3 if three else 2)
-        return ends[three]
+            server.run(output_dir, system)
+            ends[system] = server.describe(output_dir)
+            assert ends[system]["global_step"] == 8 and len(ends[system]["tensors"]) > 50
+            # Of the models in each phase in which the generator moves.
+            assert len(ends[system]["best"]) == {"seqgan": 2 * 2, "three players": 2 * 3, "textkd": 3}[system]
+        return ends[system]
 
-    ends: dict[bool, dict] = {}
+    ends: dict[str, dict] = {}
     return describe
 
 
@@ -163,18 +164,37 @@ THREE_PLAYERS = [
         kill("torch.save", 1, "half", step=7),
     ],
 ]
+# 3 steps of the autoencoder alone, then 5 of autoencoder, critic, critic, generator; each in two micro-batches.
+TEXTKD = [
+    [kill("autoencoder_loss", 2, "after")],
+    [kill("autoencoder_loss", 6)],
+    [kill("autoencoder_loss", 9, "after")],
+    [kill("discriminator_loss", 1)],
+    [kill("discriminator_loss", 3, "after")],  # within the second step of a turn
+    [kill("discriminator_loss", 18)],
+    [kill("generator_loss", 1, "after")],
+    [kill("generator_loss", 6)],
+    [kill("generator_loss", 10, "after")],
+    [
+        kill("autoencoder_loss", 8),
+        kill("generator_loss", 2, "after"),
+        kill("trainer.take_step", 5, "after"),
+        kill("torch.save", 1, "half", step=7),
+        kill("discriminator_loss", 2),
+    ],
+]
 FAST = [
-    ("between turns", KILLS["between turns"][4], False),
-    ("while a checkpoint is written", [kill("torch.save", 1, "half", step=6)], False),
-    ("while an old checkpoint is removed", [kill("os.unlink", 4, step=6)], False),
+    ("between turns", KILLS["between turns"][4]),
+    ("while a checkpoint is written", [kill("torch.save", 1, "half", step=6)]),
+    ("while an old checkpoint is removed", [kill("os.unlink", 4, step=6)]),
 ]
 
 
-def check(server: Server, uninterrupted, output_dir: Path, three: bool, kills: list[dict]) -> None:
+def check(server: Server, uninterrupted, output_dir: Path, system: str, kills: list[dict]) -> None:
     for one in kills:
-        server.run(output_dir, three, one)
-    server.run(output_dir, three)
-    end, whole = server.describe(output_dir), uninterrupted(three)
+        server.run(output_dir, system, one)
+    server.run(output_dir, system)
+    end, whole = server.describe(output_dir), uninterrupted(system)
     # A run that is killed after its last checkpoint and before the rotation has one left over, and nothing left to do.
     end["checkpoints"] = end["checkpoints"][: len(whole["checkpoints"])]
     assert [name for name in whole["tensors"] if whole["tensors"][name] != end["tensors"].get(name)] == []
@@ -182,8 +202,8 @@ def check(server: Server, uninterrupted, output_dir: Path, three: bool, kills: l
 
 
 def test_killed_runs_resume_exactly(server, uninterrupted, tmp_path):
-    for number, (_, kills, three) in enumerate(FAST):
-        check(server, uninterrupted, tmp_path / f"{number}", three, kills)
+    for number, (_, kills) in enumerate(FAST):
+        check(server, uninterrupted, tmp_path / f"{number}", "seqgan", kills)
 
 
 @pytest.mark.slow
@@ -191,11 +211,12 @@ def test_killed_runs_resume_exactly(server, uninterrupted, tmp_path):
 @pytest.mark.parametrize("place", KILLS)
 def test_killed_anywhere(server, uninterrupted, tmp_path, place):
     for number, kills in enumerate(KILLS[place]):
-        check(server, uninterrupted, tmp_path / f"{number}", False, kills)
+        check(server, uninterrupted, tmp_path / f"{number}", "seqgan", kills)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_three_players_killed_anywhere(server, uninterrupted, tmp_path):
-    for number, kills in enumerate(THREE_PLAYERS):
-        check(server, uninterrupted, tmp_path / f"{number}", True, kills)
+@pytest.mark.parametrize(("system", "places"), [("three players", THREE_PLAYERS), ("textkd", TEXTKD)])
+def test_three_players_killed_anywhere(server, uninterrupted, tmp_path, system, places):
+    for number, kills in enumerate(places):
+        check(server, uninterrupted, tmp_path / f"{number}", system, kills)

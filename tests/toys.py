@@ -11,7 +11,26 @@ from transformers import PreTrainedModel
 
 from hf_textgan.data.text import encode_lines
 from hf_textgan.data.tokenizers import word_tokenizer
-from hf_textgan.objectives import MLEObjective, Objective, ObjectiveOutput, SeqGANObjective
+from hf_textgan.models import (
+    ConvCritic,
+    ConvCriticConfig,
+    ConvGenerator,
+    ConvGeneratorConfig,
+    LatentCritic,
+    LatentCriticConfig,
+    LatentGenerator,
+    LatentGeneratorConfig,
+    RecurrentAutoencoder,
+    RecurrentAutoencoderConfig,
+)
+from hf_textgan.objectives import (
+    ARAEObjective,
+    MLEObjective,
+    Objective,
+    ObjectiveOutput,
+    SeqGANObjective,
+    TextKDObjective,
+)
 from hf_textgan.objectives.base import StepContext
 from hf_textgan.sampling import RolloutEngine
 from hf_textgan.trainer.adversarial_config import AdversarialConfig
@@ -20,7 +39,7 @@ from hf_textgan.trainer.callbacks import SamplesCallback
 from hf_textgan.trainer.players import Players
 from hf_textgan.trainer.timetable import Turn
 
-from .helpers import tiny_discriminator, tiny_lstm
+from .helpers import randomize, tiny_discriminator, tiny_lstm
 
 
 # 17 lines: no multiple of the batch sizes below, so that batches cross the borders of epochs.
@@ -156,6 +175,50 @@ def toy_trainer(
     if not files:
         trainer.remove_callback(SamplesCallback)
     return trainer
+
+
+def wasserstein_players(
+    objective: Objective, vocab_size: int, length: int, **generator_options: Any
+) -> dict[str, PreTrainedModel]:
+    """Tiny players of IWGAN, TextKD-GAN or ARAE, the same at every call."""
+    sizes = {"vocab_size": vocab_size, "sequence_length": length}
+    decoder = {"embedding_size": 3, "hidden_size": 4}
+    models: dict[str, PreTrainedModel]
+    if isinstance(objective, ARAEObjective):
+        generator_options = {"layer_sizes": [5, 6], "code_size": 4, **generator_options}
+        reading = {"padding": "masked", "feedback": "gold", "normalize_code": True}
+        models = {
+            "generator": LatentGenerator(
+                LatentGeneratorConfig(**sizes, **decoder, latent_size=3, **generator_options)
+            ),
+            "discriminator": LatentCritic(LatentCriticConfig(code_size=4, layer_sizes=[6, 5])),
+            "autoencoder": RecurrentAutoencoder(RecurrentAutoencoderConfig(**sizes, **decoder, **reading)),
+        }
+    else:
+        blocks = {"hidden_size": 4, "num_blocks": 1, "kernel_size": 3}
+        models = {
+            "generator": ConvGenerator(ConvGeneratorConfig(**sizes, latent_size=3, **{**blocks, **generator_options})),
+            "discriminator": ConvCritic(ConvCriticConfig(**sizes, **blocks)),
+        }
+        if isinstance(objective, TextKDObjective):
+            models["autoencoder"] = RecurrentAutoencoder(RecurrentAutoencoderConfig(**sizes, **decoder))
+    return {name: randomize(model, seed) for seed, (name, model) in enumerate(models.items())}
+
+
+def wasserstein_trainer(
+    output_dir: str | Path,
+    objective: Objective,
+    generator_options: dict[str, Any] | None = None,
+    trainer_options: dict[str, Any] | None = None,
+    **changes: Any,
+) -> AdversarialTrainer:
+    """A `toy_trainer` of one of these objectives."""
+    tokenizer, dataset = text_data()
+    length = max(len(ids) for ids in dataset["input_ids"]) - 1
+    players = wasserstein_players(objective, len(tokenizer), length, **(generator_options or {}))
+    options = {"model": players.pop("generator"), "players": players, **(trainer_options or {})}
+    changes = {"pretrain_generator_steps": 0, "pretrain_discriminator_steps": 0, **changes}
+    return toy_trainer(output_dir, objective, trainer_options=options, **changes)
 
 
 def length_metric(texts: list[str]) -> dict[str, float]:

@@ -77,14 +77,15 @@ class ARAEObjective(Objective):
             raise ValueError(f"noise_decay_every is {self.noise_decay_every}; set it to 1 or more.")
 
     def turns(self) -> dict[str, tuple[Turn, ...]]:
-        return {
-            "adversarial": (
-                Turn("autoencoder", "reconstruction_loss"),
-                Turn("discriminator", "discriminator_loss", repeat=self.discriminator_steps),
-                Turn("autoencoder", "encoder_loss"),
-                Turn("generator", "generator_loss"),
-            )
-        }
+        turns = [
+            Turn("autoencoder", "reconstruction_loss"),
+            Turn("discriminator", "discriminator_loss", repeat=self.discriminator_steps),
+            Turn("autoencoder", "encoder_loss"),
+            Turn("generator", "generator_loss"),
+        ]
+        if self.encoder_weight == 0.0:  # some optimizers move without a gradient, too
+            del turns[2]
+        return {"adversarial": tuple(turns)}
 
     def check_players(self, models: dict[str, PreTrainedModel], engine: RolloutEngine) -> None:
         generator, autoencoder = models["generator"], models["autoencoder"]
@@ -102,6 +103,11 @@ class ARAEObjective(Objective):
                     f"The generator has {ours} {mine} and the autoencoder {theirs} {its}, but it carries its decoder; "
                     f"set --generator.{ours} {its}."
                 )
+        if getattr(models["discriminator"].config, "code_size", None) is None:
+            raise ValueError(
+                f"A {type(models['discriminator']).__name__} cannot be trained by {type(self).__name__}, which needs "
+                "a critic of codes, such as LatentCritic."
+            )
         if models["discriminator"].config.code_size != autoencoder.config.hidden_size:
             raise ValueError(
                 f"The discriminator has code_size {models['discriminator'].config.code_size} and codes have "

@@ -64,6 +64,18 @@ class IWGANObjective(Objective):
                     f"The {name} has sequence_length {model.config.sequence_length} and the texts {engine.max_length} "
                     f"positions; build it with sequence_length={engine.max_length}."
                 )
+        critic = models["discriminator"]
+        if not hasattr(critic, "input_gradient"):
+            raise ValueError(
+                f"A {type(critic).__name__} cannot be trained by {type(self).__name__}, which needs a critic of rows "
+                "of probabilities, such as ConvCritic."
+            )
+        for name, model in models.items():
+            if model.config.vocab_size != critic.config.vocab_size:
+                raise ValueError(
+                    f"The {name} has vocab_size {model.config.vocab_size} and the discriminator "
+                    f"{critic.config.vocab_size}; build both for the same symbols."
+                )
         if not hasattr(models["generator"], "sample_latents"):
             raise ValueError(
                 f"A {type(models['generator']).__name__} cannot be trained by {type(self).__name__}, which needs a "

@@ -292,6 +292,7 @@ def describe(arguments: TrainArguments) -> dict[str, Any]:
         "data": vars(arguments.data),
         **({"oracle": vars(arguments.oracle)} if arguments.data.dataset_name == "oracle" else {}),
         "max_length": arguments.training.max_length,
+        "max_seconds": arguments.run.max_seconds,
         "objective": arguments.objective.hyperparameters(),
         "configs": arguments.configs,
     }

@@ -89,7 +89,9 @@ class ModelSource:
     def nll_of_texts(self, texts: Sequence[str]) -> float:
         """The negative log-likelihood of texts, their ends included, in nats."""
         run = self.run
-        encoded = encode_text(Dataset.from_dict({"text": list(texts)}), run.tokenizer).dataset
+        cut = (run.record.get("data") or {}).get("truncate", False)  # then lines that fill the window have no end
+        window = run.engine.max_length if cut else None
+        encoded = encode_text(Dataset.from_dict({"text": list(texts)}), run.tokenizer, window, truncate=cut).dataset
         collator = functools.partial(collate, pad_token_id=run.engine.pad_token_id)
         return float(corpus_nll(run.model, run.engine, encoded, collator)[0])
 

@@ -26,7 +26,7 @@ from transformers.trainer_callback import (
 from transformers.utils import logging
 
 from .. import evaluation
-from ..data.text import check_batch, collate
+from ..data.text import collate
 from ..data.tokenizers import discriminator_tokenizer
 from ..objectives.base import Objective, StepContext
 from ..randomness import own_randomness, seed_tick
@@ -34,6 +34,7 @@ from ..sampling import Samples
 from . import checkpoints
 from .adversarial_config import AdversarialConfig
 from .callbacks import AdversarialProgressCallback, PhaseCallback, SamplesCallback
+from .checks import check_data, check_players
 from .players import PlayerOptimizer, Players, StepResult, take_step
 from .rounds import Rounds
 from .survey import build_engine, survey
@@ -114,7 +115,8 @@ class AdversarialTrainer(Trainer):
                 f"The training sequences have {shortest - 1} to {longest - 1} tokens, but without an EOS token all "
                 "must have the same length; set eos_token_id, or cut them."
             )
-        self._check(model, args, train_dataset, eval_dataset, processing_class, phases)
+        check_data(args, objective, train_dataset, eval_dataset)
+        check_players(model, self.other_players, args, objective, phases, self.engine, processing_class)
         self._check_metric(model, args, train_dataset, eval_dataset is not None, processing_class)
         self._collate = functools.partial(collate, pad_token_id=self.engine.pad_token_id)
         self._set_generation_config(model)
@@ -148,53 +150,6 @@ class AdversarialTrainer(Trainer):
         self._shown_loss = self._shown_grad_norm = 0.0  # of the last tick that had a finite step
 
     # ---- Checks and set-up --------------------------------------------------------------------------------------
-
-    def _check(self, model, args, train_dataset, eval_dataset, tokenizer, phases) -> None:
-        """What would fail later fails here, before the first step."""
-        check_batch(len(train_dataset), args.per_device_train_batch_size)
-        self.objective.check_step_size(
-            args.per_device_train_batch_size * args.gradient_accumulation_steps * args.world_size
-        )
-        if eval_dataset is not None and len(eval_dataset) == 0:
-            raise ValueError("eval_dataset has 0 rows; give held-out text, or leave eval_dataset out.")
-        if "generator" in self.other_players:
-            raise ValueError(
-                'players has a "generator", but the generator is passed as model; leave it out of players.'
-            )
-        named = {"generator": model, **self.other_players}
-        for player, _ in self.timetable.optimizers():
-            if player not in named:
-                raise ValueError(
-                    f"{type(self.objective).__name__} moves the player {player!r}, but this run has "
-                    f"{', '.join(named)}; pass it in players."
-                )
-        optimizers = {f"{turn.player}/{phase.optimizer_of(turn)}" for phase in phases for turn in phase.turns}
-        for key in args.player_optimizers:
-            if key not in {*named, *optimizers}:
-                raise ValueError(
-                    f"player_optimizers names {key!r}; this run has {', '.join([*named, *sorted(optimizers)])}."
-                )
-        if self.objective.couples_batch and args.gradient_accumulation_steps > 1:
-            raise ValueError(
-                f"gradient_accumulation_steps is {args.gradient_accumulation_steps}, but "
-                f"{type(self.objective).__name__} compares the examples of a batch with each "
-                "other; set it to 1 and raise the batch size."
-            )
-        self.objective.check_players(named, self.engine)
-        for name, player in named.items():
-            vocab_size = getattr(player.config, "vocab_size", None)
-            if tokenizer is not None and vocab_size is not None and vocab_size < len(tokenizer):
-                raise ValueError(
-                    f"The {name} has vocab_size {vocab_size} and the tokenizer {len(tokenizer)} symbols; build the "
-                    f"{name} with vocab_size={len(tokenizer)}."
-                )
-            for option in ("sequence_length", "max_position_embeddings"):
-                positions = getattr(player.config, option, None)
-                if positions is not None and positions < self.engine.max_length:
-                    raise ValueError(
-                        f"The {name} reads {positions} tokens and max_length is {self.engine.max_length}; build it "
-                        f"with {option}={self.engine.max_length}, or lower max_length and leave longer texts out."
-                    )
 
     def _check_metric(self, model, args, train_dataset, has_text: bool, tokenizer) -> None:
         """`metric_for_best_model` must be among the metrics that the evaluations will have."""

@@ -159,7 +159,7 @@ class TextMetrics:
 class SymbolDivergence:
     """
     The Jensen-Shannon divergence between the n-grams of symbols of samples and those of all training rows (IWGAN,
-    arXiv 1704.00028, section 5.2): ``(KL(P | M) + KL(Q | M)) / 2`` with ``M = (P + Q) / 2``, in bits, of relative
+    arXiv 1704.00028): ``(KL(P | M) + KL(Q | M)) / 2`` with ``M = (P + Q) / 2``, in bits, of relative
     frequencies without smoothing. Small sets are far apart even if both are real: compare at equal numbers of samples.
 
     As in the paper a line is a window of `max_length` symbols, the rest of a short one filled with the padding symbol,

@@ -66,7 +66,7 @@ def wasserstein_gap(real_scores: torch.Tensor, fake_scores: torch.Tensor) -> tor
 def squared_error_of_symbols(probabilities: torch.Tensor, sequences: torch.LongTensor) -> torch.Tensor:
     """
     ``|| x - xt ||^2`` of the one-hot rows ``x`` of sequences and rows ``xt`` of probabilities, summed over positions
-    and symbols, mean over sequences: the loss of TextKD-GAN's autoencoder (arXiv 1905.01976, equation 4). With uniform
+    and symbols, mean over sequences: the loss of TextKD-GAN's autoencoder (arXiv 1905.01976). With uniform
     probabilities over V symbols it is ``1 - 1/V`` per position.
 
     Args:

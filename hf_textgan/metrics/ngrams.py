@@ -370,7 +370,7 @@ def ngram_jsd(
 ) -> dict[str, float]:
     """
     The Jensen-Shannon divergence between the relative frequencies of the n-grams of two sets of sentences (IWGAN,
-    arXiv 1704.00028, section 5.2): ``(KL(P | M) + KL(Q | M)) / 2`` with ``M = (P + Q) / 2``, in bits. Small sets are
+    arXiv 1704.00028): ``(KL(P | M) + KL(Q | M)) / 2`` with ``M = (P + Q) / 2``, in bits. Small sets are
     far apart even if both are real: compare at equal sizes.
 
     Args:

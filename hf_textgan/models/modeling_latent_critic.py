@@ -26,7 +26,7 @@ class LatentCriticPreTrainedModel(PreTrainedModel):
 
 
 class LatentCritic(LatentCriticPreTrainedModel):
-    """Linear layers with leaky ReLU, and an unbounded score for each code (ARAE, arXiv 1706.04223, section 4)."""
+    """Linear layers with leaky ReLU, and an unbounded score for each code (ARAE, arXiv 1706.04223)."""
 
     def __init__(self, config: LatentCriticConfig):
         super().__init__(config)

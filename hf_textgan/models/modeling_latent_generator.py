@@ -41,7 +41,7 @@ class LatentGeneratorPreTrainedModel(PreTrainedModel):
 class LatentGenerator(OneShotGeneratorMixin, LatentGeneratorPreTrainedModel):
     """
     ``[Linear, normalization, ReLU]`` for each of `config.layer_sizes`, Linear: noise to code. A recurrent decoder
-    writes the text (ARAE, arXiv 1706.04223, section 4). The code is not normalized.
+    writes the text (ARAE, arXiv 1706.04223). The code is not normalized.
     """
 
     def __init__(self, config: LatentGeneratorConfig):

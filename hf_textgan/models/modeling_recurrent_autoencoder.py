@@ -32,7 +32,7 @@ class RecurrentAutoencoderPreTrainedModel(PreTrainedModel):
 class RecurrentAutoencoder(RecurrentAutoencoderPreTrainedModel):
     """
     An LSTM reads a sequence, its last state is the code, and an LSTM that is told the code at every position writes
-    the sequence again (TextKD-GAN, arXiv 1905.01976, section 3; ARAE, arXiv 1706.04223, section 4).
+    the sequence again (TextKD-GAN, arXiv 1905.01976; ARAE, arXiv 1706.04223).
     """
 
     def __init__(self, config: RecurrentAutoencoderConfig):
@@ -138,7 +138,7 @@ class RecurrentAutoencoder(RecurrentAutoencoderPreTrainedModel):
     def interpolate(self, first: torch.LongTensor, second: torch.LongTensor, num_steps: int = 7) -> torch.LongTensor:
         """
         What lies between two sequences of shape `(length,)`, without BOS: the decoded codes on the line between theirs
-        (of norm 1 where codes have it), both ends included (ARAE, arXiv 1706.04223, section 6).
+        (of norm 1 where codes have it), both ends included (ARAE, arXiv 1706.04223).
 
         Returns:
             `torch.LongTensor` of shape `(num_steps, sequence_length)`.

@@ -23,7 +23,7 @@ class ARAEObjective(Objective):
 
     An autoencoder maps a sentence to a code ``c`` of norm 1 and writes it again; a generator makes codes ``g = G(z)``
     of noise, and a critic ``f`` compares the two. Each round is that of the official code: a reconstruction step of
-    the autoencoder (equation 3, cross-entropy per token of the sentence given the code plus noise), `discriminator_
+    the autoencoder (cross-entropy per token of the sentence given the code plus noise), `discriminator_
     steps` steps of the critic on ``E f(g) - E f(c)`` with gradient penalty, a step of the encoder that lowers ``E
     f(c)``, a step of the generator that raises ``E f(g)``. The generator carries a copy of the decoder, brought up to
     date at its step, so that it writes text by itself.
@@ -52,8 +52,8 @@ class ARAEObjective(Objective):
     | autoencoder, discriminator | `input_ids` of shape `(batch_size, length)` from BOS, `attention_mask` |
     | generator | its size is the number of generated codes |
 
-    Deviations from the paper: none in the default but the version: the ICLR submission clips weights instead of
-    penalizing gradients.
+    Deviations from the official code: the norm of each example's gradient is drawn to 1 (`penalize_batch_mean`). The
+    ICLR submission clips weights instead of penalizing gradients.
     """
 
     discriminator_steps: int = 5

@@ -18,7 +18,7 @@ from .base import Objective, ObjectiveOutput, ObjectiveReport, StepContext
 @dataclass
 class IWGANObjective(Objective):
     """
-    WGAN-GP on text (Gulrajani, Ahmed, Arjovsky, Dumoulin, Courville, NIPS 2017, arXiv 1704.00028, section 5.2).
+    WGAN-GP on text (Gulrajani, Ahmed, Arjovsky, Dumoulin, Courville, NIPS 2017, arXiv 1704.00028).
 
     A real line is a matrix of one-hot rows, a generated one a matrix of softmax rows, and the critic ``f`` reads
     either. Critic (equation 3): ``E f(g) - E f(x) + gradient_penalty * E (||grad f(xhat)||_2 - 1)^2`` with ``xhat`` on

@@ -22,10 +22,10 @@ class TextKDObjective(IWGANObjective):
 
     IWGAN's critic can tell one-hot rows from softmax rows by their form alone. Here it reads ``xt = softmax(dec(enc(
     x)))`` in the place of the real line ``x``, from an autoencoder that learns at the same time (the teacher), and the
-    generator is the student. Each round is that of the paper's algorithm 1: a step of the autoencoder on ``||x -
-    xt||^2`` (equation 4), `discriminator_steps` steps of the critic on ``E f(g) - E f(xt)`` with gradient penalty
-    (equation 5), a step of the generator on ``- E f(G(z))`` (equation 6). In the critic's steps the teacher is in
-    evaluation mode, its outputs are constants, and they are computed anew from the batch of the step.
+    generator is the student. Each round is that of the paper's algorithm 1: a step of the autoencoder on
+    ``||x - xt||^2``, `discriminator_steps` steps of the critic on ``E f(g) - E f(xt)`` with gradient penalty, a step
+    of the generator on ``- E f(G(z))``. In the critic's steps the teacher is in evaluation mode, its outputs are
+    constants, and they are computed anew from the batch of the step.
 
     Args:
         discriminator_steps (`int`, *optional*, defaults to `5`):

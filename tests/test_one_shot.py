@@ -227,3 +227,20 @@ def test_the_twin_has_as_many_parameters(texts, tmp_path):
         config = RecurrentGeneratorConfig(vocab_size=50, hidden_size=width, embedding_size=width)
         parameters = RecurrentGeneratorForCausalLM(config).num_parameters()
         assert lstm_of_equal_size(parameters, 50) == width
+
+
+def test_a_language_model_of_cut_lines_is_scored_without_an_end(texts, tmp_path):
+    words = words_of("rnnlm", texts, tmp_path / "run", "--level", "character", "--truncate", "--max_length", 32)
+    words[words.index("--max_steps")] = "--pretrain_generator_steps"
+    sizes = ("--generator.hidden_size", "4", "--generator.embedding_size", "4")
+    assert main(["train", *words, *sizes]) == 0
+    source = ModelSource(str(tmp_path / "run"))
+    long, short = (next(line for line in LINES if (len(line) >= 32) is wanted) for wanted in (True, False))
+    ids = source.run.tokenizer(long)["input_ids"][:33]  # BOS and 32 characters
+    logps = source.run.model(torch.tensor([ids])).logits[0, :-1].log_softmax(-1)
+    expected = -logps.detach().gather(1, torch.tensor(ids[1:])[:, None]).sum()
+    assert source.nll_of_texts([long]) == pytest.approx(float(expected), rel=1e-5)
+    ids = [*source.run.tokenizer(short)["input_ids"], source.run.tokenizer.eos_token_id]
+    logps = source.run.model(torch.tensor([ids])).logits[0, :-1].log_softmax(-1)
+    expected = -logps.detach().gather(1, torch.tensor(ids[1:])[:, None]).sum()
+    assert source.nll_of_texts([short]) == pytest.approx(float(expected), rel=1e-5)

@@ -8,11 +8,13 @@ import torch
 from transformers import AutoModel, AutoTokenizer
 
 from hf_textgan import get_system
+from hf_textgan.cli import evaluate
 from hf_textgan.cli.arguments import parse_train_arguments
 from hf_textgan.cli.main import main
 from hf_textgan.cli.train import build_trainer
 from hf_textgan.cli.twin import lstm_of_equal_size, twin_of
 from hf_textgan.comparison.sources import ModelSource
+from hf_textgan.evaluation import TextMetrics
 from hf_textgan.models import ConvGenerator, LatentGenerator, RecurrentGeneratorConfig, RecurrentGeneratorForCausalLM
 
 
@@ -91,8 +93,11 @@ def test_evaluations_have_what_can_be_known(run):
     assert list(times["evaluations"]) == ["2"] and 0 < times["evaluations"]["2"] <= times["seconds"]
 
 
-def test_evaluation_from_the_command_line(run, texts, capsys):
+def test_evaluation_from_the_command_line(run, texts, capsys, monkeypatch):
+    seen = []
+    monkeypatch.setattr(evaluate, "TextMetrics", lambda *words: seen.append(words) or TextMetrics(*words))
     assert main(["evaluate", str(run), "--num_samples", "8"]) == 0
+    assert max(map(len, seen[0][0])) == 32 and seen[0][1] is str.split  # cut lines, words
     again = json.loads((run / "evaluation.json").read_text())["metrics"]
     last = json.loads((run / "metrics.json").read_text())["evaluations"][-1]
     # The samples are those of the run's last evaluation, with the same seed.
@@ -210,12 +215,15 @@ def test_time_limit(texts, tmp_path, capsys):
 
 
 def test_the_twin_has_as_many_parameters(texts, tmp_path):
-    arguments = parse_train_arguments(words_of("iwgan", texts, tmp_path / "run", *CONVOLUTIONS))
+    words = words_of("iwgan", texts, tmp_path / "run", *CONVOLUTIONS, "--generator.learning_rate", "0.0003")
+    arguments = parse_train_arguments(words)
+    assert arguments.training.player_optimizers == {"generator": {"learning_rate": 0.0003}}
     generator = get_system("iwgan").build_player(
         "generator", arguments.configs["generator"], {"vocab_size": 30, "sequence_length": 32}
     )
     twin = twin_of(arguments, generator)
     assert twin.system.name == "rnnlm" and twin.data is arguments.data
+    assert twin.training.player_optimizers == {}
     sizes = twin.configs["generator"]
     assert sizes["hidden_size"] == sizes["embedding_size"]
     model = twin.system.build_player("generator", sizes, {"vocab_size": 30})

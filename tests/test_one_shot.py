@@ -68,6 +68,7 @@ def run(texts, tmp_path_factory) -> Path:
 
 def test_lines_are_cut_for_all_that_reads_them(run, texts):
     arguments = parse_train_arguments(words_of("iwgan", texts, run.parent / "other", *SIZES["iwgan"]))
+    assert arguments.training.metric_for_best_model == "jsd_4" and arguments.training.greater_is_better is False
     trainer = build_trainer(arguments)
     rows = [trainer.train_dataset[i]["input_ids"] for i in range(len(trainer.train_dataset))]
     tokenizer, eos = trainer.processing_class, trainer.processing_class.eos_token_id

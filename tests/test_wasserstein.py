@@ -1091,9 +1091,13 @@ def test_evaluations_write_what_the_objective_shows(objective, name, lines, tmp_
         text_metrics=length_metric,
         files=True,
     )
-    for model in (trainer.model, *trainer.other_players.values()):
+    models = (trainer.model, *trainer.other_players.values())
+    for model in models:
         model.train()
+    before = [copy.deepcopy(model.state_dict()) for model in models]
     trainer.evaluate()
+    for model, state in zip(models, before, strict=True):  # the statistics of batch normalization among them
+        assert all(torch.equal(value, state[key]) for key, value in model.state_dict().items())
     shown = (tmp_path / "samples" / f"step-0000000-{name}.txt").read_text().splitlines()
     assert len(shown) == lines
     assert (tmp_path / f"{name}.txt").read_text().splitlines() == shown
@@ -1103,6 +1107,18 @@ def test_evaluations_write_what_the_objective_shows(objective, name, lines, tmp_
     (evaluation,) = json.loads((tmp_path / "metrics.json").read_text())["evaluations"]
     assert math.isfinite(evaluation["eval_reconstruction_accuracy"])
     assert all(model.training for model in (trainer.model, *trainer.other_players.values()))
+
+
+@pytest.mark.parametrize(
+    "objective", [TextKDObjective(discriminator_steps=1), ARAEObjective()], ids=["textkd", "arae"]
+)
+def test_held_out_text_may_be_longer_than_what_is_written(objective, tmp_path):
+    rows = [{"input_ids": [BOS, *[4] * 11, EOS]}, {"input_ids": [BOS, 4, EOS]}]
+    trainer = wasserstein_trainer(
+        tmp_path, objective, eval_strategy="steps", eval_dataset=rows, text_metrics=length_metric
+    )
+    assert trainer.engine.max_length < 12
+    assert math.isfinite(trainer.evaluate()["eval_reconstruction_accuracy"])
 
 
 # ---- Bad input ------------------------------------------------------------------------------------------------------

@@ -62,6 +62,10 @@ def folder_of(name: str, options: argparse.Namespace) -> Path:
     return Path(options.runs) / f"{safe}-{options.minutes:g}min-{options.seed}"
 
 
+def beside(folder: Path, suffix: str) -> Path:
+    return folder.with_name(folder.name + suffix)
+
+
 def command(name: str, options: argparse.Namespace) -> list[str]:
     words = [*SYSTEMS[name], *DATA, "--train_file", options.train_file, "--eval_file", options.eval_file]
     words += ["--output_dir", str(folder_of(name, options)), "--max_seconds", str(60 * options.minutes), "--resume"]
@@ -90,6 +94,9 @@ def train_here(words: list[str]) -> None:
     torch.set_num_threads(1)
     arguments = parse_train_arguments(words)
     folder = Path(arguments.training.output_dir)
+    environment = beside(folder, ".json")
+    if not environment.is_file():
+        environment.write_text(json.dumps(describe()))
     run_training(build_trainer(arguments), arguments, [ProcessorTimeLimit(folder, arguments.run.max_seconds)])
 
 
@@ -98,7 +105,7 @@ def train(name: str, options: argparse.Namespace) -> None:
     if (folder / "model.safetensors").is_file():
         return
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with folder.with_suffix(".log").open("a") as log:
+    with beside(folder, ".log").open("a") as log:
         words = [sys.executable, __file__, "--train", *command(name, options)]
         subprocess.run(words, check=True, stdout=log, stderr=log, env={**os.environ, "OMP_NUM_THREADS": "1"})
 
@@ -124,7 +131,8 @@ def measure(name: str, options: argparse.Namespace, references: list[str]) -> di
     sequences = sample_sequences(run.model, run.engine, SAMPLES, seed=0)[:SAMPLES]
     texts = decode(run.tokenizer, sequences)
     return {
-        "command": " ".join(command(name, options)),
+        "command": "textgan train " + " ".join(command(name, options)),
+        "environment": json.loads(beside(folder, ".json").read_text()),
         "seed": options.seed,
         "seconds": seconds["seconds"],
         "steps": evaluations[-1]["step"],

@@ -128,6 +128,7 @@ def measure(name: str, options: argparse.Namespace, references: list[str]) -> di
     kept += ("eval_real_row_entropy", "eval_generator_row_entropy", "eval_told_apart_by_entropy")
     kept += ("eval_reconstruction_accuracy", "eval_nll_per_token", "eval_generator_code_norm")
     run = load_run(str(folder))
+    before = run.record["objective"].get("pretrain_autoencoder_steps", 0)
     sequences = sample_sequences(run.model, run.engine, SAMPLES, seed=0)[:SAMPLES]
     texts = decode(run.tokenizer, sequences)
     return {
@@ -135,7 +136,7 @@ def measure(name: str, options: argparse.Namespace, references: list[str]) -> di
         "environment": json.loads(beside(folder, ".json").read_text()),
         "seed": options.seed,
         "seconds": seconds["seconds"],
-        "steps": evaluations[-1]["step"],
+        "steps": evaluations[-1]["step"] - before,  # of the generator
         "parameters": run.model.num_parameters(),
         "metrics": {**scores(texts, references), **divergence(options, run, sequences)},
         "samples": texts[:10],

@@ -206,6 +206,9 @@ def draw(result: dict, path: Path) -> None:
                 ]
                 if points:
                     axis.plot(*zip(*points, strict=True), f"C{number}.-", label=None if k else name, linewidth=1)
+                else:  # a language model, which is not measured so while it is trained
+                    end = run["metrics"][f"jsd_{order}"]
+                    axis.axhline(end, color=f"C{number}", linestyle="--", label=None if k else f"{name}, in the end")
         axis.axhline(result["real"]["metrics"][f"jsd_{order}"], color="black", linestyle=":", label="real lines")
         axis.set_title(f"JSD-{order} (bits)")
     shown = {

@@ -160,10 +160,16 @@ def copy_of(checkpoint: Path, output_dir: Path) -> Path:
     ("three", "changes"),
     [
         (False, {}),
-        (False, {"lr_scheduler_type": "linear", "warmup_steps": 2, "optim": "sgd", "optim_args": "momentum=0.9"}),
-        (False, {"gradient_accumulation_steps": 2, "per_device_train_batch_size": 3}),
+        pytest.param(
+            False,
+            {"lr_scheduler_type": "linear", "warmup_steps": 2, "optim": "sgd", "optim_args": "momentum=0.9"},
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            False, {"gradient_accumulation_steps": 2, "per_device_train_batch_size": 3}, marks=pytest.mark.slow
+        ),
         (True, {"eval_strategy": "steps", "eval_steps": 2, "text_metrics": length_metric}),
-        (True, {"gradient_accumulation_steps": 2, "lr_scheduler_type": "cosine"}),
+        pytest.param(True, {"gradient_accumulation_steps": 2, "lr_scheduler_type": "cosine"}, marks=pytest.mark.slow),
     ],
     ids=["seqgan", "seqgan-schedule", "seqgan-accumulation", "three-evaluation", "three-accumulation"],
 )

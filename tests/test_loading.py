@@ -657,6 +657,7 @@ print(json.dumps([found, errors]))
 """
 
 
+@pytest.mark.slow
 def test_a_data_set_on_the_hub(tmp_path):
     server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
     threading.Thread(target=server.serve_forever, daemon=True).start()

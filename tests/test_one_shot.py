@@ -177,6 +177,7 @@ def test_a_generator_that_draws_its_symbols(run, tmp_path):
 def test_a_recurrent_generator_in_the_place_of_convolutions(texts, tmp_path):
     words = words_of("textkd_gan", texts, tmp_path / "run", "--generator", "recurrent", *CRITIC, *TEACHER)
     words += ["--generator.hidden_size", "8", "--generator.code_size", "6", "--preset", "laptop", "--max_steps", "1"]
+    words += ["--pretrain_autoencoder_steps", "1"]
     arguments = parse_train_arguments(words)
     assert arguments.configs["generator"] == {"hidden_size": 8, "code_size": 6}  # the preset's sizes are another's
     assert main(["train", *words]) == 0

@@ -370,7 +370,9 @@ def test_seqgan_starts_from_a_trained_generator_and_resumes(tmp_path):
     assert not torch.equal(trained.lm_head.weight, AutoModel.from_pretrained(start).lm_head.weight)
 
 
-@pytest.mark.parametrize("discriminator", ["cnn", "recurrent", "bidirectional"])
+@pytest.mark.parametrize(
+    "discriminator", ["cnn", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("recurrent", "bidirectional"))]
+)
 def test_discriminators_on_sequences_without_eos(tmp_path, discriminator):
     options = {"pretrain_generator_steps": 2, "pretrain_discriminator_steps": 2, "max_steps": 1, "num_rollouts": 2}
     assert main(words(tmp_path / "run", "seqgan", discriminator=discriminator, preset="laptop", **options)) == 0

@@ -38,6 +38,11 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 V, T = 3, 3
 BUILDERS = {"lstm": tiny_lstm, "gpt2": tiny_gpt2}
 every_model = pytest.mark.parametrize("build", BUILDERS.values(), ids=BUILDERS)
+# ... where the others say the same in less time.
+every_model_in_time = pytest.mark.parametrize(
+    "build",
+    [pytest.param(build, id=name, marks=[pytest.mark.slow] * (name == "gpt2")) for name, build in BUILDERS.items()],
+)
 with_and_without_eos = pytest.mark.parametrize("eos", (EOS, None), ids=("eos", "fixed"))
 
 TICKS, BATCH = 40, 400  # sampled gradients, and sequences in each
@@ -228,7 +233,7 @@ def test_accumulated_turns_follow_the_exact_gradient(tmp_path):
 
 
 @with_and_without_eos
-@every_model
+@every_model_in_time
 def test_steps_without_the_trainer_follow_the_exact_gradient(build, eos):
     model, judge = generator(build, eos), discriminator()
     gradients, exact = gradients_of_steps(model, judge, quick(), eos), exact_gradient(model, judge, eos)
@@ -324,7 +329,7 @@ def faulty_gradients(build, kind: type[Faulty], batch: int = BATCH) -> tuple[tor
     return gradients_of_steps(model, judge, kind(num_rollouts=4), EOS, batch), exact_gradient(model, judge, EOS)
 
 
-@every_model
+@every_model_in_time
 @pytest.mark.parametrize("kind", (ShiftedRewards, ReversedRewards, MixedRewards, NoMask, NoDetach))
 def test_the_comparison_refuses_faulty_estimators(build, kind):
     gradients, exact = faulty_gradients(build, kind, BATCH // 2)  # the errors are large

@@ -132,7 +132,8 @@ def measure(name: str, options: argparse.Namespace, references: list[str]) -> di
     sequences = sample_sequences(run.model, run.engine, SAMPLES, seed=0)[:SAMPLES]
     texts = decode(run.tokenizer, sequences)
     return {
-        "command": "textgan train " + " ".join(command(name, options)),
+        # Folders are those of one machine.
+        "command": " ".join(["textgan train", *(Path(w).name if "/" in w else w for w in command(name, options))]),
         "environment": json.loads(beside(folder, ".json").read_text()),
         "seed": options.seed,
         "seconds": seconds["seconds"],

@@ -47,7 +47,8 @@ SYSTEM = SystemSpec(
     data={"lowercase": True, "vocab_size": 11_004},
     presets={
         "laptop": {
-            "max_steps": 10_000,
+            "max_steps": 5000,
+            "per_device_train_batch_size": 32,
             "learning_rate": 5e-4,  # at 1e-4 the critic lags behind for the whole of a short run
             "generator.layer_sizes": [128, 128],
             "generator.code_size": 128,

@@ -34,7 +34,8 @@ SYSTEM = SystemSpec(
     data={"level": "character", "metric_level": "word", "truncate": True},
     presets={
         "laptop": {
-            "max_steps": 3000,
+            "max_steps": 2500,
+            "per_device_train_batch_size": 32,
             "discriminator_steps": 5,
             "learning_rate": 2e-4,
             "generator.hidden_size": 64,

@@ -67,6 +67,14 @@ def check_output_dir(folder: Path, system: str, resume: bool) -> None:
         raise ValueError(f"{folder} already holds a run of {system}; add --resume to go on, or name another folder.")
 
 
+def load_generator_model(path: str, **options: Any) -> PreTrainedModel:
+    """A causal language model, or a generator of whole sequences, which is none."""
+    ours = {model_class.config_class: model_class for model_class in models.MODELS}
+    known = ours.get(type(AutoConfig.from_pretrained(path)))
+    one_shot = known is not None and issubclass(known, OneShotGeneratorMixin)
+    return (AutoModel if one_shot else AutoModelForCausalLM).from_pretrained(path, **options)
+
+
 def load_run(path: str, max_length: int | None = None) -> Run:
     """
     Loads a trained generator from a folder (a finished run, a checkpoint or any causal language model) or the Hub.
@@ -85,11 +93,7 @@ def load_run(path: str, max_length: int | None = None) -> Run:
     if not folder.exists() and (path.count("/") != 1 or path.startswith((".", "/"))):
         raise ValueError(f"There is no folder {path}; name the output folder of a run, or a repository as org/name.")
     try:
-        ours = {model_class.config_class: model_class for model_class in models.MODELS}
-        model_class = ours.get(type(AutoConfig.from_pretrained(path)))
-        # A generator of whole sequences is no language model.
-        one_shot = model_class is not None and issubclass(model_class, OneShotGeneratorMixin)
-        model = (AutoModel if one_shot else AutoModelForCausalLM).from_pretrained(path)
+        model = load_generator_model(path)
         # A generator of sequences of one length, without EOS, writes ids and no text.
         has_text = model.config.eos_token_id is not None or model.config.bos_token_id is None
         tokenizer = AutoTokenizer.from_pretrained(path) if has_text else None
@@ -97,7 +101,7 @@ def load_run(path: str, max_length: int | None = None) -> Run:
         reason = " ".join(str(error).split())
         raise ValueError(f"{path} cannot be loaded ({type(error).__name__}: {reason[:300]}).") from error
     model.eval()
-    if one_shot:
+    if isinstance(model, OneShotGeneratorMixin):
         length = model.config.sequence_length
         if max_length not in (None, length):
             raise ValueError(f"max_length is {max_length}, but {path} makes {length} symbols at once; leave it out.")
@@ -115,4 +119,14 @@ def load_run(path: str, max_length: int | None = None) -> Run:
     return Run(model, tokenizer, RolloutEngine(max_length, bos, pad, eos), record, root)
 
 
-__all__ = ["ORACLE", "RECORD", "Run", "check_output_dir", "load_run", "read_record", "run_folder", "write_record"]
+__all__ = [
+    "ORACLE",
+    "RECORD",
+    "Run",
+    "check_output_dir",
+    "load_generator_model",
+    "load_run",
+    "read_record",
+    "run_folder",
+    "write_record",
+]

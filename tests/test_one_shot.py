@@ -206,6 +206,14 @@ def test_a_tokenizer_brings_its_units(run, texts, tmp_path):
     assert len(trainer.processing_class) == len(AutoTokenizer.from_pretrained(run))
 
 
+def test_training_goes_on_from_a_trained_generator(run, texts, tmp_path):
+    words = words_of("iwgan", texts, tmp_path / "run", *CRITIC, "--generator_name_or_path", run)
+    trainer = build_trainer(parse_train_arguments(words))
+    before = AutoModel.from_pretrained(run).state_dict()
+    assert type(trainer.model) is ConvGenerator and trainer.model.config.hidden_size == 8
+    assert all(torch.equal(value, before[name]) for name, value in trainer.model.state_dict().items())
+
+
 def test_time_limit(texts, tmp_path, capsys):
     words = words_of("iwgan", texts, tmp_path / "run", *SIZES["iwgan"], "--max_seconds", 0.5, "--max_steps", 10**6)
     assert main(["train", *words]) == 0

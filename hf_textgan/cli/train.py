@@ -9,7 +9,6 @@ from typing import Any
 from accelerate import PartialState
 from datasets import Dataset
 from transformers import (
-    AutoModelForCausalLM,
     AutoTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -23,7 +22,7 @@ from ..data.oracle import OracleMetrics, dataset_samples, make_oracle, oracle_si
 from ..data.text import check_batch
 from ..data.tokenizers import special_token_ids
 from ..evaluation import SymbolDivergence, TextMetrics, has_likelihood
-from ..runs import ORACLE, check_output_dir, write_record
+from ..runs import ORACLE, check_output_dir, load_generator_model, write_record
 from ..sampling import RolloutEngine, Samples
 from ..trainer.adversarial_trainer import AdversarialTrainer
 from ..trainer.checkpoints import writing_folder
@@ -272,7 +271,7 @@ def load_generator(path: str, with_tokenizer: bool = True) -> tuple[PreTrainedMo
             f"There is no folder {path}; --generator_name_or_path takes a folder or a repository org/name."
         )
     try:
-        model = AutoModelForCausalLM.from_pretrained(path, dtype="float32")
+        model = load_generator_model(path, dtype="float32")
         tokenizer = AutoTokenizer.from_pretrained(path) if with_tokenizer else None
     except Exception as error:  # safetensors, huggingface_hub and json each raise their own
         reason = " ".join(str(error).split())

@@ -183,7 +183,7 @@ class SymbolDivergence:
     """
 
     def __init__(self, train_dataset: Sequence[dict[str, Any]], engine: RolloutEngine, max_order: int = 4):
-        from .trainer.survey import _batches_of_ids
+        from .trainer.survey import batches_of_ids
 
         if max_order < 1:
             raise ValueError(f"max_order={max_order} is too small; use 1 or more.")
@@ -195,7 +195,7 @@ class SymbolDivergence:
         rows_at_once = max(1, _SYMBOLS_AT_ONCE // self.max_length)
 
         def batches() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-            return _batches_of_ids(train_dataset, rows_at_once)
+            return batches_of_ids(train_dataset, rows_at_once)
 
         # The last symbol stands for all that are in no training row.
         self._base = 2 + max(self._pad, *(int(ids.max()) for _, ids in batches()))

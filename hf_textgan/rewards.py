@@ -9,6 +9,7 @@ import torch
 from transformers import PreTrainedModel
 
 from .metrics.ngrams import ReferenceTable
+from .models.modeling_residual_convolution import computes_bf16
 from .sampling import RolloutEngine, Samples
 
 
@@ -64,11 +65,7 @@ def probability_of_real(
 
 
 def _computes_bf16(device: torch.device) -> bool:
-    if device.type != "cpu":
-        return True
-    names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    known = [getattr(torch.cpu, name)() for name in names if hasattr(torch.cpu, name)]
-    return any(known) or not known  # a version of torch that cannot tell gets what was asked for
+    return device.type != "cpu" or computes_bf16()
 
 
 @torch.no_grad()

@@ -7,7 +7,7 @@ from transformers import PreTrainedModel
 from transformers import initialization as init
 
 from .configuration_cnn_discriminator import CNNDiscriminatorConfig
-from .modeling_convolution import looked_up_features, pooled_features
+from .modeling_convolution import fill_padding, looked_up_features, pooled_features
 from .modeling_outputs import DiscriminatorOutput
 
 
@@ -113,7 +113,9 @@ class CNNDiscriminator(CNNDiscriminatorPreTrainedModel):
             embeds = inputs_embeds
 
         # Symbols have no gradient, so nobody asks for the gradient of one.
-        features = self.pool(self._pad(embeds, attention_mask), twice_differentiable=input_ids is None)
+        pad, missing = self.embed_tokens.weight[self.config.pad_token_id], self._missing(embeds.shape[1])
+        embeds = fill_padding(embeds, attention_mask, pad, missing)  # (B, sequence_length, E)
+        features = self.pool(embeds, twice_differentiable=input_ids is None)
         logits, features = self._classify_features(features)
         loss = F.cross_entropy(logits, labels) if labels is not None else None
         output = DiscriminatorOutput(loss=loss, logits=logits, features=features)
@@ -143,22 +145,6 @@ class CNNDiscriminator(CNNDiscriminatorPreTrainedModel):
         for highway in self.highways:
             features = highway(features)
         return self.classifier(self.dropout(features)), features
-
-    def _pad(self, embeds: torch.Tensor, attention_mask: torch.Tensor | None) -> torch.Tensor:
-        """Moves padding to the end and fills it, and the rest of `sequence_length`, with the pad embedding."""
-        missing = self._missing(embeds.shape[1])
-        pad = self.embed_tokens.weight[self.config.pad_token_id]
-        if attention_mask is not None:
-            mask = attention_mask != 0
-            if not bool(mask[:, :1].all()):
-                order = torch.sort(mask, dim=1, descending=True, stable=True).indices
-                embeds = embeds.gather(1, order[..., None].expand_as(embeds))
-                mask = mask.gather(1, order)
-            embeds = torch.where(mask[..., None], embeds, pad.to(embeds.dtype))
-        if missing:
-            filler = pad.to(embeds.dtype).expand(embeds.shape[0], missing, -1)
-            embeds = torch.cat([embeds, filler], dim=1)
-        return embeds  # (B, sequence_length, E)
 
     def _missing(self, length: int) -> int:
         """How many positions of padding an input of this length needs."""

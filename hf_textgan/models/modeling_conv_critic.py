@@ -6,6 +6,7 @@ from torch.nn import functional as F
 from transformers import PreTrainedModel
 
 from .configuration_conv_critic import ConvCriticConfig
+from .modeling_convolution import fill_padding
 from .modeling_outputs import DiscriminatorOutput
 from .modeling_residual_convolution import PositionConvolution, ResidualBlock, autocast_where_fast, initialize
 
@@ -142,16 +143,8 @@ class ConvCritic(ConvCriticPreTrainedModel):
             )
         if attention_mask is None and length == self.config.sequence_length:
             return embeds  # (B, L, C)
-        pad = (self.embed_symbols.weight[:, self.config.pad_token_id] + self.embed_symbols.bias).to(embeds.dtype)
-        if attention_mask is not None:
-            mask = attention_mask != 0
-            if not bool(mask[:, :1].all()):
-                order = torch.sort(mask, dim=1, descending=True, stable=True).indices
-                embeds = embeds.gather(1, order[..., None].expand_as(embeds))
-                mask = mask.gather(1, order)
-            embeds = torch.where(mask[..., None], embeds, pad)
-        filler = pad.expand(len(embeds), self.config.sequence_length - length, -1)
-        return torch.cat([embeds, filler], dim=1)  # (B, sequence_length, C)
+        pad = self.embed_symbols.weight[:, self.config.pad_token_id] + self.embed_symbols.bias
+        return fill_padding(embeds, attention_mask, pad, self.config.sequence_length - length)
 
 
 __all__ = ["ConvCritic", "ConvCriticPreTrainedModel"]

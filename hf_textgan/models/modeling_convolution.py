@@ -9,8 +9,42 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from .modeling_recurrence import left_align
+
 
 _WINDOWS_AT_ONCE = 256  # sequences whose windows are looked up at once
+
+
+def fill_padding(
+    embeds: torch.Tensor, attention_mask: torch.LongTensor | None, pad: torch.Tensor, missing: int
+) -> torch.Tensor:
+    """
+    Moves padding to the end and fills it, and `missing` more positions, with what the padding symbol gives.
+
+    Args:
+        embeds (`torch.FloatTensor` of shape `(batch_size, length, size)`):
+            What the symbols give.
+        attention_mask (`torch.LongTensor` of shape `(batch_size, length)`, *optional*):
+            1 for real tokens, 0 for padding on either side.
+        pad (`torch.FloatTensor` of shape `(size,)`):
+            What the padding symbol gives.
+        missing (`int`):
+            Positions to add.
+
+    Returns:
+        `torch.FloatTensor` of shape `(batch_size, length + missing, size)`.
+    """
+    pad = pad.to(embeds.dtype)
+    if attention_mask is not None:
+        mask = attention_mask != 0
+        if not bool(mask[:, :1].all()):
+            order = left_align(attention_mask)
+            embeds = embeds.gather(1, order[..., None].expand_as(embeds))
+            mask = mask.gather(1, order)
+        embeds = torch.where(mask[..., None], embeds, pad)
+    if missing:
+        embeds = torch.cat([embeds, pad.expand(len(embeds), missing, -1)], dim=1)
+    return embeds
 
 
 def pooled_features(
@@ -128,4 +162,4 @@ def looked_up_features(
     return features.relu_()
 
 
-__all__ = ["looked_up_features", "pooled_features"]
+__all__ = ["fill_padding", "looked_up_features", "pooled_features"]

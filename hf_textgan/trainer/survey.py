@@ -16,14 +16,14 @@ from .adversarial_config import AdversarialConfig
 def survey(dataset: Sequence[dict[str, Any]]) -> tuple[int, int, int]:
     """The number of ids of the shortest and of the longest row, and a checksum of all rows."""
     shortest, longest, checksum = sys.maxsize, 0, 0
-    for lengths, ids in _batches_of_ids(dataset):
+    for lengths, ids in batches_of_ids(dataset):
         shortest, longest = min(shortest, int(lengths.min())), max(longest, int(lengths.max()))
         for part in (lengths, ids):
             checksum = zlib.crc32(part.astype(np.int64).tobytes(), checksum)
     return shortest, longest, checksum
 
 
-def _batches_of_ids(dataset: Sequence[dict[str, Any]], size: int = 10_000) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def batches_of_ids(dataset: Sequence[dict[str, Any]], size: int = 10_000) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """The lengths and the ids of `size` rows at a time; of a memory-mapped data set without making objects of them."""
     if isinstance(dataset, datasets.Dataset) and dataset.format["type"] is None:
         for table in dataset.select_columns(["input_ids"]).with_format("arrow").iter(size):
@@ -64,4 +64,4 @@ def _build_fixed_length_engine(model, args: AdversarialConfig, longest: int) -> 
     return RolloutEngine(longest, bos, bos if pad is None else pad, None, args.rollout_chunk_size)
 
 
-__all__ = ["build_engine", "survey"]
+__all__ = ["batches_of_ids", "build_engine", "survey"]

@@ -28,19 +28,22 @@ import torch
 from environment import describe
 
 from hf_textgan.cli.arguments import parse_train_arguments
-from hf_textgan.cli.train import build_trainer, run_training
-from hf_textgan.cli.twin import TimeLimit, lstm_of_equal_size
-from hf_textgan.data.text import read_lines, truncate_texts
-from hf_textgan.evaluation import SymbolDivergence, decode, sample_sequences
+from hf_textgan.data.encoding import truncate_texts
+from hf_textgan.data.lines import read_lines
+from hf_textgan.evaluation.generators import decode, sample_sequences
+from hf_textgan.evaluation.token_jsd import TokenJSD
 from hf_textgan.metrics.ngrams import bleu_scores, self_bleu
-from hf_textgan.runs import load_run
+from hf_textgan.runs.build import build_trainer, run_training
+from hf_textgan.runs.folder import load_run
+from hf_textgan.runs.mle_baseline import lstm_of_equal_size
+from hf_textgan.trainer.wall_clock import TimeLimit
 
 
 RESULTS = Path(__file__).parent / "results"
 LENGTH, SAMPLES = 32, 640
 DATA = ["--level", "character", "--metric_level", "word", "--truncate", "--max_length", str(LENGTH)]
 # The preset's teacher is told the true symbols and has a head start; the paper's reads its own and has none.
-AS_PUBLISHED = ["--autoencoder.feedback", "greedy", "--pretrain_autoencoder_steps", "0"]
+AS_PUBLISHED = ["--autoencoder.decoder_input", "greedy", "--pretrain_autoencoder_steps", "0"]
 SYSTEMS = {
     "iwgan": ["iwgan", "--preset", "laptop"],
     "textkd_gan": ["textkd_gan", "--preset", "laptop", *AS_PUBLISHED],
@@ -148,18 +151,18 @@ def measure(name: str, options: argparse.Namespace, references: list[str]) -> di
     }
 
 
-_TABLES: dict[str, SymbolDivergence] = {}
+_TABLES: dict[str, TokenJSD] = {}
 
 
 def divergence(options: argparse.Namespace, run, sequences) -> dict[str, float]:
     """From the training lines, over the symbols of the run."""
+    from hf_textgan.data.encoding import encode_text
     from hf_textgan.data.loading import load_text
-    from hf_textgan.data.text import encode_text
 
     key = run.tokenizer.backend_tokenizer.to_str()
     if key not in _TABLES:
         rows = encode_text(load_text(options.train_file), run.tokenizer, LENGTH, truncate=True).dataset
-        _TABLES[key] = SymbolDivergence(rows, run.engine)
+        _TABLES[key] = TokenJSD(rows, run.engine)
     return _TABLES[key](run.engine.as_samples(sequences))
 
 
@@ -167,7 +170,8 @@ def real_row(options: argparse.Namespace, run, references: list[str], train_line
     """640 training lines in the place of samples for BLEU; for the divergence 640 lines of the eval file."""
     from datasets import Dataset
 
-    from hf_textgan.data.text import collate, encode_text
+    from hf_textgan.data.collator import collate
+    from hf_textgan.data.encoding import encode_text
 
     texts = truncate_texts(train_lines, run.tokenizer, LENGTH)[:SAMPLES]
     held_out = Dataset.from_dict({"text": read_lines(options.eval_file)[:SAMPLES]})
@@ -252,7 +256,7 @@ def main() -> None:
     options = parser.parse_args()
 
     from hf_textgan import ConvGenerator, ConvGeneratorConfig
-    from hf_textgan.data import character_tokenizer
+    from hf_textgan.data.tokenizers import character_tokenizer
     from hf_textgan.systems import get_system
 
     train_lines = read_lines(options.train_file)

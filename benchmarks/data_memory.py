@@ -4,8 +4,8 @@ Memory and time of the data path, from a text file to the batches, for growing f
     python benchmarks/data_memory.py
 
 For each size a fresh process reads the file, builds a word tokenizer, reports on the data, encodes it, and draws 200
-ticks of batches. Recorded are the seconds of each stage and its peak of anonymous memory (what mapped files take is
-not counted: the system takes it back at will). Writes benchmarks/results/data_memory.json.
+iterations of batches. Recorded are the seconds of each stage and its peak of anonymous memory (what mapped files take
+is not counted: the system takes it back at will). Writes benchmarks/results/data_memory.json.
 """
 
 import argparse
@@ -22,9 +22,14 @@ from pathlib import Path
 
 from environment import describe
 
-from hf_textgan.data import collate, data_report, encode_text, iterate_texts, load_text, word_tokenizer
-from hf_textgan.trainer.rounds import Rounds
-from hf_textgan.trainer.timetable import Phase, Timetable, Turn
+from hf_textgan.core.batches import AlternatingBatches
+from hf_textgan.core.schedule import Phase, PhaseSchedule, Update
+from hf_textgan.data.collator import collate
+from hf_textgan.data.encoding import encode_text
+from hf_textgan.data.lines import iterate_texts
+from hf_textgan.data.loading import load_text
+from hf_textgan.data.report import data_report
+from hf_textgan.data.tokenizers import word_tokenizer
 
 
 RESULTS = Path(__file__).parent / "results"
@@ -69,15 +74,15 @@ def measure(path: Path, cache: Path) -> dict:
     tokenizer = stage("word_tokenizer", lambda: word_tokenizer(iterate_texts(dataset), vocab_size=5000))
     stage("data_report", lambda: data_report(dataset, None, tokenizer, progress=False))
     encoded = stage("encode_text", lambda: encode_text(dataset, tokenizer, cache_dir=cache, progress=False))
-    turns = (Turn("generator", "pg"), Turn("discriminator", "d", repeat=2))
-    timetable = Timetable([Phase("adversarial", TICKS, turns)])
-    rounds = Rounds(encoded.dataset, timetable, 64, functools.partial(collate, pad_token_id=0), seed=0)
-    stage("first tick", lambda: rounds[0])
-    stage("other ticks", lambda: [rounds[i] and None for i in range(1, TICKS)])
+    updates = (Update("generator", "pg"), Update("discriminator", "d", repeat=2))
+    schedule = PhaseSchedule([Phase("adversarial", TICKS, updates)])
+    rounds = AlternatingBatches(encoded.dataset, schedule, 64, functools.partial(collate, pad_token_id=0), seed=0)
+    stage("first iteration", lambda: rounds[0])
+    stage("other iterations", lambda: [rounds[i] and None for i in range(1, TICKS)])
     return {
         "lines": len(dataset),
         "stages": stages,
-        "milliseconds_per_batch_of_64": round(stages["other ticks"]["seconds"] / (3 * (TICKS - 1)) * 1000, 3),
+        "milliseconds_per_batch_of_64": round(stages["other iterations"]["seconds"] / (3 * (TICKS - 1)) * 1000, 3),
         "peak_anonymous_mib": max(entry["peak_anonymous_mib"] for entry in stages.values()),
         "max_rss_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
     }

@@ -22,7 +22,7 @@ from types import SimpleNamespace
 
 from environment import describe
 
-from hf_textgan.cli.evaluate import evaluate_run
+from hf_textgan.runs.evaluate import evaluate_run
 
 
 RESULTS = Path(__file__).parent / "results"
@@ -74,7 +74,7 @@ def collect(run: Path) -> list[dict]:
     keys = ("nll_oracle", "nll_per_token", "nll_div")
     evaluations = json.loads((run / "metrics.json").read_text())["evaluations"]
     phases = json.loads(next(run.glob("checkpoint-*/run.json")).read_text())["phases"]
-    before = sum(phase["ticks"] for phase in phases if phase["name"] == "pretrain_discriminator")
+    before = sum(phase["iterations"] for phase in phases if phase["name"] == "pretrain_discriminator")
     return [
         {
             "step": max(0, e["step"] - before),

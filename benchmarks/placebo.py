@@ -20,8 +20,9 @@ from pathlib import Path
 from environment import describe
 from tqdm import tqdm
 
-from hf_textgan.cli.compare import make_parser, prepare
+from hf_textgan.cli.compare import make_parser
 from hf_textgan.comparison.compare import compare, judge
+from hf_textgan.comparison.prepare import prepare
 from hf_textgan.comparison.sources import ModelSource
 
 
@@ -68,12 +69,12 @@ def main() -> None:
     arguments = make_parser().parse_args(
         [*plain, "--num_samples", str(options.num_samples), "--num_seeds", str(options.num_seeds)]
     )
-    _, yardsticks, measure, config = prepare(arguments)
+    _, reference_sources, measure, config = prepare(arguments)
     sharp = [f"{path}@0.7" for path in plain]
     sources = {path: [ModelSource(path)] for path in (*plain, *sharp, *constant)}
-    copies = next(source for source in yardsticks if source.label == "copied training text")
+    copies = next(source for source in reference_sources if source.label == "copied training text")
     sources["copy"] = [copies]
-    rest = [source for source in yardsticks if source is not copies]
+    rest = [source for source in reference_sources if source is not copies]
     draws = sum(len(config.values) if s[0].swept else 1 for s in sources.values()) + len(rest)
     with tqdm(total=draws * config.num_seeds) as bar:
         result = compare(sources, rest, measure, config, lambda text: bar.update(1))
@@ -81,8 +82,8 @@ def main() -> None:
 
     def verdict(first: list[str], second: list[str], only: float | None = None) -> dict:
         pair = {"first": together([rows[p] for p in first], only), "second": together([rows[p] for p in second], only)}
-        remarks = {"first": result["remarks"].get(first[0], []), "second": []}
-        return judge(list(pair), pair, measure.axes, config.level, remarks)[0].to_dict()
+        notes = {"first": result["notes"].get(first[0], []), "second": []}
+        return judge(list(pair), pair, measure.axes, config.level, notes)[0].to_dict()
 
     half = len(plain) // 2
     splits = [part for part in itertools.combinations(plain, half) if plain[0] in part or len(plain) != 2 * half]
@@ -103,7 +104,7 @@ def main() -> None:
         "level": config.level,
         "num_samples": config.num_samples,
         "outcomes": outcomes,
-        "remarks": {path: remarks for path, remarks in result["remarks"].items() if remarks},
+        "notes": {path: notes for path, notes in result["notes"].items() if notes},
         "verdicts": {name: verdicts for name, verdicts in found.items() if len(verdicts) == 1},
         "adjusted_p": {
             name: [[test["adjusted"] for test in v["hypotheses"]] for v in verdicts]

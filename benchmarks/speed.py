@@ -24,7 +24,9 @@ from environment import describe
 from torch.nn import functional as F
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from hf_textgan.data import CaptionGrammar
+from hf_textgan.core.context import StepContext
+from hf_textgan.core.players import Players
+from hf_textgan.data.caption_grammar import CaptionGrammar
 from hf_textgan.metrics.ngrams import bleu, self_bleu
 from hf_textgan.models import (
     CNNDiscriminator,
@@ -32,11 +34,11 @@ from hf_textgan.models import (
     RecurrentGeneratorConfig,
     RecurrentGeneratorForCausalLM,
 )
-from hf_textgan.objectives import SeqGANObjective, StepContext
-from hf_textgan.rewards import probability_of_real
-from hf_textgan.sampling import RolloutEngine, Samples
+from hf_textgan.objectives.rewards import probability_of_real
+from hf_textgan.objectives.seqgan import SeqGANObjective
 from hf_textgan.sampling.categorical import draw_from_hidden
-from hf_textgan.trainer.players import Players
+from hf_textgan.sampling.engine import RolloutEngine
+from hf_textgan.sampling.samples import Samples
 
 
 RESULTS = Path(__file__).parent / "results"
@@ -183,7 +185,7 @@ def generator_step(rounds: int, bf16_rewards: bool = False) -> dict:
     batch = {"input_ids": torch.zeros(B, T + 1, dtype=torch.long)}
 
     def ours() -> None:
-        with players.turn_of("generator"):
+        with players.updating("generator"):
             objective.generator_loss(players, engine, batch, StepContext()).loss.backward()
         model.zero_grad()
 

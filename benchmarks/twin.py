@@ -4,7 +4,7 @@ SeqGAN, its maximum-likelihood start and its twin: the numbers on text of the RE
     python benchmarks/twin.py --data grammar
     python benchmarks/twin.py --data coco --train_file train.tok.txt --eval_file test.tok.txt
 
-Runs `textgan train seqgan --preset laptop --mle_twin`, unless that was done before, and copies the report of
+Runs `textgan train seqgan --preset laptop --mle_baseline`, unless that was done before, and copies the report of
 `textgan compare` with which it ends to benchmarks/results/twin_<data>.{json,md,png}.
 """
 
@@ -33,7 +33,7 @@ def main() -> None:
         data = ["--dataset_name", "grammar"]
     else:
         data = ["--train_file", options.train_file, "--eval_file", options.eval_file]
-    words = ["seqgan", *data, "--preset", "laptop", "--seed", str(options.seed), "--mle_twin"]
+    words = ["seqgan", *data, "--preset", "laptop", "--seed", str(options.seed), "--mle_baseline"]
     report = folder / "report" / "report.json"
     if not report.is_file():
         command = [sys.executable, "-m", "hf_textgan.cli.main", "train", *words, "--output_dir", str(folder)]

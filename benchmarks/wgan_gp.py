@@ -27,7 +27,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from hf_textgan.models import ConvCritic, ConvCriticConfig, ConvGenerator, ConvGeneratorConfig
-from hf_textgan.models.modeling_residual_convolution import PositionConvolution, computes_bf16
+from hf_textgan.models.modeling_resnet_utils import PositionConvolution, computes_bf16
 
 
 RESULTS = Path(__file__).parent / "results"

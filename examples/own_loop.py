@@ -1,5 +1,5 @@
 """
-SeqGAN without the Trainer: the timetable, the rounds, the players and the objective over a bare Accelerator.
+SeqGAN without the Trainer: the schedule, the batches, the players and the objective over a bare Accelerator.
 
     python examples/own_loop.py
 
@@ -15,18 +15,21 @@ from hf_textgan import (
     CaptionGrammar,
     CNNDiscriminator,
     CNNDiscriminatorConfig,
+    PhaseSchedule,
     RecurrentGeneratorConfig,
     RecurrentGeneratorForCausalLM,
     RolloutEngine,
     SeqGANObjective,
     StepContext,
-    Timetable,
 )
-from hf_textgan.data import collate, encode_lines, word_tokenizer
-from hf_textgan.evaluation import sample_texts
-from hf_textgan.randomness import seed_tick
-from hf_textgan.trainer.players import PlayerOptimizer, Players, take_step
-from hf_textgan.trainer.rounds import Rounds
+from hf_textgan.core.batches import AlternatingBatches
+from hf_textgan.core.players import Players
+from hf_textgan.core.step import PlayerOptimizer, take_step
+from hf_textgan.data.collator import collate
+from hf_textgan.data.encoding import encode_lines
+from hf_textgan.data.tokenizers import word_tokenizer
+from hf_textgan.evaluation.generators import sample_texts
+from hf_textgan.utils.random import seed_iteration
 
 
 def main(
@@ -50,30 +53,30 @@ def main(
     )
 
     objective = SeqGANObjective(num_rollouts=4, discriminator_steps=2)
-    timetable = Timetable(objective.phases(pretrain_generator, pretrain_discriminator, adversarial))
+    schedule = PhaseSchedule(objective.phases(pretrain_generator, pretrain_discriminator, adversarial))
     engine = RolloutEngine(encoded.max_length, tokenizer.bos_token_id, tokenizer.pad_token_id, tokenizer.eos_token_id)
     collator = functools.partial(collate, pad_token_id=tokenizer.pad_token_id)
-    rounds = Rounds(encoded.dataset, timetable, batch_size=64, collate=collator, seed=0)
+    all_batches = AlternatingBatches(encoded.dataset, schedule, batch_size=64, collate=collator, seed=0)
 
     modules = {"generator": accelerator.prepare(generator), "discriminator": accelerator.prepare(discriminator)}
     players = Players(modules, accelerator.unwrap_model)
     learning_rates = {"generator": 1e-2, "discriminator": 1e-3}
     optimizers = {}
-    for player, phase in timetable.optimizers():
+    for player, phase in schedule.optimizers():
         adam = torch.optim.Adam(players.unwrap(player).parameters(), lr=learning_rates[player])
-        schedule = torch.optim.lr_scheduler.ConstantLR(adam, factor=1.0)
-        optimizers[player, phase] = PlayerOptimizer(adam, schedule, max_grad_norm=5.0)
+        lr_scheduler = torch.optim.lr_scheduler.ConstantLR(adam, factor=1.0)
+        optimizers[player, phase] = PlayerOptimizer(adam, lr_scheduler, max_grad_norm=5.0)
 
-    for tick in range(timetable.total):
-        seed_tick(seed=0, tick=tick, rank=accelerator.process_index)
-        position = timetable.at(tick)
-        context = StepContext(tick, position.phase.name, position.progress)
-        for turn, batches in zip(position.turns, rounds[tick], strict=True):
-            optimizer = optimizers[turn.player, position.phase.optimizer_of(turn)]
+    for iteration in range(schedule.total):
+        seed_iteration(seed=0, iteration=iteration, rank=accelerator.process_index)
+        position = schedule.at(iteration)
+        context = StepContext(iteration, position.phase.name, position.progress)
+        for update, batches in zip(position.updates, all_batches[iteration], strict=True):
+            optimizer = optimizers[update.player, position.phase.optimizer_of(update)]
             for batch in batches:
-                result = take_step(accelerator, players, optimizer, turn, [batch], objective, engine, context)
-        if position.tick_in_phase + 1 == position.phase.ticks:
-            print(f"{position.phase.name}: {turn.player} loss {result.loss:.4g} after {tick + 1} ticks")
+                result = take_step(accelerator, players, optimizer, update, [batch], objective, engine, context)
+        if position.iteration_in_phase + 1 == position.phase.iterations:
+            print(f"{position.phase.name}: {update.player} loss {result.loss:.4g} after {iteration + 1} iterations")
 
     texts = sample_texts(generator.eval(), engine, tokenizer, num_samples=5)
     print("\n".join(texts))

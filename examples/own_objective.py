@@ -3,7 +3,7 @@ An objective of your own: SeqGAN with the mean reward of the batch as a baseline
 
     python examples/own_objective.py --output_dir runs/own
 
-Only the generator's loss differs, so only it is written; turns, pre-training and the discriminator are inherited.
+Only the generator's loss differs, so only it is written; updates, pre-training and the discriminator are inherited.
 """
 
 import argparse
@@ -17,10 +17,11 @@ from hf_textgan import (
     SeqGANObjective,
     get_system,
 )
-from hf_textgan.data import encode_lines, word_tokenizer
-from hf_textgan.evaluation import TextMetrics
-from hf_textgan.losses import policy_gradient_loss
-from hf_textgan.rewards import rollout_rewards
+from hf_textgan.data.encoding import encode_lines
+from hf_textgan.data.tokenizers import word_tokenizer
+from hf_textgan.evaluation.text_metrics import TextMetrics
+from hf_textgan.losses.adversarial import policy_gradient_loss
+from hf_textgan.objectives.rewards import rollout_rewards
 
 
 @dataclass

@@ -15,7 +15,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from hf_textgan import CaptionGrammar
 from hf_textgan.cli.main import main as textgan
-from hf_textgan.data import word_tokenizer
+from hf_textgan.data.tokenizers import word_tokenizer
 
 
 def small_gpt2(folder: str) -> None:

@@ -7,66 +7,68 @@ is imported on first use.
 
 import importlib
 import os
-import sys
-from typing import TYPE_CHECKING
+import pkgutil
+from typing import TYPE_CHECKING, Any
+
+from .utils.registration import register_with_auto_classes
+
+
+if TYPE_CHECKING:
+    from .core.context import *
+    from .core.objective import *
+    from .core.schedule import *
+    from .data import *
+    from .losses import *
+    from .models import *
+    from .objectives import *
+    from .runs.build import *
+    from .runs.generate import *
+    from .sampling import *
+    from .systems import *
+    from .trainer.adversarial_config import *
+    from .trainer.adversarial_trainer import *
 
 
 __version__ = "0.1.0.dev0"
 
-_EXPORTS = {
-    "data": ["CaptionGrammar", "encode_text", "load_text"],
-    "models": [
-        "CNNDiscriminator",
-        "CNNDiscriminatorConfig",
-        "ConvCritic",
-        "ConvCriticConfig",
-        "ConvGenerator",
-        "ConvGeneratorConfig",
-        "LatentCritic",
-        "LatentCriticConfig",
-        "LatentGenerator",
-        "LatentGeneratorConfig",
-        "RecurrentAutoencoder",
-        "RecurrentAutoencoderConfig",
-        "RecurrentDiscriminator",
-        "RecurrentDiscriminatorConfig",
-        "RecurrentGeneratorConfig",
-        "RecurrentGeneratorForCausalLM",
-    ],
-    "objectives": [
-        "ARAEObjective",
-        "IWGANObjective",
-        "MLEObjective",
-        "OBJECTIVES",
-        "Objective",
-        "ObjectiveOutput",
-        "ObjectiveReport",
-        "SeqGANObjective",
-        "StepContext",
-        "TextKDObjective",
-    ],
-    "sampling": ["RolloutEngine", "Samples"],
-    "systems": ["SYSTEMS", "SystemSpec", "get_system"],
-    "trainer.adversarial_config": ["AdversarialConfig"],
-    "trainer.adversarial_trainer": ["AdversarialTrainer"],
-    "trainer.timetable": ["Phase", "Timetable", "Turn"],
-}
-_MODULE_OF = {name: module for module, names in _EXPORTS.items() for name in names}
-
-__all__ = ["__version__", *_MODULE_OF]
+# The public modules: each name of their `__all__` can be imported from here.
+_MODULES = (
+    "systems",
+    "core.schedule",
+    "core.context",
+    "core.objective",
+    "models",
+    "data",
+    "sampling",
+    "losses",
+    "objectives",
+    "trainer.adversarial_config",
+    "trainer.adversarial_trainer",
+    "runs.build",
+    "runs.generate",
+)
 
 
-def __getattr__(name: str):
-    if name in _MODULE_OF:
-        return getattr(importlib.import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+def _names() -> list[str]:
+    modules = (importlib.import_module(f"{__name__}.{module}") for module in _MODULES)
+    return sorted({"__version__", *(name for module in modules for name in module.__all__)})
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__all__":
+        return _names()
+    if name in {info.name for info in pkgutil.iter_modules([os.path.dirname(__file__)])}:
+        return importlib.import_module(f"{__name__}.{name}")
+    if not name.startswith("_"):
+        for module_name in _MODULES:
+            module = importlib.import_module(f"{__name__}.{module_name}")
+            if name in module.__all__:
+                return getattr(module, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return _names()
 
 
-# The command `textgan` prints its help and its tables without the seconds that importing torch takes; its subcommands
-# that need models import them, which registers them.
-if TYPE_CHECKING or os.path.splitext(os.path.basename(sys.argv[0] if sys.argv else ""))[0] != "textgan":
-    from . import models as models
+register_with_auto_classes(f"{__name__}.models")

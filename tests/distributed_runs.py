@@ -10,20 +10,18 @@ import torch
 from accelerate import Accelerator
 from transformers import TrainerCallback
 
-from hf_textgan.objectives import (
-    ARAEObjective,
-    IWGANObjective,
-    MLEObjective,
-    SeqGANObjective,
-    StepContext,
-    TextKDObjective,
-)
-from hf_textgan.sampling import RolloutEngine
-from hf_textgan.trainer.players import PlayerOptimizer, Players, take_step
-from hf_textgan.trainer.timetable import Turn
-
-from .helpers import BOS, EOS, PAD, randomize, tiny_lstm
-from .toys import (
+from hf_textgan.core.context import StepContext
+from hf_textgan.core.players import Players
+from hf_textgan.core.schedule import Update
+from hf_textgan.core.step import PlayerOptimizer, take_step
+from hf_textgan.objectives.arae import ARAEObjective
+from hf_textgan.objectives.iwgan import IWGANObjective
+from hf_textgan.objectives.mle import MLEObjective
+from hf_textgan.objectives.seqgan import SeqGANObjective
+from hf_textgan.objectives.textkd_gan import TextKDObjective
+from hf_textgan.sampling.engine import RolloutEngine
+from tests.helpers import BOS, EOS, PAD, randomize, tiny_lstm
+from tests.toys import (
     checkpoint_state,
     differences,
     length_metric,
@@ -74,8 +72,8 @@ def record(output_dir: Path, **changes: Any) -> dict[str, Any]:
 
     class Reading(TrainerCallback):
         def on_step_begin(self, args, state, control, **kwargs):
-            for turn in zip(*run._round, strict=True):  # of each micro-step
-                for batches in zip(*turn, strict=True):  # of each repetition
+            for update in zip(*run._round, strict=True):  # of each micro-step
+                for batches in zip(*update, strict=True):  # of each repetition
                     read.append([sentences(batch) for batch in batches])
 
     run.engine.sample = recorded_sample
@@ -112,7 +110,7 @@ def one_step(rank: int, world_size: int) -> dict[str, Any]:
         accelerator,
         players,
         PlayerOptimizer(optimizer, schedule),
-        Turn("generator", "mle_loss"),
+        Update("generator", "mle_loss"),
         [{"input_ids": part, "attention_mask": m} for part, m in zip(ids.chunk(2), mask.chunk(2), strict=True)],
         MLEObjective(),
         RolloutEngine(5, BOS, PAD, EOS),

@@ -13,7 +13,7 @@ from hf_textgan.models import (
     RecurrentGeneratorConfig,
     RecurrentGeneratorForCausalLM,
 )
-from hf_textgan.sampling import Samples
+from hf_textgan.sampling.samples import Samples
 
 
 PAD, BOS, EOS = 0, 1, 2  # they are symbols of every vocabulary, so a generator can draw each of them anywhere

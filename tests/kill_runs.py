@@ -21,17 +21,11 @@ from transformers import PreTrainedModel
 from transformers.trainer_callback import TrainerState
 
 from hf_textgan import evaluation
-from hf_textgan.objectives import SeqGANObjective, TextKDObjective
+from hf_textgan.objectives.seqgan import SeqGANObjective
+from hf_textgan.objectives.textkd_gan import TextKDObjective
 from hf_textgan.trainer import adversarial_trainer, checkpoints
-
-from .toys import (
-    ThreePlayers,
-    checkpoint_state,
-    length_metric,
-    text_data,
-    toy_trainer,
-    wasserstein_trainer,
-)
+from hf_textgan.utils import files
+from tests.toys import ThreePlayers, checkpoint_state, length_metric, text_data, toy_trainer, wasserstein_trainer
 
 
 PLACES = {
@@ -43,8 +37,8 @@ PLACES = {
     "model.save_pretrained": PreTrainedModel,
     "tokenizer.save_pretrained": transformers.PreTrainedTokenizerBase,
     "state.save_to_json": TrainerState,
-    "checkpoints.finish_folder": checkpoints,
-    "checkpoints.remove_folder": checkpoints,
+    "files.commit_folder": files,
+    "files.remove_folder": files,
     "checkpoints.rotate": checkpoints,
     "trainer.take_step": adversarial_trainer,
     "evaluation.sample_sequences": evaluation,
@@ -133,7 +127,7 @@ def describe(output_dir: str) -> dict[str, Any]:
     return {
         "tensors": {name: value(item) for name, item in checkpoint_state(newest).items()},
         "best": best,
-        "best_complete": [checkpoints.why_incomplete(path) for path in sorted((folder / "best").iterdir())],
+        "best_complete": [checkpoints.checkpoint_problem(path) for path in sorted((folder / "best").iterdir())],
         "global_step": state["global_step"],
         "checkpoints": [path.name for path in checkpoints.checkpoints(folder)],
         "skipped": [str(path) for path, _ in skipped],

@@ -13,10 +13,9 @@ from torch.nn import functional as F
 from transformers import AutoConfig, AutoModel
 
 from hf_textgan.models import RecurrentAutoencoder, RecurrentAutoencoderConfig
-from hf_textgan.models.modeling_one_shot import end
-from hf_textgan.models.modeling_recurrent_decoder import RecurrentDecoder
-
-from .helpers import BOS, EOS, PAD, chi_square_p, randomize
+from hf_textgan.models.modeling_latent_generation_utils import truncate_at_eos
+from hf_textgan.models.modeling_recurrent_decoder_utils import RecurrentDecoder
+from tests.helpers import BOS, EOS, PAD, chi_square_p, randomize
 
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -139,11 +138,11 @@ def test_gradient_of_the_soft_feedback_against_finite_differences():
     assert gradient.abs().sum(1).min() > 1e-4
 
 
-@pytest.mark.parametrize("feedback", ("greedy", "sample"))
-def test_no_gradient_through_a_symbol(feedback):
+@pytest.mark.parametrize("decoder_input", ("greedy", "sample"))
+def test_no_gradient_through_a_symbol(decoder_input):
     """The gradient is that of a decoder that is told these symbols by somebody else."""
     decoder, codes = tiny_decoder(), numbers(6, 5).requires_grad_()
-    logits, symbols = decoder.free_running(codes, 4, feedback, generator=torch.Generator().manual_seed(0))
+    logits, symbols = decoder.free_running(codes, 4, decoder_input, generator=torch.Generator().manual_seed(0))
     leaves = [codes, *decoder.parameters()]
     found = torch.autograd.grad((logits**2).sum(), leaves)
     expected = torch.autograd.grad((decoder.teacher_forced(codes, symbols) ** 2).sum(), leaves)
@@ -156,9 +155,9 @@ def test_no_gradient_through_a_symbol(feedback):
 def test_sequences_end_where_eos_or_padding_comes_first():
     written = torch.tensor([[5, EOS, EOS, PAD, 2], [3, 3, 3, 3, 3], [3, PAD, PAD, EOS, 5], [EOS, 5, 8, 8, 8]])
     ended = [[5, EOS, PAD, PAD, PAD], [3, 3, 3, 3, 3], [3, EOS, PAD, PAD, PAD], [EOS, PAD, PAD, PAD, PAD]]
-    assert end(written, EOS, PAD).tolist() == ended
-    assert torch.equal(end(written, None, PAD), written)
-    several = end(torch.tensor([[5, 8, EOS, 5], [5, EOS, 8, 5], [5, PAD, 8, 5]]), [EOS, 8], PAD)
+    assert truncate_at_eos(written, EOS, PAD).tolist() == ended
+    assert torch.equal(truncate_at_eos(written, None, PAD), written)
+    several = truncate_at_eos(torch.tensor([[5, 8, EOS, 5], [5, EOS, 8, 5], [5, PAD, 8, 5]]), [EOS, 8], PAD)
     assert several.tolist() == [[5, 8, PAD, PAD], [5, EOS, PAD, PAD], [5, EOS, PAD, PAD]]
 
 
@@ -175,7 +174,7 @@ def autoencoder(seed: int = 5, **options) -> RecurrentAutoencoder:
 
 
 def arae(**options) -> RecurrentAutoencoder:
-    return autoencoder(**{"padding": "masked", "feedback": "gold", "normalize_code": True, **options})
+    return autoencoder(**{"padding": "masked", "decoder_input": "teacher_forcing", "normalize_code": True, **options})
 
 
 def batch(lines: list[list[int]] = LINES, length: int = LENGTH) -> tuple[torch.Tensor, torch.Tensor]:
@@ -233,9 +232,9 @@ def test_a_line_that_was_cut_has_all_its_words_read():
     torch.testing.assert_close(several.encode(ids)[1], expected[1])
 
 
-@pytest.mark.parametrize("feedback", ("gold", "greedy", "soft"))
-def test_pad_columns_and_the_order_of_the_lines_change_nothing(feedback):
-    model, lines = arae(sequence_length=12, feedback=feedback), [[3, 4, EOS], [5, 6, 7, 8, EOS], [7, EOS]]
+@pytest.mark.parametrize("decoder_input", ("teacher_forcing", "greedy", "soft"))
+def test_pad_columns_and_the_order_of_the_lines_change_nothing(decoder_input):
+    model, lines = arae(sequence_length=12, decoder_input=decoder_input), [[3, 4, EOS], [5, 6, 7, 8, EOS], [7, EOS]]
     noise, outputs = numbers(3, 4) * 0.1, []
     for length in (5, 6, 12):
         ids, mask = batch(lines, length)
@@ -254,7 +253,7 @@ def test_pad_columns_and_the_order_of_the_lines_change_nothing(feedback):
     assert torch.pdist(outputs[0].codes).min() > 0.1
 
 
-@pytest.mark.parametrize("padding", ("symbol", "masked"))
+@pytest.mark.parametrize("padding", ("token", "masked"))
 def test_longer_lines_are_an_error(padding):
     model, ids = autoencoder(padding=padding), torch.full((1, LENGTH + 1), 3)
     message = "input_ids has 7 positions and the autoencoder 6; cut it, or build the model with a larger"
@@ -266,18 +265,18 @@ def test_longer_lines_are_an_error(padding):
 # ---- The autoencoder: what is written ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("feedback", ("gold", "greedy", "soft"))
-@pytest.mark.parametrize("padding", ("symbol", "masked"))
-def test_codes_with_noise_are_decoded(padding, feedback):
-    model, (ids, _) = autoencoder(padding=padding, feedback=feedback, normalize_code=True), batch()
+@pytest.mark.parametrize("decoder_input", ("teacher_forcing", "greedy", "soft"))
+@pytest.mark.parametrize("padding", ("token", "masked"))
+def test_codes_with_noise_are_decoded(padding, decoder_input):
+    model, (ids, _) = autoencoder(padding=padding, decoder_input=decoder_input, normalize_code=True), batch()
     noise, decoder = numbers(4, 4), model.decoder
     output = model(input_ids=ids, code_noise=noise)
     table = decoder.embed_tokens.weight.detach()
     told = {
-        "gold": told_symbols(decoder, ids),
+        "teacher_forcing": told_symbols(decoder, ids),
         "greedy": lambda position, scores: table[scores.argmax(1)],
         "soft": lambda position, scores: scores.softmax(1) @ table,
-    }[feedback]
+    }[decoder_input]
     # The noise comes after the normalization, is not normalized, and is not part of the codes.
     expected = by_cells(decoder, model.encode(ids).detach() + noise, LENGTH, told)
     torch.testing.assert_close(output.logits, expected)
@@ -290,7 +289,9 @@ def test_codes_with_noise_are_decoded(padding, feedback):
 def test_the_noise_on_the_decoded_codes_has_the_radius_of_the_paper():
     """E ||c~ - c||^2 = H r^2, here 300 * 0.05^2 = 0.75, as the decoder receives it."""
     sizes = {"vocab_size": 5, "sequence_length": 2, "embedding_size": 2, "hidden_size": 300}
-    model = RecurrentAutoencoder(config(padding="masked", feedback="gold", normalize_code=True, **sizes))
+    model = RecurrentAutoencoder(
+        config(padding="masked", decoder_input="teacher_forcing", normalize_code=True, **sizes)
+    )
     received = []
     decode = model.decoder.teacher_forced
     model.decoder.teacher_forced = lambda codes, sequences: received.append(codes) or decode(codes, sequences)
@@ -303,7 +304,9 @@ def test_the_noise_on_the_decoded_codes_has_the_radius_of_the_paper():
     assert float(squares.mean()) == pytest.approx(0.75, abs=4 * 0.05**2 * math.sqrt(2 * 300 / 200))
 
 
-@pytest.mark.parametrize("options", ({}, {"padding": "masked", "feedback": "gold"}, {"feedback": "soft"}), ids=str)
+@pytest.mark.parametrize(
+    "options", ({}, {"padding": "masked", "decoder_input": "teacher_forcing"}, {"decoder_input": "soft"}), ids=str
+)
 def test_loss_by_hand(options):
     model, (ids, mask) = autoencoder(**options), batch()
     labels = ids.masked_fill(mask == 0, -100)
@@ -330,12 +333,12 @@ def test_without_decoding():
     assert model.encoder.weight_hh_l0.grad.any() and model.embed_tokens.weight.grad.any()
 
 
-@pytest.mark.parametrize("feedback", ("gold", "greedy", "soft"))
-def test_decode_writes_what_is_most_probable_and_ends(feedback):
-    model = autoencoder(feedback=feedback, sequence_length=8)
+@pytest.mark.parametrize("decoder_input", ("teacher_forcing", "greedy", "soft"))
+def test_decode_writes_what_is_most_probable_and_ends(decoder_input):
+    model = autoencoder(decoder_input=decoder_input, sequence_length=8)
     codes, table = numbers(200, 4) * 2, model.decoder.embed_tokens.weight.detach()
     told = {True: lambda _, scores: scores.softmax(1) @ table, False: lambda _, scores: table[scores.argmax(1)]}
-    written = by_cells(model.decoder, codes, 8, told[feedback == "soft"]).argmax(-1).tolist()
+    written = by_cells(model.decoder, codes, 8, told[decoder_input == "soft"]).argmax(-1).tolist()
     kinds, expected = set(), []
     for row in written:
         stops = [t for t, symbol in enumerate(row) if symbol in (EOS, PAD)]
@@ -348,7 +351,7 @@ def test_decode_writes_what_is_most_probable_and_ends(feedback):
 
 @pytest.mark.parametrize("normalize", (False, True))
 def test_interpolation(normalize):
-    model = autoencoder(normalize_code=normalize, padding="masked", feedback="gold")
+    model = autoencoder(normalize_code=normalize, padding="masked", decoder_input="teacher_forcing")
     received, decode = [], model.decode
     model.decode = lambda codes: received.append(codes) or decode(codes)
     first, second = torch.tensor([3, 4, 5, EOS]), torch.tensor([8, EOS])
@@ -369,11 +372,11 @@ def test_interpolation(normalize):
 @pytest.mark.parametrize(
     "options",
     (
-        {"padding": "masked", "feedback": "gold", "normalize_code": True},
-        {"padding": "symbol", "feedback": "soft"},
-        {"padding": "symbol", "feedback": "greedy"},
+        {"padding": "masked", "decoder_input": "teacher_forcing", "normalize_code": True},
+        {"padding": "token", "decoder_input": "soft"},
+        {"padding": "token", "decoder_input": "greedy"},
     ),
-    ids=lambda options: options["feedback"],
+    ids=lambda options: options["decoder_input"],
 )
 def test_it_learns_to_write_what_it_read(options):
     lines = [
@@ -388,7 +391,7 @@ def test_it_learns_to_write_what_it_read(options):
     ]
     ids, mask = batch(lines)
     model = RecurrentAutoencoder(config(embedding_size=16, hidden_size=48, **options)).train()
-    labels = ids if options["padding"] == "symbol" else ids.masked_fill(mask == 0, -100)
+    labels = ids if options["padding"] == "token" else ids.masked_fill(mask == 0, -100)
     optimizer = torch.optim.Adam(model.parameters(), lr=2e-2)
     for _ in range(500):
         loss = model(input_ids=ids, attention_mask=mask, labels=labels).loss
@@ -402,7 +405,7 @@ def test_it_learns_to_write_what_it_read(options):
 
 
 def test_autocast_does_not_round_the_states():
-    for model in (arae().float(), autoencoder(feedback="soft").float()):
+    for model in (arae().float(), autoencoder(decoder_input="soft").float()):
         ids, mask = batch()
         full = model(input_ids=ids, attention_mask=mask)
         with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -445,7 +448,9 @@ def test_initial_weights(bound):
         assert square == pytest.approx(1 / 3, abs=4 * 2 / math.sqrt(45 * n)), name
 
 
-@pytest.mark.parametrize("options", ({}, {"padding": "masked", "feedback": "gold", "normalize_code": True}), ids=str)
+@pytest.mark.parametrize(
+    "options", ({}, {"padding": "masked", "decoder_input": "teacher_forcing", "normalize_code": True}), ids=str
+)
 def test_save_and_load(options, tmp_path):
     model = randomize(RecurrentAutoencoder(config(**options)), 1, 0.7).eval()
     model.save_pretrained(tmp_path)
@@ -457,7 +462,7 @@ def test_save_and_load(options, tmp_path):
     ours, theirs = (m(input_ids=ids, attention_mask=mask, labels=ids) for m in (model, loaded))
     torch.testing.assert_close((theirs.loss, theirs.logits, theirs.codes), (ours.loss, ours.logits, ours.codes))
     assert torch.equal(loaded.decode(ours.codes), model.decode(ours.codes))
-    for name in ("padding", "feedback", "normalize_code", "sequence_length", "initializer_range"):
+    for name in ("padding", "decoder_input", "normalize_code", "sequence_length", "initializer_range"):
         assert getattr(loaded.config, name) == getattr(model.config, name)
     assert AutoConfig.from_pretrained(tmp_path).model_type == "textgan_recurrent_autoencoder"
 
@@ -472,8 +477,8 @@ def test_save_and_load(options, tmp_path):
         ({"bos_token_id": None}, "bos_token_id is None; set it to an id from 0 to 8."),
         ({"bos_token_id": 9}, "bos_token_id is 9; set it to an id from 0 to 8."),
         ({"pad_token_id": -1}, "pad_token_id is -1; set it to an id from 0 to 8."),
-        ({"padding": "none"}, "padding.*expected one of.*symbol"),
-        ({"feedback": "sample"}, "feedback.*expected one of.*greedy"),
+        ({"padding": "none"}, "padding.*expected one of.*token"),
+        ({"decoder_input": "sample"}, "decoder_input.*expected one of.*greedy"),
     ],
 )
 def test_configuration_errors(options, message):

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from hf_textgan.objectives import MLEObjective, SeqGANObjective
+from hf_textgan.objectives.mle import MLEObjective
+from hf_textgan.objectives.seqgan import SeqGANObjective
 from hf_textgan.trainer import checkpoints
-from hf_textgan.trainer.checkpoints import MANIFEST
-
-from .helpers import tiny_discriminator
-from .toys import ThreePlayers, checkpoint_state, differences, length_metric, text_data, toy_trainer
+from hf_textgan.utils.files import MANIFEST_FILE, clear_partial, strict_json, writing_folder
+from tests.helpers import tiny_discriminator
+from tests.toys import ThreePlayers, checkpoint_state, differences, length_metric, text_data, toy_trainer
 
 
 torch.set_num_threads(1)
@@ -21,7 +21,7 @@ torch.set_num_threads(1)
 
 def write_checkpoint(output_dir: Path, step: int, text: str = "weights") -> Path:
     final = output_dir / f"checkpoint-{step}"
-    with checkpoints.writing_folder(final) as folder:
+    with writing_folder(final) as folder:
         (folder / "model.safetensors").write_text(text)
         (folder / "discriminator").mkdir()
         (folder / "discriminator" / "config.json").write_text("{}")
@@ -52,24 +52,24 @@ DAMAGES = {
         "model.safetensors is damaged (its checksum differs)",
     ),
     "no manifest": (
-        lambda folder: (folder / MANIFEST).unlink(),
+        lambda folder: (folder / MANIFEST_FILE).unlink(),
         "it has no manifest.json, so it was not written to the end",
     ),
     "half a manifest": (
-        lambda folder: (folder / MANIFEST).write_text((folder / MANIFEST).read_text()[:50]),
+        lambda folder: (folder / MANIFEST_FILE).write_text((folder / MANIFEST_FILE).read_text()[:50]),
         "its manifest.json is damaged",
     ),
-    "an empty manifest": (lambda folder: (folder / MANIFEST).write_text("{}"), "its manifest.json is damaged"),
+    "an empty manifest": (lambda folder: (folder / MANIFEST_FILE).write_text("{}"), "its manifest.json is damaged"),
     "a manifest of nulls": (
-        lambda folder: (folder / MANIFEST).write_bytes(b"\0" * 300),
+        lambda folder: (folder / MANIFEST_FILE).write_bytes(b"\0" * 300),
         "its manifest.json is damaged",
     ),
     "a manifest that is a list": (
-        lambda folder: (folder / MANIFEST).write_text("[1]"),
+        lambda folder: (folder / MANIFEST_FILE).write_text("[1]"),
         "its manifest.json is damaged",
     ),
     "a manifest without sizes": (
-        lambda folder: (folder / MANIFEST).write_text('{"model.safetensors": {}}'),
+        lambda folder: (folder / MANIFEST_FILE).write_text('{"model.safetensors": {}}'),
         "its manifest.json is damaged",
     ),
 }
@@ -82,12 +82,12 @@ def test_a_damaged_checkpoint_is_skipped_with_the_reason(tmp_path, damage):
     assert checkpoints.newest_complete(tmp_path) == (bad, [])
     act, reason = DAMAGES[damage]
     act(bad)
-    assert checkpoints.why_incomplete(bad) == reason
+    assert checkpoints.checkpoint_problem(bad) == reason
     assert checkpoints.newest_complete(tmp_path) == (good, [(bad, reason)])
 
 
 def test_what_is_no_checkpoint():
-    assert checkpoints.why_incomplete(Path("nowhere")) == "it is not a folder"
+    assert checkpoints.checkpoint_problem(Path("nowhere")) == "it is not a folder"
     assert checkpoints.newest_complete(Path("nowhere")) == (None, [])
 
 
@@ -102,21 +102,21 @@ def test_checkpoints_are_ordered_by_number(tmp_path):
 
 
 def test_a_folder_appears_whole_or_not_at_all(tmp_path):
-    with pytest.raises(RuntimeError), checkpoints.writing_folder(tmp_path / "checkpoint-1") as folder:
+    with pytest.raises(RuntimeError), writing_folder(tmp_path / "checkpoint-1") as folder:
         (folder / "model.safetensors").write_text("half")
         raise RuntimeError
     assert [path.name for path in tmp_path.iterdir()] == ["_partial-checkpoint-1"]
     final = write_checkpoint(tmp_path, 1, "whole")
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-1"]
     assert (final / "model.safetensors").read_text() == "whole"
-    manifest = json.loads((final / MANIFEST).read_text())
+    manifest = json.loads((final / MANIFEST_FILE).read_text())
     assert {name: entry["size"] for name, entry in manifest.items()} == {
         "discriminator/config.json": 2,
         "model.safetensors": 5,
     }
     write_checkpoint(tmp_path, 1, "written again")
     assert (final / "model.safetensors").read_text() == "written again"
-    assert checkpoints.why_incomplete(final) is None
+    assert checkpoints.checkpoint_problem(final) is None
 
 
 def test_what_killed_processes_left_is_cleared(tmp_path):
@@ -125,10 +125,10 @@ def test_what_killed_processes_left_is_cleared(tmp_path):
     nested.parent.mkdir(parents=True)
     nested.write_text("half")
     (tmp_path / "_partial-metrics.json").write_text("half")
-    checkpoints.clear_partial(tmp_path)
+    clear_partial(tmp_path)
     assert not list(tmp_path.rglob("_partial-*"))
-    assert checkpoints.why_incomplete(kept) is None
-    checkpoints.clear_partial(tmp_path / "not there yet")
+    assert checkpoints.checkpoint_problem(kept) is None
+    clear_partial(tmp_path / "not there yet")
 
 
 def test_rotation_keeps_the_newest(tmp_path):
@@ -198,7 +198,7 @@ def test_resuming_at_any_tick_equals_the_uninterrupted_run(tmp_path, three, chan
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory) -> Path:
-    """A finished run with a checkpoint at each of its 8 ticks; nothing writes to it."""
+    """A finished run with a checkpoint at each of its 8 iterations; nothing writes to it."""
     output_dir = tmp_path_factory.mktemp("whole")
     toy_trainer(output_dir).train()
     return output_dir
@@ -207,7 +207,7 @@ def run(tmp_path_factory) -> Path:
 def test_the_newest_complete_checkpoint_is_taken(run, tmp_path, caplog):
     for step in (2, 5, 6, 7):
         copy_of(run / f"checkpoint-{step}", tmp_path)
-    (tmp_path / "checkpoint-7" / MANIFEST).unlink()
+    (tmp_path / "checkpoint-7" / MANIFEST_FILE).unlink()
     flip_a_byte(tmp_path / "checkpoint-6" / "discriminator" / "model.safetensors")
     (tmp_path / "_partial-checkpoint-8").mkdir()
     trainer = toy_trainer(tmp_path)
@@ -219,7 +219,7 @@ def test_the_newest_complete_checkpoint_is_taken(run, tmp_path, caplog):
     ]
     assert differences(checkpoint_state(tmp_path / "checkpoint-8"), checkpoint_state(run / "checkpoint-8")) == []
     # The damaged ones were written again in passing.
-    assert [checkpoints.why_incomplete(path) for path in checkpoints.checkpoints(tmp_path)] == [None] * 5
+    assert [checkpoints.checkpoint_problem(path) for path in checkpoints.checkpoints(tmp_path)] == [None] * 5
     assert not list(tmp_path.rglob("_partial-*"))
 
 
@@ -259,7 +259,7 @@ def test_what_cannot_be_resumed_is_refused(run, tmp_path):
         ),
         (
             {"pretrain_generator_steps": 4},
-            r"Up to its step 6, .*'ticks': 3.* where this one has .*'ticks': 4",
+            r"Up to its step 6, .*'iterations': 3.* where this one has .*'iterations': 4",
         ),
         (
             {"pretrain_discriminator_steps": 0},
@@ -289,7 +289,7 @@ def test_changed_data_and_processes_are_refused(run, tmp_path):
         toy_trainer(tmp_path, trainer_options=other).train(resume_from_checkpoint=str(checkpoint))
 
     state = json.loads((checkpoint / "run.json").read_text())
-    with checkpoints.writing_folder(tmp_path / "checkpoint-7") as folder:
+    with writing_folder(tmp_path / "checkpoint-7") as folder:
         shutil.copytree(checkpoint, folder, dirs_exist_ok=True)
         (folder / "run.json").write_text(json.dumps({**state, "world_size": 2}))
     with pytest.raises(ValueError, match="was written with world_size=2 and this run has 1; a resumed run must"):
@@ -328,7 +328,7 @@ def test_a_finished_run_has_nothing_left_to_do(run, tmp_path):
 def test_models_without_optimizers_cannot_be_resumed(tmp_path):
     trainer = toy_trainer(tmp_path, MLEObjective(), pretrain_generator_steps=2, save_only_model=True)
     trainer.train()
-    assert checkpoints.why_incomplete(tmp_path / "checkpoint-2") is None
+    assert checkpoints.checkpoint_problem(tmp_path / "checkpoint-2") is None
     assert not (tmp_path / "checkpoint-2" / "players.pt").exists()
     with pytest.raises(ValueError, match="was written with save_only_model, so it has no optimizers to resume; start"):
         toy_trainer(tmp_path, MLEObjective(), pretrain_generator_steps=4).train(resume_from_checkpoint=True)
@@ -377,7 +377,5 @@ def test_the_best_models_are_remembered_over_a_resume(tmp_path):
 
 def test_written_json_has_no_nan():
     values = {"a": float("nan"), "b": [1.5, float("inf")], "c": {"d": (float("-inf"), 2)}, "e": "NaN"}
-    strict = json.loads(
-        checkpoints.strict_json(values), parse_constant=lambda name: pytest.fail(f"{name} is not JSON")
-    )
+    strict = json.loads(strict_json(values), parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
     assert strict == {"a": None, "b": [1.5, None], "c": {"d": [None, 2]}, "e": "NaN"}

@@ -12,9 +12,8 @@ import torch
 
 from hf_textgan.cli.arguments import parse_train_arguments
 from hf_textgan.cli.main import main
-from hf_textgan.cli.train import build_trainer
-
-from .test_systems import options
+from hf_textgan.runs.build import build_trainer
+from tests.test_systems import options
 
 
 torch.set_num_threads(1)
@@ -102,7 +101,7 @@ def test_character_level(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
         *("--disable_tqdm", "true", "--eval_num_samples", 8),
     ]
     assert main([str(word) for word in words]) == 0
-    assert "There is no held-out text to tell the best model by: the last one is kept." in capsys.readouterr().out
+    assert "There is no held-out text to select the best model by: the last one is kept." in capsys.readouterr().out
     assert len((tmp_path / "run" / "samples.txt").read_text(encoding="utf-8").splitlines()) == 8
     assert main(["generate", str(tmp_path / "run"), "--num_samples", "8"]) == 0
     samples = capsys.readouterr().out.splitlines()
@@ -285,7 +284,7 @@ def test_folder_of_another_run_is_left_alone(trained: Path, capsys: pytest.Captu
     assert main(options("rnnlm", trained)) == 2
     assert f"{trained} holds a run of seqgan, not of rnnlm" in capsys.readouterr().err
     assert main(options("seqgan", trained)) == 2
-    assert "add --resume to go on" in capsys.readouterr().err
+    assert "add --resume to continue it" in capsys.readouterr().err
     assert {path: path.stat().st_mtime_ns for path in trained.rglob("*")} == before
 
 

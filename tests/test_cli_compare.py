@@ -1,4 +1,4 @@
-"""`textgan compare` and `--mle_twin` on tiny runs."""
+"""`textgan compare` and `--mle_baseline` on tiny runs."""
 
 import json
 from pathlib import Path
@@ -9,9 +9,9 @@ from safetensors.torch import load_file
 from transformers import TrainerControl, TrainerState
 
 from hf_textgan.cli.main import main
-from hf_textgan.cli.twin import TimeLimit
 from hf_textgan.comparison.sources import ModelSource
-from hf_textgan.data import CaptionGrammar
+from hf_textgan.data.caption_grammar import CaptionGrammar
+from hf_textgan.trainer.wall_clock import TimeLimit
 
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -82,7 +82,7 @@ def test_a_file_of_samples_and_a_fixed_temperature(runs, tmp_path, capsys):
     assert list(result["rows"])[:2] == [str(samples), "rnnlm@0.5"]
     assert result["config"]["sweep"] == "top_p"
     assert len(result["rows"][str(samples)]["draws"]) == 2 and len(result["rows"]["rnnlm@0.5"]["draws"]) == 4
-    assert result["remarks"][str(samples)][0].startswith("copies the training text in 100.0% of its texts")
+    assert result["notes"][str(samples)][0].startswith("copies the training text in 100.0% of its texts")
     assert result["verdicts"][0]["outcome"] in ("no verdict", "trade-off", "no difference")
     assert f"{samples} copies the training text" in capsys.readouterr().out
     half = ModelSource(f"{runs / 'first'}@0.5")
@@ -151,7 +151,7 @@ def test_errors_of_compare(runs, tmp_path, capsys):
 def test_a_run_with_its_twin_ends_with_a_report(runs, tmp_path, capsys):
     folder = tmp_path / "gan"
     words = (
-        *("seqgan", "--train_file", runs / "train.txt", "--eval_file", runs / "test.txt", "--mle_twin"),
+        *("seqgan", "--train_file", runs / "train.txt", "--eval_file", runs / "test.txt", "--mle_baseline"),
         *("--pretrain_generator_steps", 8, "--pretrain_discriminator_steps", 2, "--max_steps", 2),
         *("--num_rollouts", 1, "--discriminator_steps", 1, "--eval_num_samples", 20, "--eval_steps", 4),
         *(
@@ -169,20 +169,22 @@ def test_a_run_with_its_twin_ends_with_a_report(runs, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert f"The report is {folder / 'report' / 'report.md'}." in printed
     result = report(folder / "report")
-    start = str(folder / "mle_start")
-    assert list(result["rows"])[:3] == ["seqgan", "seqgan/mle_start", "rnnlm"]
+    start = str(folder / "pretrained_generator")
+    assert list(result["rows"])[:3] == ["seqgan", "seqgan/pretrained_generator", "rnnlm"]
     # The start is the last model of the pre-training, which its checkpoint holds too.
-    saved = [load_file(place / "model.safetensors") for place in (folder / "mle_start", folder / "checkpoint-8")]
+    saved = [
+        load_file(place / "model.safetensors") for place in (folder / "pretrained_generator", folder / "checkpoint-8")
+    ]
     assert all(torch.equal(saved[0][name], saved[1][name]) for name in saved[0])
     end = load_file(folder / "model.safetensors")
     assert any(not torch.equal(saved[0][name], end[name]) for name in end)
     assert [row["sources"] for row in list(result["rows"].values())[:3]] == [
         [str(folder)],
         [start],
-        [str(folder / "mle_twin")],
+        [str(folder / "mle_baseline")],
     ]
     assert len(result["verdicts"]) == 3 and all(v["scope"] == "these two models" for v in result["verdicts"])
-    twin = json.loads((folder / "mle_twin" / "textgan.json").read_text())
+    twin = json.loads((folder / "mle_baseline" / "textgan.json").read_text())
     gan = json.loads((folder / "textgan.json").read_text())
     assert twin["system"] == "rnnlm" and twin["data"] == gan["data"]
     assert twin["configs"]["generator"] == gan["configs"]["generator"] == {"hidden_size": 8, "embedding_size": 8}
@@ -200,13 +202,19 @@ def test_the_time_of_a_twin_counts_what_went_before_an_interruption(tmp_path):
 
 
 def test_what_has_no_twin(runs, tmp_path, capsys):
-    text = ("--train_file", runs / "train.txt", "--output_dir", tmp_path / "run", "--mle_twin")
+    text = ("--train_file", runs / "train.txt", "--output_dir", tmp_path / "run", "--mle_baseline")
     few = tmp_path / "few.txt"
     few.write_text("a dog .\na cat .\n")
     for words, message in (
-        (("rnnlm", *text, "--eval_file", runs / "test.txt"), "--mle_twin is set, but rnnlm is what a twin is"),
-        (("seqgan", *text), "--mle_twin is set, but there is no held-out text to stop by; add --eval_file FILE."),
-        (("seqgan", *text, "--eval_file", few), "--mle_twin is set and the held-out text has 2 lines; give 100 or"),
+        (
+            ("rnnlm", *text, "--eval_file", runs / "test.txt"),
+            "--mle_baseline is set, but rnnlm is itself trained by likelihood",
+        ),
+        (("seqgan", *text), "--mle_baseline is set, but there is no held-out text to stop by; add --eval_file FILE."),
+        (
+            ("seqgan", *text, "--eval_file", few),
+            "--mle_baseline is set and the held-out text has 2 lines; give 100 or",
+        ),
         (("seqgan", *text, "--eval_file", runs / "test.txt", "--eval_strategy", "no"), 'eval_strategy is "no"'),
     ):
         assert main(["train", *map(str, words)]) == 2

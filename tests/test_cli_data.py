@@ -4,9 +4,12 @@ import json
 
 import pytest
 
-from hf_textgan.cli.data import TEXT_OPTIONS, DataArguments, load_texts, main, make_tokenizer
+from hf_textgan.cli.data import main
 from hf_textgan.cli.errors import UserError
-from hf_textgan.data import CaptionGrammar, DataError, word_tokenizer
+from hf_textgan.data.caption_grammar import CaptionGrammar
+from hf_textgan.data.errors import DataError
+from hf_textgan.data.tokenizers import word_tokenizer
+from hf_textgan.runs.data import TEXT_OPTIONS, DataArguments, load_texts, make_tokenizer
 
 
 @pytest.fixture(autouse=True)

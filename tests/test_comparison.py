@@ -10,7 +10,7 @@ from scipy import stats
 
 from hf_textgan.comparison.compare import CompareConfig, compare, judge, summary
 from hf_textgan.comparison.report import markdown, sentence, write_report
-from hf_textgan.comparison.sources import REAL, LinesSource, MarkovSource, halves
+from hf_textgan.comparison.sources import REAL_TEXT_LABEL, LinesSource, MarkovSource, halves
 from hf_textgan.comparison.statistics import (
     Axes,
     Hypothesis,
@@ -172,10 +172,10 @@ def test_the_correction_covers_all_pairs():
 def test_a_copy_earns_no_better():
     rng = np.random.default_rng(5)
     rows = {"copy": row(rng, 4, SWEEP, skill=0.2), "honest": row(rng, 4, SWEEP)}
-    remarks = {"copy": ["copies the training text in 100.0% of its texts"], "honest": []}
-    (verdict,) = judge(list(rows), rows, AXES, 0.05, remarks)
+    notes = {"copy": ["copies the training text in 100.0% of its texts"], "honest": []}
+    (verdict,) = judge(list(rows), rows, AXES, 0.05, notes)
     assert verdict.outcome == "no verdict" and "copy copies the training text" in sentence(verdict.to_dict())
-    (verdict,) = judge(["honest", "copy"], rows, AXES, 0.05, remarks)
+    (verdict,) = judge(["honest", "copy"], rows, AXES, 0.05, notes)
     assert verdict.outcome == "no verdict"
 
 
@@ -246,7 +246,7 @@ def known_result(**changes):
         "repeated": 0.0,
     }
     copier = {**honest, "copied": 0.5, "bleu_4": 0.5}
-    real = Constant(REAL, swept=False, **honest)
+    real = Constant(REAL_TEXT_LABEL, swept=False, **honest)
     config = CompareConfig(values=(0.8, 1.0), num_samples=50, num_seeds=3, **changes)
     groups = {"honest": [Constant("run/1", **honest)], "copier": [Constant("run/2", **copier)]}
     seen = []
@@ -258,13 +258,13 @@ def test_a_comparison_from_end_to_end(tmp_path):
     assert len(seen) == 2 * 2 * 3 + 3 and seen[0] == "run/1, temperature 0.8, seed 0"
     assert [len(row["draws"]) for row in result["rows"].values()] == [6, 6, 3]
     assert summary(result["rows"]["honest"], "bleu_4") == pytest.approx((0.301, 0.001))
-    assert result["remarks"]["honest"] == []
-    assert result["remarks"]["copier"][0].startswith("copies the training text in 50.1% of its texts")
-    assert "above that of real text" in result["remarks"]["copier"][1]
+    assert result["notes"]["honest"] == []
+    assert result["notes"]["copier"][0].startswith("copies the training text in 50.1% of its texts")
+    assert "above that of real text" in result["notes"]["copier"][1]
     assert result["verdicts"][0]["outcome"] == "no verdict"
     write_report(result, tmp_path / "report")
     read = json.loads((tmp_path / "report" / "report.json").read_text())
-    assert read["config"]["values"] == [0.8, 1.0] and set(read["rows"]) == {"honest", "copier", REAL}
+    assert read["config"]["values"] == [0.8, 1.0] and set(read["rows"]) == {"honest", "copier", REAL_TEXT_LABEL}
     assert (tmp_path / "report" / "quality_diversity.png").read_bytes().startswith(b"\x89PNG")
     text = (tmp_path / "report" / "report.md").read_text()
     assert "No verdict on honest and copier: copier copies the training text" in text

@@ -10,10 +10,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import AutoModel, AutoModelForSequenceClassification
 
 from hf_textgan.models import ConvCritic, ConvCriticConfig, ConvGenerator, ConvGeneratorConfig
-from hf_textgan.models import modeling_residual_convolution as residual
-from hf_textgan.models.modeling_residual_convolution import PositionConvolution
-
-from .helpers import EOS, PAD, chi_square_p, randomize
+from hf_textgan.models import modeling_resnet_utils as residual
+from hf_textgan.models.modeling_resnet_utils import PositionConvolution
+from tests.helpers import EOS, PAD, chi_square_p, randomize
 
 
 def tiny_generator(**options) -> ConvGenerator:

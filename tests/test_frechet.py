@@ -14,8 +14,7 @@ import torch
 from hf_textgan.metrics import embeddings
 from hf_textgan.metrics.embeddings import embed, embedding_name, hashed_ngram_embedding, model_embedding
 from hf_textgan.metrics.frechet import frechet_distance
-
-from .helpers import PAD, randomize, tiny_gpt2
+from tests.helpers import PAD, randomize, tiny_gpt2
 
 
 def gaussian(seed, num_points, dimension):

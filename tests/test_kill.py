@@ -71,11 +71,11 @@ def kill(function: str, count: int, when: str = "before", step: int = 0) -> dict
     return {"function": function, "count": count, "when": when, "step": step}
 
 
-# Step by step: 3 of maximum likelihood, 2 of the discriminator, 3 adversarial ones of a generator turn and two
-# discriminator turns; each is evaluated and saved, and where it is better, the best models of its phase are written.
+# Step by step: 3 of maximum likelihood, 2 of the discriminator, 3 adversarial ones of a generator update and two
+# discriminator updates; each is evaluated and saved, and where it is better, the best models of its phase are written.
 # At step 6 these are the files: best/adversarial first, then checkpoint-6, then checkpoint-4 goes.
 KILLS = {
-    "inside a generator turn": [
+    "inside a generator update": [
         [kill("mle_loss", 1)],
         [kill("mle_loss", 2)],
         [kill("mle_loss", 3, "after")],
@@ -83,14 +83,14 @@ KILLS = {
         [kill("generator_loss", 2, "after")],
         [kill("generator_loss", 3)],
     ],
-    "inside a discriminator turn": [
+    "inside a discriminator update": [
         [kill("discriminator_loss", 1)],
         [kill("discriminator_loss", 2, "after")],
         [kill("discriminator_loss", 3)],
         [kill("discriminator_loss", 4, "after")],
         [kill("discriminator_loss", 8)],
     ],
-    "between turns": [[kill("trainer.take_step", count, "after")] for count in (1, 3, 5, 6, 7, 8, 14)],
+    "between updates": [[kill("trainer.take_step", count, "after")] for count in (1, 3, 5, 6, 7, 8, 14)],
     "in an evaluation": [[kill("evaluation.sample_sequences", 1, step=step)] for step in (1, 4, 7)],
     "while a checkpoint is written": [
         [kill("model.save_pretrained", 3, step=6)],
@@ -103,7 +103,7 @@ KILLS = {
         [kill("torch.save", 1, "after", step=6)],
         [kill("state.save_to_json", 1, step=4)],
         [kill("state.save_to_json", 1, "after", step=8)],
-        [kill("checkpoints.finish_folder", 2, step=6)],  # all files, no manifest
+        [kill("files.commit_folder", 2, step=6)],  # all files, no manifest
         [kill("os.fsync", 12, step=6)],
         [kill("os.fsync", 20, step=6)],
     ],
@@ -127,12 +127,12 @@ KILLS = {
     "while the best models are written": [
         [kill("model.save_pretrained", 1, step=1)],
         [kill("model.save_pretrained", 2, step=6)],
-        [kill("checkpoints.finish_folder", 1, step=6)],
+        [kill("files.commit_folder", 1, step=6)],
         [kill("os.fsync", 4, step=6)],
         [kill("os.replace", 1, step=6)],
         [kill("os.replace", 1, "after", step=6)],
         [kill("os.unlink", 2, step=2)],  # the old ones half removed
-        [kill("checkpoints.remove_folder", 1, "after", step=2)],  # the old ones gone, the new ones not in place
+        [kill("files.remove_folder", 1, "after", step=2)],  # the old ones gone, the new ones not in place
     ],
     "several times": [
         [
@@ -152,7 +152,7 @@ KILLS = {
 }
 THREE_PLAYERS = [
     [kill("autoencoder_loss", 1)],
-    [kill("autoencoder_loss", 4)],  # the second micro-batch of the second tick
+    [kill("autoencoder_loss", 4)],  # the second micro-batch of the second iteration
     [kill("discriminator_loss", 5, "after")],
     [kill("discriminator_loss", 12)],
     [kill("discriminator_loss", 24, "after")],
@@ -170,7 +170,7 @@ TEXTKD = [
     [kill("autoencoder_loss", 6)],
     [kill("autoencoder_loss", 9, "after")],
     [kill("discriminator_loss", 1)],
-    [kill("discriminator_loss", 3, "after")],  # within the second step of a turn
+    [kill("discriminator_loss", 3, "after")],  # within the second step of a update
     [kill("discriminator_loss", 18)],
     [kill("generator_loss", 1, "after")],
     [kill("generator_loss", 6)],
@@ -184,7 +184,7 @@ TEXTKD = [
     ],
 ]
 FAST = [
-    ("between turns", KILLS["between turns"][4]),
+    ("between updates", KILLS["between updates"][4]),
     ("while a checkpoint is written", [kill("torch.save", 1, "half", step=6)]),
     ("while an old checkpoint is removed", [kill("os.unlink", 4, step=6)]),
 ]

@@ -10,8 +10,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModel
 
 from hf_textgan.models import LatentCritic, LatentCriticConfig, LatentGenerator, LatentGeneratorConfig
-
-from .helpers import EOS, PAD, chi_square_p, randomize
+from tests.helpers import EOS, PAD, chi_square_p, randomize
 
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -109,28 +108,28 @@ def test_without_layers_the_code_is_a_linear_map():
 # ---- Code to text -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("feedback", ("greedy", "soft"))
-def test_logits_are_the_decoder_s(feedback):
-    model, latents = generator(feedback=feedback), noise(4)
+@pytest.mark.parametrize("decoder_input", ("greedy", "soft"))
+def test_logits_are_the_decoder_s(decoder_input):
+    model, latents = generator(decoder_input=decoder_input), noise(4)
     output = model(latents=latents)
-    logits, symbols = model.decoder.free_running(model.codes(latents), LENGTH, feedback)
+    logits, symbols = model.decoder.free_running(model.codes(latents), LENGTH, decoder_input)
     assert output.logits.shape == (4, LENGTH, VOCAB) and output.codes.shape == (4, 4)
     torch.testing.assert_close(output.logits, logits)
     told = model.decoder.teacher_forced(output.codes, symbols)  # true symbols, not the means of embeddings
-    assert (told - logits).abs().max() < 1e-5 if feedback == "greedy" else (told - logits).abs().max() > 0.01
+    assert (told - logits).abs().max() < 1e-5 if decoder_input == "greedy" else (told - logits).abs().max() > 0.01
     assert model(latents=latents, decode=False).logits is None
     first, second = model(latents=latents, return_dict=False)
     assert torch.equal(first, output.logits) and torch.equal(second, output.codes)
 
 
-@pytest.mark.parametrize("feedback", ("greedy", "soft"))
-def test_what_the_gradient_reaches(feedback):
-    frozen = generator(feedback=feedback)
+@pytest.mark.parametrize("decoder_input", ("greedy", "soft"))
+def test_what_the_gradient_reaches(decoder_input):
+    frozen = generator(decoder_input=decoder_input)
     frozen(latents=noise(4)).logits.square().sum().backward()
     for name, parameter in frozen.named_parameters():
         carried = name.startswith("decoder")
         assert parameter.requires_grad is not carried and (parameter.grad is None) is carried, name
-    free = generator(feedback=feedback, frozen_decoder=False)
+    free = generator(decoder_input=decoder_input, frozen_decoder=False)
     free(latents=noise(4)).logits.square().sum().backward()
     for name, parameter in free.named_parameters():
         assert parameter.grad.any(), name
@@ -140,7 +139,7 @@ def test_what_the_gradient_reaches(feedback):
 
 
 def test_gradient_of_the_noise_through_the_soft_decoder():
-    model = generator(feedback="soft", frozen_decoder=False, normalization="layer").double()
+    model = generator(decoder_input="soft", frozen_decoder=False, normalization="layer").double()
     latents = noise(2).double().requires_grad_()
     assert torch.autograd.gradcheck(lambda z: model(latents=z).logits, latents)
     # The last position alone: through the state, the code and what the decoder was told.
@@ -148,9 +147,9 @@ def test_gradient_of_the_noise_through_the_soft_decoder():
     assert gradient.any()
 
 
-@pytest.mark.parametrize("feedback", ("greedy", "soft"))
-def test_generate(feedback):
-    model = generator(feedback=feedback, seed=9, std=1.5)
+@pytest.mark.parametrize("decoder_input", ("greedy", "soft"))
+def test_generate(decoder_input):
+    model = generator(decoder_input=decoder_input, seed=9, std=1.5)
     latents = noise(300)
     sequences = model.generate(latents=latents)
     written = model(latents=latents).logits.argmax(-1).tolist()
@@ -192,11 +191,11 @@ def test_the_readout_of_the_configuration():
 
 
 @pytest.mark.parametrize("temperature", (1.0, 2.0))
-@pytest.mark.parametrize("feedback", ("greedy", "soft"))
-def test_frequencies_of_the_draws(feedback, temperature):
+@pytest.mark.parametrize("decoder_input", ("greedy", "soft"))
+def test_frequencies_of_the_draws(decoder_input, temperature):
     """A decoder that is told symbols is told those that it drew; one that is told means draws independently."""
     options = {"vocab_size": 3, "sequence_length": 2, "eos_token_id": None, "embedding_size": 4}
-    model = generator(feedback=feedback, seed=4, std=1.2, **options)
+    model = generator(decoder_input=decoder_input, seed=4, std=1.2, **options)
     latents, sequences = noise(1), torch.tensor(list(product(range(3), repeat=2)))
     with torch.no_grad():
         told = model.decoder.teacher_forced(model.codes(latents).expand(9, -1), sequences).double() / temperature
@@ -209,7 +208,7 @@ def test_frequencies_of_the_draws(feedback, temperature):
         latents=latents.expand(20_000, -1), readout="sample", temperature=temperature, generator=source
     )
     counts = torch.bincount(draws[:, 0] * 3 + draws[:, 1], minlength=9)
-    right, wrong = (chained, independent) if feedback == "greedy" else (independent, chained)
+    right, wrong = (chained, independent) if decoder_input == "greedy" else (independent, chained)
     assert chi_square_p(counts, right) > 0.001 and chi_square_p(counts, wrong) < 1e-6
 
 
@@ -323,7 +322,9 @@ def files(folder) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-@pytest.mark.parametrize("options", ({}, {"normalization": "layer", "feedback": "soft", "readout": "sample"}), ids=str)
+@pytest.mark.parametrize(
+    "options", ({}, {"normalization": "layer", "decoder_input": "soft", "readout": "sample"}), ids=str
+)
 def test_save_and_load_a_generator(options, tmp_path):
     model, latents = generator(**options), noise(6)
     model.save_pretrained(tmp_path)
@@ -398,7 +399,7 @@ GENERATOR_ERRORS = [
     ({"bos_token_id": None}, "bos_token_id is None; set it to an id from 0 to 6."),
     ({"pad_token_id": 7}, "pad_token_id is 7; set it to an id from 0 to 6."),
     ({"normalization": "group"}, "normalization.*expected one of.*batch"),
-    ({"feedback": "gold"}, "feedback.*expected one of.*greedy"),
+    ({"decoder_input": "teacher_forcing"}, "decoder_input.*expected one of.*greedy"),
     ({"readout": "beam"}, "readout.*expected one of.*argmax"),
 ]
 

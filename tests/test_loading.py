@@ -19,18 +19,11 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from hf_textgan.data import (
-    DataError,
-    character_tokenizer,
-    encode_text,
-    iterate_texts,
-    load_text,
-    load_tokenizer,
-    split_names,
-    word_tokenizer,
-)
-from hf_textgan.data.loading import _Labels
-from hf_textgan.data.text import BATCH
+from hf_textgan.data.encoding import encode_text
+from hf_textgan.data.errors import DataError
+from hf_textgan.data.lines import BATCH, iterate_texts
+from hf_textgan.data.loading import _Labels, load_text, load_tokenizer, split_names
+from hf_textgan.data.tokenizers import character_tokenizer, word_tokenizer
 
 
 @pytest.fixture(autouse=True)
@@ -700,4 +693,4 @@ def test_a_data_set_on_the_hub(tmp_path):
 def test_warnings_go_to_the_log_of_the_library(tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
         load_text(write(tmp_path / "a.txt", "a\n\nb\n"))
-    assert {record.name for record in caplog.records} == {"hf_textgan.data.text"}
+    assert {record.name for record in caplog.records} == {"hf_textgan.data.lines"}

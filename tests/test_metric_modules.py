@@ -23,7 +23,7 @@ import pytest
 import yaml
 from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
 
-from hf_textgan.data import CaptionGrammar
+from hf_textgan.data.caption_grammar import CaptionGrammar
 from hf_textgan.metrics import available, load, ngrams
 from hf_textgan.metrics.ngram_options import BLEU_VARIANTS, JSD_VARIANTS, SELF_BLEU_VARIANTS, Bootstrap
 

@@ -19,8 +19,9 @@ import torch
 from transformers import PreTrainedTokenizerFast
 
 import hf_textgan.metrics
-from hf_textgan.data import collate, word_tokenizer
-from hf_textgan.evaluation import corpus_nll, nll_metrics, sample_nll
+from hf_textgan.data.collator import collate
+from hf_textgan.data.tokenizers import word_tokenizer
+from hf_textgan.evaluation.generators import corpus_nll, nll_metrics, sample_nll
 from hf_textgan.metrics import likelihood_scores
 from hf_textgan.metrics.category import NgramClassifier, category_accuracy
 from hf_textgan.metrics.embeddings import hashed_ngram_embedding
@@ -28,9 +29,8 @@ from hf_textgan.metrics.frechet import frechet_distance
 from hf_textgan.metrics.language_model import forward_nll, reverse_nll
 from hf_textgan.metrics.likelihood_scores import cut_after_eos, draw_sequences, nll_div, nll_scores, sequence_nll
 from hf_textgan.metrics.mauve_scores import mauve_score
-from hf_textgan.sampling import RolloutEngine
-
-from .helpers import (
+from hf_textgan.sampling.engine import RolloutEngine
+from tests.helpers import (
     BOS,
     EOS,
     PAD,

@@ -19,7 +19,7 @@ from transformers import (
     pipeline,
 )
 
-from hf_textgan.data import discriminator_tokenizer, word_tokenizer
+from hf_textgan.data.tokenizers import discriminator_tokenizer, word_tokenizer
 from hf_textgan.models import (
     MODELS,
     CNNDiscriminator,
@@ -28,13 +28,12 @@ from hf_textgan.models import (
     RecurrentGeneratorForCausalLM,
     RecurrentState,
     modeling_cnn_discriminator,
-    modeling_convolution,
-    modeling_recurrence,
+    modeling_recurrence_utils,
+    modeling_text_cnn_utils,
 )
-from hf_textgan.models.modeling_convolution import looked_up_features, pooled_features
-from hf_textgan.models.modeling_recurrence import run_recurrence
-
-from .helpers import randomize, tiny_discriminator, tiny_lstm
+from hf_textgan.models.modeling_recurrence_utils import run_recurrence
+from hf_textgan.models.modeling_text_cnn_utils import looked_up_features, pooled_features
+from tests.helpers import randomize, tiny_discriminator, tiny_lstm
 
 
 CELLS = ("lstm", "gru")
@@ -178,7 +177,7 @@ def test_one_step_without_gradient_is_a_step_of_the_layers(cell_type, layers, dt
     past = past if cell_type == "lstm" else past[:1]
     hidden, state = run_recurrence(rnn, embeds, None, past)  # with gradient: the layers
     with torch.no_grad():
-        assert modeling_recurrence._SMALL_STATE >= past[0].numel()
+        assert modeling_recurrence_utils._SMALL_STATE >= past[0].numel()
         one, after = run_recurrence(rnn, embeds, torch.ones(3, 1), past)
         padded, kept = run_recurrence(rnn, embeds, torch.tensor([[1], [0], [1]]), past)
     tolerance = {torch.float32: 1e-6, torch.float64: 1e-12, torch.bfloat16: 0.02}[dtype]
@@ -491,9 +490,9 @@ def test_features_are_what_the_output_layer_reads():
 @pytest.mark.parametrize("looked_up", (True, False))
 def test_classify_gives_the_logits_of_forward(looked_up, highways, monkeypatch):
     """In several parts, of which the last is smaller; 9 symbols in many rows are looked up, 5000 are not."""
-    monkeypatch.setattr(modeling_cnn_discriminator, "_SEQUENCES_AT_ONCE", 200)
+    monkeypatch.setattr(modeling_cnn_discriminator, "_SCORING_BATCH_SIZE", 200)
     monkeypatch.setattr(modeling_cnn_discriminator, "_FEATURES_AT_ONCE", 70)
-    monkeypatch.setattr(modeling_convolution, "_WINDOWS_AT_ONCE", 30)
+    monkeypatch.setattr(modeling_text_cnn_utils, "_WINDOWS_AT_ONCE", 30)
     vocab_size = 9 if looked_up else 5000
     model = randomize(tiny_discriminator(vocab_size, 6, num_highway_layers=highways, dropout=0.5), std=0.7).eval()
     ids = torch.randint(vocab_size, (430, 6))

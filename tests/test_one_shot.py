@@ -8,14 +8,14 @@ import torch
 from transformers import AutoModel, AutoTokenizer
 
 from hf_textgan import get_system
-from hf_textgan.cli import evaluate
 from hf_textgan.cli.arguments import parse_train_arguments
 from hf_textgan.cli.main import main
-from hf_textgan.cli.train import build_trainer
-from hf_textgan.cli.twin import lstm_of_equal_size, twin_of
 from hf_textgan.comparison.sources import ModelSource
-from hf_textgan.evaluation import TextMetrics
+from hf_textgan.evaluation.text_metrics import TextMetrics
 from hf_textgan.models import ConvGenerator, LatentGenerator, RecurrentGeneratorConfig, RecurrentGeneratorForCausalLM
+from hf_textgan.runs import evaluate as run_evaluation
+from hf_textgan.runs.build import build_trainer
+from hf_textgan.runs.mle_baseline import baseline_arguments, lstm_of_equal_size
 
 
 torch.set_num_threads(1)
@@ -88,7 +88,7 @@ def test_evaluations_have_what_can_be_known(run):
     last = json.loads((run / "metrics.json").read_text())["evaluations"][-1]
     assert {f"eval_jsd_{n}" for n in (1, 2, 3, 4)} < set(last) and "eval_bleu_4" in last
     assert not any("nll" in key for key in last)  # such generators give texts no probability
-    assert last["eval_real_row_entropy"] == 0.0 and last["eval_told_apart_by_entropy"] == 1.0
+    assert last["eval_real_token_entropy"] == 0.0 and last["eval_entropy_separability"] == 1.0
     assert json.loads((run / "best" / "adversarial" / "metrics.json").read_text())["eval_jsd_4"] <= 1.0
     times = json.loads((run / "training_seconds.json").read_text())
     assert list(times["evaluations"]) == ["2"] and 0 < times["evaluations"]["2"] <= times["seconds"]
@@ -96,7 +96,7 @@ def test_evaluations_have_what_can_be_known(run):
 
 def test_evaluation_from_the_command_line(run, texts, capsys, monkeypatch):
     seen = []
-    monkeypatch.setattr(evaluate, "TextMetrics", lambda *words: seen.append(words) or TextMetrics(*words))
+    monkeypatch.setattr(run_evaluation, "TextMetrics", lambda *words: seen.append(words) or TextMetrics(*words))
     assert main(["evaluate", str(run), "--num_samples", "8"]) == 0
     assert max(map(len, seen[0][0])) == 32 and seen[0][1] is str.split  # cut lines, words
     again = json.loads((run / "evaluation.json").read_text())["metrics"]
@@ -118,11 +118,11 @@ def test_samples_from_the_command_line(run, capsys):
     for option, message in (
         (
             ("--temperature", "0.5"),
-            "temperature is 0.5, but this ConvGenerator takes the most probable symbols; leave it",
+            "temperature is 0.5, but this ConvGenerator takes the most probable tokens; leave it",
         ),
-        (("--top_k", "3"), "top_k is 3, but a ConvGenerator makes all symbols at once; leave it out."),
-        (("--prompt", "a"), "but a ConvGenerator makes all symbols at once; leave it out."),
-        (("--max_length", "16"), f"max_length is 16, but {run} makes 32 symbols at once; leave it out."),
+        (("--top_k", "3"), "top_k is 3, but a ConvGenerator makes all tokens at once; leave it out."),
+        (("--prompt", "a"), "but a ConvGenerator makes all tokens at once; leave it out."),
+        (("--max_length", "16"), f"max_length is 16, but {run} makes 32 tokens at once; leave it out."),
     ):
         assert main(["generate", str(run), *option]) == 2
         assert message in capsys.readouterr().err
@@ -155,7 +155,7 @@ def test_comparison_with_a_language_model(run, texts, tmp_path, capsys):
         len(text) <= 32
         for text in json.loads((tmp_path / "report" / "report.json").read_text())["samples"]["real text"]["1"]
     )
-    with pytest.raises(ValueError, match=r"@0\.7 names a temperature, but the model takes the most probable symbols"):
+    with pytest.raises(ValueError, match=r"@0\.7 names a temperature, but the model takes the most probable tokens"):
         ModelSource(f"{run}@0.7")
 
 
@@ -182,11 +182,11 @@ def test_a_recurrent_generator_in_the_place_of_convolutions(texts, tmp_path):
     assert arguments.configs["generator"] == {"hidden_size": 8, "code_size": 6}  # the preset's sizes are another's
     assert main(["train", *words]) == 0
     generator = AutoModel.from_pretrained(tmp_path / "run")
-    assert type(generator) is LatentGenerator and generator.config.feedback == "soft"
+    assert type(generator) is LatentGenerator and generator.config.decoder_input == "soft"
     assert not generator.config.frozen_decoder and generator.generate(3).shape == (3, 32)
     with pytest.raises(ValueError, match=r"There is no generator called 'recurent'; did you mean 'recurrent'\?"):
         get_system("iwgan").with_player("generator", "recurent")
-    with pytest.raises(ValueError, match="seqgan has no generator of whole sequences from noise to exchange; leave"):
+    with pytest.raises(ValueError, match="seqgan has no latent-variable generator to replace; leave"):
         get_system("seqgan").with_player("generator", "recurrent")
 
 
@@ -231,7 +231,7 @@ def test_the_twin_has_as_many_parameters(texts, tmp_path):
     generator = get_system("iwgan").build_player(
         "generator", arguments.configs["generator"], {"vocab_size": 30, "sequence_length": 32}
     )
-    twin = twin_of(arguments, generator)
+    twin = baseline_arguments(arguments, generator)
     assert twin.system.name == "rnnlm" and twin.data is arguments.data
     assert twin.training.player_optimizers == {}
     sizes = twin.configs["generator"]

@@ -11,20 +11,14 @@ import torch
 from transformers import AutoModel, AutoModelForCausalLM
 
 from hf_textgan.cli.main import main
-from hf_textgan.data import DataError
-from hf_textgan.data.oracle import (
-    OracleMetrics,
-    build_oracle,
-    dataset_samples,
-    load_oracle,
-    make_oracle,
-    sample_oracle,
-)
-from hf_textgan.evaluation import nll_metrics, sample_nll
-from hf_textgan.randomness import own_randomness
-from hf_textgan.sampling import RolloutEngine, Samples
-
-from .helpers import all_sequences
+from hf_textgan.data.errors import DataError
+from hf_textgan.data.oracle import build_oracle, dataset_samples, load_oracle, make_oracle, sample_oracle
+from hf_textgan.evaluation.generators import nll_metrics, sample_nll
+from hf_textgan.evaluation.oracle import OracleMetrics
+from hf_textgan.sampling.engine import RolloutEngine
+from hf_textgan.sampling.samples import Samples
+from hf_textgan.utils.random import fork_rng
+from tests.helpers import all_sequences
 
 
 torch.set_num_threads(1)
@@ -34,7 +28,7 @@ TINY = RolloutEngine(3, 0, 0)
 
 
 def nll_div(model, engine, samples, temperature=1.0) -> float:
-    return nll_metrics(sample_nll(model, engine, samples, temperature))["nll_per_token"]
+    return nll_metrics(sample_nll(model, engine.at(temperature), samples))["nll_per_token"]
 
 
 @pytest.fixture(scope="module")
@@ -172,7 +166,7 @@ def pair():
 def test_nll_oracle_is_the_exact_expectation(pair):
     oracle, generator, everything, log_p, log_g = pair
     exact = float(-(log_g.exp() * log_p).sum() / 3)
-    with own_randomness("test", 0):
+    with fork_rng("test", 0):
         samples = TINY.sample(generator, 20_000)
     logps = TINY.score(oracle, samples).double().sum(1) / 3
     standard_error = float(logps.std()) / math.sqrt(20_000)
@@ -191,7 +185,7 @@ def test_decomposition(pair):
     nll_test, entropy_p = -(p * log_g).sum() / 3, -(p * log_p).sum() / 3
     assert float(nll_oracle - entropy_g) == pytest.approx(float((g * (log_g - log_p)).sum() / 3), abs=1e-9)
     assert nll_oracle > entropy_g and nll_test > entropy_p
-    with own_randomness("test", 1):
+    with fork_rng("test", 1):
         samples, real = TINY.sample(generator, 20_000), TINY.sample(oracle, 20_000)
     assert nll_div(generator, TINY, samples) == pytest.approx(float(entropy_g), abs=0.02)
     assert nll_div(generator, TINY, real) == pytest.approx(float(nll_test), abs=0.02)
@@ -202,11 +196,11 @@ def test_sharpening_games_nll_oracle(pair):
     oracle, _, everything, log_p, _ = pair
     sharpened = {}
     for alpha in (0.5, 1.0, 1.5, 2.5):
-        log_g = TINY.per_token_logps(oracle, everything, temperature=1 / alpha).detach().double().sum(1)
+        log_g = TINY.at(1 / alpha).per_token_logps(oracle, everything).detach().double().sum(1)
         nll_oracle, nll_test = -(log_g.exp() * log_p).sum() / 3, -(log_p.exp() * log_g).sum() / 3
         sharpened[alpha] = float(nll_oracle), float(nll_test)
-        with own_randomness("test", 2):
-            samples = TINY.sample(oracle, 10_000, temperature=1 / alpha)
+        with fork_rng("test", 2):
+            samples = TINY.at(1 / alpha).sample(oracle, 10_000)
         assert OracleMetrics(oracle)(samples)["nll_oracle"] == pytest.approx(float(nll_oracle), abs=0.03)
     assert sharpened[0.5][0] > sharpened[1.0][0] > sharpened[1.5][0] > sharpened[2.5][0]
     assert sharpened[0.5][1] > sharpened[1.0][1] < sharpened[1.5][1] < sharpened[2.5][1]
@@ -215,7 +209,7 @@ def test_sharpening_games_nll_oracle(pair):
 def test_the_oracle_itself_has_one_value():
     oracle = build_oracle(0, vocab_size=300)
     real = dataset_samples(sample_oracle(oracle, 4000, 20))
-    with own_randomness("test", 3):
+    with fork_rng("test", 3):
         samples = ENGINE.sample(oracle, 4000)
     entropy = nll_div(oracle, ENGINE, samples)
     assert OracleMetrics(oracle)(samples)["nll_oracle"] == pytest.approx(entropy, abs=1e-6)
@@ -387,7 +381,7 @@ def test_rewards_without_a_discriminator(tmp_path, capsys, reward):
     run = tmp_path / "run"
     options = {"pretrain_generator_steps": 2, "pretrain_discriminator_steps": None, "max_steps": 4, "num_rollouts": 2}
     assert main(words(run, "seqgan", reward=reward, preset="laptop", **options)) == 0
-    assert "seqgan: pretrain_generator 2 steps, adversarial 4 steps" in capsys.readouterr().out
+    assert "seqgan: pretrain_generator 2 iterations, adversarial 4 iterations" in capsys.readouterr().out
     assert not (run / "discriminator").exists() and (run / "checkpoint-6").is_dir()
     log = json.loads((run / "checkpoint-6" / "trainer_state.json").read_text())["log_history"]
     rewards = [entry["reward/mean"] for entry in log if "reward/mean" in entry]
@@ -448,8 +442,6 @@ def test_models_that_do_not_fit_are_refused(tmp_path, capsys):
     assert main(["evaluate", str(run), "--eval_file", "x.txt"]) == 2
     assert "writes ids, so --eval_file cannot be measured; leave it out." in capsys.readouterr().err
     assert main(words(tmp_path / "third", "rnnlm", discriminator="cnn")) == 2
-    assert "rnnlm has no discriminator of whole sequences to exchange; leave discriminator out." in (
-        capsys.readouterr().err
-    )
+    assert "rnnlm has no discriminator of sequences to replace; leave discriminator out." in (capsys.readouterr().err)
     assert main(words(tmp_path / "third", "seqgan", discriminator="cmn")) == 2
     assert "There is no discriminator called 'cmn'; did you mean 'cnn'?" in capsys.readouterr().err

@@ -9,13 +9,15 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
-from hf_textgan.objectives import MLEObjective, ObjectiveOutput, StepContext
-from hf_textgan.randomness import own_randomness, seed_tick
-from hf_textgan.sampling import RolloutEngine
-from hf_textgan.trainer.players import PlayerOptimizer, Players, take_step
-from hf_textgan.trainer.timetable import Phase, Timetable, Turn
-
-from .helpers import BOS, EOS, PAD, randomize, tiny_lstm
+from hf_textgan.core.context import ObjectiveOutput, StepContext
+from hf_textgan.core.objective import Objective
+from hf_textgan.core.players import Players
+from hf_textgan.core.schedule import Phase, PhaseSchedule, Update
+from hf_textgan.core.step import PlayerOptimizer, take_step
+from hf_textgan.objectives.mle import MLEObjective
+from hf_textgan.sampling.engine import RolloutEngine
+from hf_textgan.utils.random import fork_rng, seed_iteration
+from tests.helpers import BOS, EOS, PAD, randomize, tiny_lstm
 
 
 torch.set_num_threads(1)
@@ -23,15 +25,15 @@ torch.set_num_threads(1)
 CONTEXT = StepContext()
 ENGINE = RolloutEngine(4, BOS, PAD, EOS)
 TEXTKD = (
-    Turn("autoencoder", "autoencoder_loss"),
-    Turn("discriminator", "discriminator_loss", repeat=5),
-    Turn("generator", "generator_loss"),
+    Update("autoencoder", "autoencoder_loss"),
+    Update("discriminator", "discriminator_loss", repeat=5),
+    Update("generator", "generator_loss"),
 )
-VGAN = (Turn("generator", "generator_loss", repeat=5), Turn("discriminator", "discriminator_loss", repeat=3))
+VGAN = (Update("generator", "generator_loss", repeat=5), Update("discriminator", "discriminator_loss", repeat=3))
 
 
 @dataclass
-class Toy:
+class Toy(Objective):
     """Each loss reaches every player, so that only freezing keeps the others as they are."""
 
     seen: list = field(default_factory=list)
@@ -99,39 +101,39 @@ def accelerator() -> Accelerator:
     return Accelerator(cpu=True)
 
 
-@pytest.mark.parametrize("turns", [TEXTKD, VGAN], ids=["textkd", "vgan"])
-def test_a_turn_moves_its_player_and_no_other(accelerator, turns):
+@pytest.mark.parametrize("updates", [TEXTKD, VGAN], ids=["textkd", "vgan"])
+def test_a_turn_moves_its_player_and_no_other(accelerator, updates):
     players, toy = three_players(), Toy()
-    table = Timetable([Phase("adversarial", 2, turns)])
+    table = PhaseSchedule([Phase("adversarial", 2, updates)])
     optimizers = {key: adam(players[key[0]]) for key in table.optimizers()}
     requires_grad = {n: [p.requires_grad for p in players[n].parameters()] for n in players}
-    for tick in range(table.total):
-        for turn in table.at(tick).turns:
-            for k in range(turn.repeat):
+    for iteration in range(table.total):
+        for update in table.at(iteration).updates:
+            for k in range(update.repeat):
                 before = snapshot(players)
-                optimizer = optimizers[turn.player, "adversarial"]
-                result = take_step(accelerator, players, optimizer, turn, [batch(k)], toy, ENGINE, CONTEXT)
+                optimizer = optimizers[update.player, "adversarial"]
+                result = take_step(accelerator, players, optimizer, update, [batch(k)], toy, ENGINE, CONTEXT)
                 assert not result.skipped
-                assert changed(before, snapshot(players)) == {turn.player}
+                assert changed(before, snapshot(players)) == {update.player}
                 assert all(p.grad is None for n in players for p in players[n].parameters())
-                assert not any(players[n].training for n in players), "the modes from before the turn are back"
+                assert not any(players[n].training for n in players), "the modes from before the update are back"
                 assert requires_grad == {n: [p.requires_grad for p in players[n].parameters()] for n in players}
 
-    order = [turn.player for turn in turns for _ in range(turn.repeat)] * 2
+    order = [update.player for update in updates for _ in range(update.repeat)] * 2
     assert [name for name, _, _ in toy.seen] == order
     for name, training, trainable in toy.seen:
         expected = {other: other == name for other in players}
         assert training == expected and trainable == expected
     for (player, _), optimizer in optimizers.items():
         steps = {int(state["step"]) for state in optimizer.optimizer.state.values()}
-        assert steps == {table.before(2, player)}
+        assert steps == {table.steps_before(2, player)}
 
 
 def test_every_trainable_parameter_moves(accelerator):
     players, toy = three_players(), Toy()
     before = snapshot(players)
-    for turn in TEXTKD:
-        take_step(accelerator, players, adam(players[turn.player]), turn, [batch()], toy, ENGINE, CONTEXT)
+    for update in TEXTKD:
+        take_step(accelerator, players, adam(players[update.player]), update, [batch()], toy, ENGINE, CONTEXT)
     after = snapshot(players)
     for name in players:
         for number, parameter in enumerate(players[name].parameters()):
@@ -142,7 +144,7 @@ def test_every_trainable_parameter_moves(accelerator):
 def test_an_error_in_a_loss_leaves_the_players_as_they_were(accelerator):
     players = three_players()
     with pytest.raises(RuntimeError, match="no such loss"):
-        with players.turn_of("generator"):
+        with players.updating("generator"):
             raise RuntimeError("no such loss")
     assert not any(players[n].training for n in players)
     assert all(p.requires_grad for p in players["discriminator"].parameters())
@@ -165,10 +167,10 @@ def test_the_weighted_step_by_hand(accelerator, reduction):
     players = one_weight()
     first = {"x": torch.tensor([[1.0, 0.0, 0.0], [3.0, 0.0, 2.0]]), "weight": 1.0}  # mean (2, 0, 1)
     second = {"x": torch.tensor([[0.0, 4.0, 1.0]]), "weight": 3.0}  # mean (0, 4, 1)
-    turn = Turn("generator", "linear_loss")
+    update = Update("generator", "linear_loss")
     optimizer = adam(players["generator"], lr=1.0, kind=torch.optim.SGD)
     result = take_step(
-        accelerator, players, optimizer, turn, [first, second], Toy(reduction=reduction), ENGINE, CONTEXT
+        accelerator, players, optimizer, update, [first, second], Toy(reduction=reduction), ENGINE, CONTEXT
     )
     gradient = torch.tensor([[2.0, 12.0, 4.0]]) / (4 if reduction == "mean" else 1)
     torch.testing.assert_close(players["generator"].weight, 1.0 - gradient)
@@ -179,11 +181,11 @@ def test_the_weighted_step_by_hand(accelerator, reduction):
 
 def test_an_accelerator_that_divides_by_its_own_accumulation_changes_nothing():
     players = one_weight()
-    turn = Turn("generator", "linear_loss")
+    update = Update("generator", "linear_loss")
     optimizer = adam(players["generator"], lr=1.0, kind=torch.optim.SGD)
     data = {"x": torch.tensor([[1.0, 2.0, 3.0]]), "weight": 1.0}
     own = Accelerator(cpu=True, gradient_accumulation_steps=4)
-    take_step(own, players, optimizer, turn, [data, data], Toy(), ENGINE, CONTEXT)
+    take_step(own, players, optimizer, update, [data, data], Toy(), ENGINE, CONTEXT)
     torch.testing.assert_close(players["generator"].weight, torch.tensor([[0.0, -1.0, -2.0]]))
 
 
@@ -203,7 +205,7 @@ def test_eight_micro_batches_of_one_equal_one_of_eight(accelerator):
         players = Players({"generator": randomize(tiny_lstm(6)).double()})
         optimizer = adam(players["generator"], max_grad_norm=0.01, lr=1.0, kind=torch.optim.SGD)
         result = take_step(
-            accelerator, players, optimizer, Turn("generator", "mle_loss"), batches, MLEObjective(), ENGINE, CONTEXT
+            accelerator, players, optimizer, Update("generator", "mle_loss"), batches, MLEObjective(), ENGINE, CONTEXT
         )
         return result, torch.cat([p.detach().flatten() for p in players["generator"].parameters()])
 
@@ -229,8 +231,8 @@ def test_clipping_uses_each_players_own_norm(accelerator):
     data = {"x": torch.tensor([[3.0, 4.0, 0.0]]), "weight": 1.0}  # norm 5
     first = adam(players["generator"], 1.0, 1.0, torch.optim.SGD)
     second = adam(players["discriminator"], 0.0, 1.0, torch.optim.SGD)
-    result = take_step(accelerator, players, first, Turn("generator", "linear_loss"), [data], toy, ENGINE, CONTEXT)
-    take_step(accelerator, players, second, Turn("discriminator", "other_loss"), [data], toy, ENGINE, CONTEXT)
+    result = take_step(accelerator, players, first, Update("generator", "linear_loss"), [data], toy, ENGINE, CONTEXT)
+    take_step(accelerator, players, second, Update("discriminator", "other_loss"), [data], toy, ENGINE, CONTEXT)
     assert result.grad_norm == pytest.approx(5.0), "the norm before clipping"
     clipped = torch.tensor([[0.4, 0.2, 1.0]])
     torch.testing.assert_close(players["generator"].weight, clipped, rtol=0, atol=1e-5)
@@ -240,8 +242,8 @@ def test_clipping_uses_each_players_own_norm(accelerator):
 @pytest.mark.parametrize("bad", ["nan", "inf", "nan in one micro-batch", "no weight"])
 def test_a_step_that_is_not_finite_changes_nothing(accelerator, bad):
     players, toy = three_players(), Toy()
-    turn, optimizer = Turn("generator", "generator_loss"), adam(players["generator"], max_grad_norm=1.0)
-    take_step(accelerator, players, optimizer, turn, [batch()], toy, ENGINE, CONTEXT)
+    update, optimizer = Update("generator", "generator_loss"), adam(players["generator"], max_grad_norm=1.0)
+    take_step(accelerator, players, optimizer, update, [batch()], toy, ENGINE, CONTEXT)
     before = (
         snapshot(players),
         [{key: value.clone() for key, value in state.items()} for state in optimizer.optimizer.state.values()],
@@ -253,7 +255,7 @@ def test_a_step_that_is_not_finite_changes_nothing(accelerator, bad):
         spoilt["x"][0, 0] = float(bad.split()[0])
     batches = [batch(), spoilt] if "micro" in bad else [spoilt]
     for skipped in (1, 2):
-        result = take_step(accelerator, players, optimizer, turn, batches, toy, ENGINE, CONTEXT)
+        result = take_step(accelerator, players, optimizer, update, batches, toy, ENGINE, CONTEXT)
         assert result.skipped
         assert (optimizer.skipped, optimizer.skipped_in_a_row) == (skipped, skipped)
     assert changed(before[0], snapshot(players)) == set()
@@ -261,7 +263,7 @@ def test_a_step_that_is_not_finite_changes_nothing(accelerator, bad):
         assert all(torch.equal(old[key], new[key]) for key in old)
     assert all(p.grad is None for p in players["generator"].parameters())
 
-    assert not take_step(accelerator, players, optimizer, turn, [batch()], toy, ENGINE, CONTEXT).skipped
+    assert not take_step(accelerator, players, optimizer, update, [batch()], toy, ENGINE, CONTEXT).skipped
     assert (optimizer.skipped, optimizer.skipped_in_a_row) == (2, 0)
     assert changed(before[0], snapshot(players)) == {"generator"}
 
@@ -273,7 +275,7 @@ def test_a_finite_loss_with_an_infinite_gradient_is_skipped(accelerator):
     )
     optimizer = adam(players["generator"])
     result = take_step(
-        accelerator, players, optimizer, Turn("generator", "root_loss"), [batch()], toy, ENGINE, CONTEXT
+        accelerator, players, optimizer, Update("generator", "root_loss"), [batch()], toy, ENGINE, CONTEXT
     )
     assert result.loss == 0.0 and not np.isfinite(result.grad_norm) and result.skipped
     assert torch.equal(players["generator"].weight, torch.ones(1, 3))
@@ -281,11 +283,11 @@ def test_a_finite_loss_with_an_infinite_gradient_is_skipped(accelerator):
 
 def test_each_phase_has_its_own_moments(accelerator):
     players, toy = three_players(), Toy()
-    turn = Turn("generator", "generator_loss")
+    update = Update("generator", "generator_loss")
     first, second = adam(players["generator"]), adam(players["generator"])
     for _ in range(3):
-        take_step(accelerator, players, first, turn, [batch()], toy, ENGINE, CONTEXT)
-    take_step(accelerator, players, second, turn, [batch()], toy, ENGINE, CONTEXT)
+        take_step(accelerator, players, first, update, [batch()], toy, ENGINE, CONTEXT)
+    take_step(accelerator, players, second, update, [batch()], toy, ENGINE, CONTEXT)
     assert {int(s["step"]) for s in first.optimizer.state.values()} == {3}
     assert {int(s["step"]) for s in second.optimizer.state.values()} == {1}
 
@@ -295,10 +297,10 @@ def test_an_optimizer_is_restored_with_its_schedule_and_counts(accelerator):
         optimizer = torch.optim.Adam(players["generator"].parameters(), lr=lr)
         return PlayerOptimizer(optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 0.5**step))
 
-    players, toy, turn = three_players(), Toy(), Turn("generator", "generator_loss")
+    players, toy, update = three_players(), Toy(), Update("generator", "generator_loss")
     optimizer = scheduled(players)
     for _ in range(2):
-        take_step(accelerator, players, optimizer, turn, [batch()], toy, ENGINE, CONTEXT)
+        take_step(accelerator, players, optimizer, update, [batch()], toy, ENGINE, CONTEXT)
     optimizer.skipped, optimizer.skipped_in_a_row = 7, 3
 
     restored = scheduled(players)
@@ -310,7 +312,7 @@ def test_an_optimizer_is_restored_with_its_schedule_and_counts(accelerator):
     lower = scheduled(players, lr=0.04)
     lower.load_state_dict(optimizer.state_dict())
     assert lower.scheduler.get_last_lr() == pytest.approx([0.01])
-    take_step(accelerator, players, lower, turn, [batch()], toy, ENGINE, CONTEXT)
+    take_step(accelerator, players, lower, update, [batch()], toy, ENGINE, CONTEXT)
     assert lower.optimizer.param_groups[0]["lr"] == pytest.approx(0.005)
 
 
@@ -324,26 +326,26 @@ def draw() -> tuple:
 def test_a_tick_is_seeded_by_seed_tick_and_rank():
     draws = {}
     for key in [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1)]:
-        seed_tick(*key)
+        seed_iteration(*key)
         draws[key] = draw()
     for position in range(3):
         assert len({values[position] for values in draws.values()}) == 4
     draw()
-    seed_tick(0, 1, 0)
+    seed_iteration(0, 1, 0)
     assert draw() == draws[0, 1, 0]
 
 
 def test_own_randomness_leaves_no_trace():
-    seed_tick(0, 5, 0)
+    seed_iteration(0, 5, 0)
     expected = draw()
-    seed_tick(0, 5, 0)
-    with own_randomness("samples", 3):
+    seed_iteration(0, 5, 0)
+    with fork_rng("samples", 3):
         inside = draw()
     assert draw() == expected
-    with pytest.raises(ValueError), own_randomness("samples", 3):
+    with pytest.raises(ValueError), fork_rng("samples", 3):
         assert draw() == inside
         raise ValueError
-    with own_randomness("samples", 4):
+    with fork_rng("samples", 4):
         assert draw() != inside
-    with own_randomness("evaluation", 3):
+    with fork_rng("evaluation", 3):
         assert draw() != inside

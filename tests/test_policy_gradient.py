@@ -20,17 +20,28 @@ from hf_textgan import (
     Samples,
     SeqGANObjective,
     StepContext,
-    Turn,
-    rewards,
+    Update,
 )
-from hf_textgan.losses import policy_gradient_loss, real_fake_cross_entropy, token_nll
+from hf_textgan.core.context import ObjectiveOutput
+from hf_textgan.core.players import Players
+from hf_textgan.core.step import PlayerOptimizer, take_step
+from hf_textgan.losses.adversarial import policy_gradient_loss, real_fake_cross_entropy
+from hf_textgan.losses.likelihood import token_nll
+from hf_textgan.losses.regularization import output_layer_l2
 from hf_textgan.models import RecurrentDiscriminator, RecurrentDiscriminatorConfig
-from hf_textgan.objectives.base import ObjectiveOutput
-from hf_textgan.regularization import output_layer_l2
-from hf_textgan.rewards import probability_of_real, rollout_rewards, score_distinct
-from hf_textgan.trainer.players import PlayerOptimizer, Players, take_step
-
-from .helpers import BOS, EOS, PAD, all_sequences, exact_logps, randomize, tiny_discriminator, tiny_gpt2, tiny_lstm
+from hf_textgan.objectives import rewards as rewards_module
+from hf_textgan.objectives.rewards import probability_of_real, rollout_rewards, score_distinct
+from tests.helpers import (
+    BOS,
+    EOS,
+    PAD,
+    all_sequences,
+    exact_logps,
+    randomize,
+    tiny_discriminator,
+    tiny_gpt2,
+    tiny_lstm,
+)
 
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -99,14 +110,15 @@ def exact_values(model: nn.Module, judge: nn.Module, samples: Samples, eos: int 
 
 def agreement(gradients: torch.Tensor, exact: torch.Tensor) -> dict[str, float]:
     """
-    How sampled gradients, of shape (ticks, parameters), lie to the exact one: the relative error of their mean, the
-    error that chance alone would give, and the largest z-score along fixed random directions and the exact gradient.
+    How sampled gradients, of shape (iterations, parameters), lie to the exact one: the relative error of their mean,
+    the error that chance alone would give, and the largest z-score along fixed random directions and the exact
+    gradient.
     """
     mean, count = gradients.mean(0), len(gradients)
     noise = math.sqrt(float(gradients.var(0).sum()) / count)
     directions = torch.randn(8, len(exact), dtype=torch.float64, generator=torch.Generator().manual_seed(7))
     directions = torch.cat([directions, exact[None]])
-    projections = gradients @ directions.T  # (ticks, directions)
+    projections = gradients @ directions.T  # (iterations, directions)
     spread = projections.std(0) / math.sqrt(count)
     z = (projections.mean(0) - directions @ exact) / spread
     return {
@@ -130,7 +142,7 @@ def flat(model: nn.Module) -> torch.Tensor:
 
 
 class Differences(TrainerCallback):
-    """The change of the generator in every tick."""
+    """The change of the generator in every iteration."""
 
     def __init__(self):
         self.changes: list[torch.Tensor] = []
@@ -150,7 +162,7 @@ def gradients_of_the_trainer(
     eos: int | None = EOS,
     **options,
 ) -> torch.Tensor:
-    """The gradients, per sequence, of the generator's turns in a real run: plain SGD moves by minus the gradient."""
+    """The gradients, per sequence, of the generator's updates in a real run: plain SGD moves by minus the gradient."""
     model = copy.deepcopy(model).double()
     options = {"per_device_train_batch_size": BATCH, "max_steps": TICKS, **options}
     arguments = AdversarialConfig(
@@ -189,11 +201,11 @@ def players_of(model: PreTrainedModel, judge: PreTrainedModel) -> Players:
 def step(players: Players, objective: SeqGANObjective, player: str, lr: float, eos: int | None, batch: int):
     sgd = torch.optim.SGD(players.wrapped(player).parameters(), lr=lr)
     optimizer = PlayerOptimizer(sgd, get_constant_schedule(sgd))
-    turn = Turn(player, f"{player}_loss")
+    update = Update(player, f"{player}_loss")
     real = {"input_ids": torch.tensor([[BOS, 0, 1, EOS]] * batch), "attention_mask": torch.ones(batch, T + 1).long()}
     engine = RolloutEngine(T, BOS, PAD, eos)
     accelerator = Accelerator(cpu=True)
-    return take_step(accelerator, players, optimizer, turn, [real], objective, engine, StepContext())
+    return take_step(accelerator, players, optimizer, update, [real], objective, engine, StepContext())
 
 
 def gradients_of_steps(
@@ -257,7 +269,7 @@ def test_a_constant_judge_gives_no_gradient_on_average():
     # With nothing but noise, the squared norm of the mean is that of chance: a sum of many directions, so within 3.
     chance = gradients.var(0).sum() / len(gradients)
     assert gradients.mean(0).square().sum() < 3 * chance
-    assert gradients.norm(dim=1).min() > 0.01, "single turns do have a gradient: the reward is positive"
+    assert gradients.norm(dim=1).min() > 0.01, "single updates do have a gradient: the reward is positive"
 
 
 # ---- Faulty estimators ----------------------------------------------------------------------------------------------
@@ -430,18 +442,18 @@ def test_bfloat16_only_where_the_processor_computes_it(monkeypatch):
     for amx, avx, expected in ((True, False, True), (False, True, True), (False, False, False)):
         monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda amx=amx: amx, raising=False)
         monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda avx=avx: avx, raising=False)
-        assert rewards._computes_bf16(torch.device("cpu")) is expected
-        assert rewards._computes_bf16(torch.device("cuda"))
+        assert rewards_module._computes_bf16(torch.device("cpu")) is expected
+        assert rewards_module._computes_bf16(torch.device("cuda"))
     judge, sequences = discriminator().eval(), torch.randint(3, (20, 3))
     assert torch.equal(probability_of_real(judge, sequences, bf16=True), probability_of_real(judge, sequences))
     for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported"):
         monkeypatch.delattr(torch.cpu, name)
-    assert rewards._computes_bf16(torch.device("cpu"))
+    assert rewards_module._computes_bf16(torch.device("cpu"))
 
 
 @pytest.fixture
 def bf16_everywhere(monkeypatch):
-    monkeypatch.setattr(rewards, "_computes_bf16", lambda device: True)
+    monkeypatch.setattr(rewards_module, "_computes_bf16", lambda device: True)
 
 
 @pytest.mark.usefixtures("bf16_everywhere")
@@ -451,9 +463,7 @@ def test_rewards_in_bfloat16_on_request():
     values = []
     for bf16 in (False, False, True):
         torch.manual_seed(0)
-        values.append(
-            SeqGANObjective(num_rollouts=4, bf16_rewards=bf16)._rewards(players, engine, samples, StepContext())
-        )
+        values.append(SeqGANObjective(num_rollouts=4, bf16_rewards=bf16)._rewards(players, engine, samples))
     assert torch.equal(values[0], values[1])
     assert 1e-5 < (values[2] - values[0]).abs().max() < 0.02
 
@@ -519,7 +529,7 @@ def test_output_layer_l2_by_hand():
 
 
 def isolated(objective: SeqGANObjective, player: str) -> bool:
-    """Whether a turn of `player` changes it, leaves the other bit-identical, and gives the other no gradient."""
+    """Whether a update of `player` changes it, leaves the other bit-identical, and gives the other no gradient."""
     models = {"generator": generator(tiny_lstm), "discriminator": discriminator()}
     before = {name: copy.deepcopy(model.state_dict()) for name, model in models.items()}
     players = players_of(models["generator"], models["discriminator"])

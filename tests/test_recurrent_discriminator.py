@@ -11,8 +11,7 @@ from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassificati
 
 import hf_textgan
 from hf_textgan.models import MODELS, RecurrentDiscriminator, RecurrentDiscriminatorConfig
-
-from .helpers import BOS, EOS, PAD, randomize
+from tests.helpers import BOS, EOS, PAD, randomize
 
 
 VOCAB, LENGTH = 9, 8

@@ -5,10 +5,9 @@ import torch
 from torch.autograd import gradcheck, gradgradcheck
 from torch.nn import functional as F
 
-from hf_textgan.models import modeling_residual_convolution as residual
-from hf_textgan.models.modeling_residual_convolution import PositionConvolution, ResidualBlock
-
-from .helpers import randomize
+from hf_textgan.models import modeling_resnet_utils as residual
+from hf_textgan.models.modeling_resnet_utils import PositionConvolution, ResidualBlock
+from tests.helpers import randomize
 
 
 def convolution(channels=(3, 4), kernel_size=5, dtype=torch.float64) -> PositionConvolution:

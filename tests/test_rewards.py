@@ -12,19 +12,11 @@ from torch import nn
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from hf_textgan import RolloutEngine, SeqGANObjective, StepContext
-from hf_textgan.rewards import BleuScore
-from hf_textgan.trainer.players import Players
-
-from .helpers import BOS, EOS, PAD, all_sequences, exact_logps, tiny_gpt2, tiny_lstm
-from .test_policy_gradient import (
-    agreement,
-    agrees,
-    discriminator,
-    exact_gradient,
-    generator,
-    gradients_of_steps,
-)
-from .toys import toy_trainer
+from hf_textgan.core.players import Players
+from hf_textgan.objectives.rewards import BleuScore
+from tests.helpers import BOS, EOS, PAD, all_sequences, exact_logps, tiny_gpt2, tiny_lstm
+from tests.test_policy_gradient import agreement, agrees, discriminator, exact_gradient, generator, gradients_of_steps
+from tests.toys import toy_trainer
 
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -136,7 +128,7 @@ def generator_output(objective: SeqGANObjective, model: nn.Module, number: int =
     engine = RolloutEngine(3, BOS, PAD, EOS)
     batch = {"input_ids": torch.zeros(number, 4, dtype=torch.long)}
     players = Players({"generator": model})
-    with players.turn_of("generator"):
+    with players.updating("generator"):
         return objective.generator_loss(players, engine, batch, StepContext(**context))
 
 
@@ -193,11 +185,11 @@ def test_a_run_without_a_discriminator(tmp_path, reward):
     objective = SeqGANObjective(reward=reward, constant_reward=0.5, bleu_order=2, num_rollouts=2, generator_steps=2)
     assert objective.unused_players == {"discriminator"}
     trainer = toy_trainer(
-        tmp_path, objective, save_strategy="no", max_steps=4, learning_rate=1e-3, trainer_options={"players": {}}
+        tmp_path, objective, save_strategy="no", max_steps=2, learning_rate=1e-3, trainer_options={"players": {}}
     )
     described = [
-        (phase.name, phase.ticks, [(turn.player, turn.repeat) for turn in phase.turns])
-        for phase in trainer.timetable.phases
+        (phase.name, phase.iterations, [(update.player, update.repeat) for update in phase.updates])
+        for phase in trainer.schedule.phases
     ]
     assert described == [
         ("pretrain_generator", 3, [("generator", 1)]),
@@ -218,11 +210,11 @@ def test_a_run_without_a_discriminator(tmp_path, reward):
 
 def test_only_the_discriminator_reward_has_use_for_one():
     assert SeqGANObjective().unused_players == frozenset()
-    assert "pretrain_discriminator" in SeqGANObjective().turns()
+    assert "pretrain_discriminator" in SeqGANObjective().updates()
     for reward in ("bleu", "constant"):
-        assert list(SeqGANObjective(reward=reward).turns()) == ["pretrain_generator", "adversarial"]
+        assert list(SeqGANObjective(reward=reward).updates()) == ["pretrain_generator", "adversarial"]
         phases = SeqGANObjective(reward=reward).phases(2, 7, 3)
-        assert {phase.name: phase.ticks for phase in phases if phase.ticks} == {
+        assert {phase.name: phase.iterations for phase in phases if phase.iterations} == {
             "pretrain_generator": 2,
             "adversarial": 3,
         }

@@ -1,4 +1,4 @@
-"""The real batches of every tick."""
+"""The real batches of every iteration."""
 
 import zlib
 
@@ -7,21 +7,21 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from hf_textgan.trainer.rounds import Rounds
-from hf_textgan.trainer.timetable import Phase, Timetable, Turn
+from hf_textgan.core.batches import AlternatingBatches
+from hf_textgan.core.schedule import Phase, PhaseSchedule, Update
 
 
-TABLE = Timetable(
+TABLE = PhaseSchedule(
     [
-        Phase("pretrain", 6, (Turn("generator", "mle"),)),
+        Phase("pretrain", 6, (Update("generator", "mle"),)),
         Phase(
             "adversarial",
             7,
             (
-                Turn("autoencoder", "a"),
-                Turn("discriminator", "d", repeat=3),
-                Turn("generator", "g", every=2),
-                Turn("discriminator", "again"),
+                Update("autoencoder", "a"),
+                Update("discriminator", "d", repeat=3),
+                Update("generator", "g", every=2),
+                Update("discriminator", "again"),
             ),
         ),
     ]
@@ -45,8 +45,8 @@ def collate(rows: list[dict]) -> dict:
     return {"input_ids": torch.tensor([row["input_ids"] for row in rows])}
 
 
-def rounds(length: int = 10, batch_size: int = 4, **options) -> Rounds:
-    return Rounds(Numbers(length), TABLE, batch_size, collate, **{"seed": 3, **options})
+def rounds(length: int = 10, batch_size: int = 4, **options) -> AlternatingBatches:
+    return AlternatingBatches(Numbers(length), TABLE, batch_size, collate, **{"seed": 3, **options})
 
 
 def numbers(batch: dict) -> list[int]:
@@ -54,19 +54,19 @@ def numbers(batch: dict) -> list[int]:
 
 
 def contents(item: list[list[dict]]) -> list[list[list[int]]]:
-    return [[numbers(batch) for batch in turn] for turn in item]
+    return [[numbers(batch) for batch in update] for update in item]
 
 
-def streams(data: Rounds) -> dict[str, list[int]]:
+def streams(data: AlternatingBatches) -> dict[str, list[int]]:
     """What each player reads in the whole run, all ranks and micro-steps interleaved as a batch of theirs would be."""
     read: dict[str, list[int]] = {}
-    per_tick = data.accumulation * data.world_size
-    for tick in range(TABLE.total):
-        items = [data[tick * per_tick + i] for i in range(per_tick)]
-        for number, turn in enumerate(TABLE.at(tick).turns):
-            for k in range(turn.repeat):
+    per_iteration = data.accumulation * data.world_size
+    for iteration in range(TABLE.total):
+        items = [data[iteration * per_iteration + i] for i in range(per_iteration)]
+        for number, update in enumerate(TABLE.at(iteration).updates):
+            for k in range(update.repeat):
                 for item in items:
-                    read.setdefault(turn.player, []).extend(numbers(item[number][k]))
+                    read.setdefault(update.player, []).extend(numbers(item[number][k]))
     return read
 
 
@@ -81,17 +81,17 @@ def test_an_item_depends_on_seed_and_index_only():
 
 def test_an_item_has_one_list_of_batches_per_turn():
     data = rounds()
-    for tick in range(TABLE.total):
-        turns = TABLE.at(tick).turns
-        assert [len(batches) for batches in data[tick]] == [turn.repeat for turn in turns]
-        assert all(len(numbers(batch)) == 4 for batches in data[tick] for batch in batches)
+    for iteration in range(TABLE.total):
+        updates = TABLE.at(iteration).updates
+        assert [len(batches) for batches in data[iteration]] == [update.repeat for update in updates]
+        assert all(len(numbers(batch)) == 4 for batches in data[iteration] for batch in batches)
 
 
 @pytest.mark.parametrize(("accumulation", "world_size"), [(1, 1), (3, 1), (1, 2), (2, 2)])
 def test_each_player_reads_every_example_once_per_epoch(accumulation, world_size):
     data = rounds(accumulation=accumulation, world_size=world_size)
     read = streams(data)
-    # By hand: 7 ticks of 1, 7 of 3 + 1, and 6 of 1 plus every second one of 7.
+    # By hand: 7 iterations of 1, 7 of 3 + 1, and 6 of 1 plus every second one of 7.
     batches = {"autoencoder": 7, "discriminator": 28, "generator": 9}
     assert {name: len(stream) for name, stream in read.items()} == {
         name: count * 4 * accumulation * world_size for name, count in batches.items()
@@ -125,16 +125,16 @@ def test_parts_of_a_batch_make_up_the_batch(accumulation, world_size):
     split = rounds(length=50, batch_size=8 // parts, accumulation=accumulation, world_size=world_size)
     assert len(split) == parts * len(whole)
     assert streams(whole) == streams(split)
-    for tick in range(TABLE.total):
-        for turn, batches in enumerate(whole[tick]):
+    for iteration in range(TABLE.total):
+        for update, batches in enumerate(whole[iteration]):
             for k, batch in enumerate(batches):
-                items = [numbers(split[tick * parts + i][turn][k]) for i in range(parts)]
+                items = [numbers(split[iteration * parts + i][update][k]) for i in range(parts)]
                 assert sum(items, []) == numbers(batch)
 
 
 def test_ranks_of_a_sharded_loader_read_disjoint_data():
     data = rounds(length=50, batch_size=4, accumulation=2, world_size=2)
-    # The first 3 ticks: 12 items, dealt out in turn; together 48 of the 50 examples of the first epoch.
+    # The first 3 iterations: 12 items, dealt out in update; together 48 of the 50 examples of the first epoch.
     first, second = ({n for i in range(rank, 12, 2) for n in numbers(data[i][0][0])} for rank in range(2))
     assert len(first) == len(second) == 24
     assert not first & second
@@ -152,7 +152,7 @@ def test_datasets_that_fetch_many_rows_at_once_give_the_same():
     from datasets import Dataset
 
     table = Dataset.from_dict({"input_ids": [[i] for i in range(10)]})
-    data = Rounds(table, TABLE, 4, collate, seed=3)
+    data = AlternatingBatches(table, TABLE, 4, collate, seed=3)
     assert [contents(data[i]) for i in range(TABLE.total)] == [contents(rounds()[i]) for i in range(TABLE.total)]
 
 

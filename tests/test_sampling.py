@@ -7,13 +7,14 @@ import torch
 from torch import nn
 from transformers import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
-from hf_textgan.sampling import RolloutEngine, Samples, draw_categorical, rollout_engine
-from hf_textgan.sampling.categorical import _first_above, _race, draw_from_hidden
+from hf_textgan.sampling import engine as engine_module
+from hf_textgan.sampling.categorical import _first_above, _race, draw_categorical, draw_from_hidden
+from hf_textgan.sampling.engine import RolloutEngine
 from hf_textgan.sampling.likelihood import linear_logps
 from hf_textgan.sampling.output_layer import OutputLayer
-from hf_textgan.sampling.rollout_engine import _Stepper, evaluating
-
-from .helpers import (
+from hf_textgan.sampling.reader import Reader, evaluating, state_bytes
+from hf_textgan.sampling.samples import Samples
+from tests.helpers import (
     BOS,
     EOS,
     PAD,
@@ -227,12 +228,12 @@ def test_what_comes_after_the_output_layer_is_kept(capped):
     if capped:
         model = Capped(model.config).eval()
         randomize(model, std=3.0)
-    stepper = _Stepper(model)
-    stepper.read(torch.tensor([BOS, BOS]))
-    stepper.read(torch.tensor([3, 4]))
-    assert (stepper.head is None) == capped and "forward" not in vars(model.lm_head)
+    reader = Reader(model)
+    reader.read(torch.tensor([BOS, BOS]))
+    reader.read(torch.tensor([3, 4]))
+    assert (reader.head is None) == capped and "forward" not in vars(model.lm_head)
     logits = model(input_ids=torch.tensor([[BOS, 3], [BOS, 4]])).logits[:, -1]
-    drawn = stepper.draw(slice(None), 1.0, 30_000)
+    drawn = reader.draw(slice(None), 30_000)
     for row, expected in zip(drawn, logits.softmax(-1).detach().double(), strict=True):
         assert chi_square_p(row.bincount(minlength=5), expected / expected.sum()) > ALPHA
 
@@ -244,10 +245,10 @@ def test_an_output_layer_of_the_users_own_is_left_alone():
     RolloutEngine(3, BOS, PAD).sample(model, 4)
     assert model.lm_head.forward is own
     broken = tiny_lstm(vocab_size=5, eos=False).eval()
-    stepper = _Stepper(broken)
-    stepper.read(torch.tensor([BOS]))
+    reader = Reader(broken)
+    reader.read(torch.tensor([BOS]))
     with pytest.raises(IndexError):
-        stepper.read(torch.tensor([77]))
+        reader.read(torch.tensor([77]))
     assert "forward" not in vars(broken.lm_head)
 
 
@@ -305,12 +306,14 @@ def test_top_k_and_top_p_are_those_of_generate(vocab_size, spread, temperature, 
     ),
 )
 def test_options_of_a_draw_without_meaning(options, message):
+    options = dict(options)
     with pytest.raises(ValueError, match=message):
         draw_categorical(torch.zeros(1, 2), **options)
     with pytest.raises(ValueError, match=message):
         draw_from_hidden(torch.zeros(1, 2), output_layer(torch.zeros(5, 2)), **options)
     with pytest.raises(ValueError, match=message):
-        engine_of(EOS).sample(model_of(tiny_lstm), 1, **options)
+        temperature = options.pop("temperature", 1.0)
+        engine_of(EOS).at(temperature).sample(model_of(tiny_lstm), 1, **options)
 
 
 # ---- Samples --------------------------------------------------------------------------------------------------------
@@ -336,7 +339,7 @@ def test_samples_follow_the_exact_distribution(build, eos, vocab_size, temperatu
         # The temperature divides the logits of every step, so tempered sequences are those of the tempered head.
         tempered = _TemperedModel(model, temperature)
         probabilities = exact_logps(tempered, known).sum(1).exp()
-    samples = engine.sample(model, 20_000, temperature)
+    samples = engine.at(temperature).sample(model, 20_000)
     observed = counts(samples.sequences, known.sequences)
     assert chi_square_p(observed, probabilities) > ALPHA
     # Each sequence has the mask of its enumeration.
@@ -517,7 +520,7 @@ def test_per_token_logps_do_not_depend_on_padding(build):
 def test_per_token_logps_at_a_temperature():
     model, known = model_of(tiny_lstm), all_sequences(3, 3, EOS)
     tempered = exact_logps(_TemperedModel(model, 0.5), known)
-    torch.testing.assert_close(engine_of(EOS).per_token_logps(model, known, 0.5), tempered, atol=1e-5, rtol=0)
+    torch.testing.assert_close(engine_of(EOS).at(0.5).per_token_logps(model, known), tempered, atol=1e-5, rtol=0)
 
 
 # ---- Rollouts -------------------------------------------------------------------------------------------------------
@@ -551,17 +554,17 @@ def test_a_chunk_is_bounded_by_the_states_of_its_continuations(monkeypatch):
     for build, options, size in ((tiny_gpt2, {"n_layer": 2}, 2 * 2 * 16 * 4), (tiny_lstm, {}, 2 * 6 * 4)):
         model, engine = model_of(build, 600, **options), RolloutEngine(10, BOS, PAD, EOS)
         assert engine._default_chunk_size(model) == 16384
-        monkeypatch.setattr(rollout_engine, "_STATE_BYTES", size * 10 * 37 + 1)
+        monkeypatch.setattr(engine_module, "_MAX_STATE_BYTES", size * 10 * 37 + 1)
         assert engine._default_chunk_size(model) == 37
         assert max(len(chunk.row) for chunk in engine.rollout(model, engine.sample(model, 12), 2)) <= 37
-        monkeypatch.setattr(rollout_engine, "_STATE_BYTES", 1)
+        monkeypatch.setattr(engine_module, "_MAX_STATE_BYTES", 1)
         assert engine._default_chunk_size(model) == 1
         monkeypatch.undo()
     stateless = model_of(tiny_stateless, 600)
     assert RolloutEngine(10, BOS, PAD, EOS)._default_chunk_size(stateless) in (16384, 2**22 // 600)
     cyclic = {"keys": torch.zeros(3), "type": dict}
     cyclic["self"] = cyclic
-    assert rollout_engine._num_bytes(cyclic) == 12
+    assert state_bytes(cyclic) == 12
 
 
 @with_and_without_eos
@@ -578,7 +581,7 @@ def test_completions_follow_the_conditional_distribution(build, eos, chunk_size,
     with torch.no_grad():
         probabilities = exact_logps(_TemperedModel(model, temperature), known).double().sum(1).exp()
 
-    chunks = list(engine.rollout(model, samples, 3000, temperature))
+    chunks = list(engine.at(temperature).rollout(model, samples, 3000))
     row, prefix_length, completions = (
         torch.cat([getattr(chunk, name) for chunk in chunks]) for name in ("row", "prefix_length", "sequences")
     )
@@ -647,4 +650,4 @@ def test_engine_errors():
     with pytest.raises(ValueError, match="num_rollouts is 0; set it to 1 or more"):
         next(engine.rollout(model, engine.sample(model, 2), 0))
     with pytest.raises(ValueError, match="temperature is 0; set it above 0"):
-        engine.sample(model, 2, temperature=0)
+        engine.at(0)

@@ -14,12 +14,11 @@ import pytest
 import torch
 from torch import nn
 
-from hf_textgan import MLEObjective, RolloutEngine, Samples, SeqGANObjective, StepContext, Turn
-from hf_textgan.sampling import NegativePool, draw_categorical
-from hf_textgan.sampling.categorical import _first_above
-from hf_textgan.trainer.players import Players
-
-from .helpers import (
+from hf_textgan import MLEObjective, RolloutEngine, Samples, SeqGANObjective, StepContext, Update
+from hf_textgan.core.players import Players
+from hf_textgan.objectives.negative_pool import NegativePool
+from hf_textgan.sampling.categorical import _first_above, draw_categorical
+from tests.helpers import (
     BOS,
     EOS,
     PAD,
@@ -32,7 +31,7 @@ from .helpers import (
     tiny_lstm,
     tiny_stateless,
 )
-from .toys import ThreePlayers, checkpoint_state, differences, toy_trainer
+from tests.toys import ThreePlayers, checkpoint_state, differences, toy_trainer
 
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -151,7 +150,7 @@ def test_pools_differ_by_seed_phase_and_number():
     pools = [rows_of(NegativePool(8, 1), model, 0, batch=8, **context) for context in contexts]
     pools.append(rows_of(NegativePool(8, 1), model, 1, batch=8))
     assert len({row for rows in pools for row in rows}) == 4 * 8
-    assert rows_of(NegativePool(8, 1), model, 0, batch=8, tick=7, progress=0.5) == pools[0]
+    assert rows_of(NegativePool(8, 1), model, 0, batch=8, iteration=7, progress=0.5) == pools[0]
     orders = [rows_of(NegativePool(8, 2), model, 1, batch=8, **context) for context in contexts]
     assert [sorted(rows) for rows in orders] == [sorted(rows) for rows in pools[:3]]
     # Nor does one phase take over the pool that another has under the same number.
@@ -194,8 +193,7 @@ def test_a_pool_of_several_blocks_follows_the_distribution_at_the_temperature():
         model.lm_head.weight.div_(2)
         model.lm_head.bias.div_(2)
     for temperature, probabilities, other in ((1.0, plain, sharp), (0.5, sharp, plain)):
-        context = StepContext(temperature=temperature)
-        rows = NegativePool(5000, 1).batch(engine, model, 5000, context)
+        rows = NegativePool(5000, 1).batch(engine.at(temperature), model, 5000, StepContext())
         observed = (rows @ torch.tensor([9, 3, 1])).bincount(minlength=27)
         codes = known.sequences @ torch.tensor([9, 3, 1])
         assert chi_square_p(observed[codes], probabilities) > ALPHA
@@ -230,7 +228,7 @@ def test_the_objective_passes_the_state_on():
     batch = {"input_ids": torch.full((4, LENGTH + 1), 5), "attention_mask": torch.ones(4, LENGTH + 1).long()}
 
     def loss(objective: SeqGANObjective, step: int) -> float:
-        with players.turn_of("discriminator"):
+        with players.updating("discriminator"):
             output = objective.discriminator_loss(players, pool_engine(), batch, StepContext(step=step))
         return float(output.loss.detach())
 
@@ -259,7 +257,7 @@ def test_a_pool_smaller_than_a_step_is_refused():
 
 
 def pooled_run(output_dir, **changes):
-    """The pool of 10 serves 4 steps of 4: it is drawn at the steps 0, 4, ... of a phase, also within a tick."""
+    """The pool of 10 serves 4 steps of 4: it is drawn at the steps 0, 4, ... of a phase, also within a iteration."""
     hyperparameters = {"num_rollouts": 1, "discriminator_steps": 3, "num_negatives": 10, "negative_epochs": 2}
     steps = {"pretrain_generator_steps": 2, "pretrain_discriminator_steps": 6, "max_steps": 4}
     return toy_trainer(output_dir, SeqGANObjective(**hyperparameters), **{**steps, **changes})
@@ -297,11 +295,11 @@ def test_training_again_draws_a_new_pool(tmp_path):
 def test_the_pool_does_not_change_the_timetable():
     fresh, pooled = SeqGANObjective(discriminator_steps=2), SeqGANObjective(discriminator_steps=2, num_negatives=40)
     assert fresh.phases(3, 2, 4) == pooled.phases(3, 2, 4)
-    turns = [
-        (phase.name, phase.ticks, [(turn.player, turn.loss, turn.repeat) for turn in phase.turns])
+    updates = [
+        (phase.name, phase.iterations, [(update.player, update.loss, update.repeat) for update in phase.updates])
         for phase in pooled.phases(3, 2, 4)
     ]
-    assert turns == [
+    assert updates == [
         ("pretrain_generator", 3, [("generator", "mle_loss", 1)]),
         ("pretrain_discriminator", 2, [("discriminator", "discriminator_loss", 1)]),
         ("adversarial", 4, [("generator", "generator_loss", 1), ("discriminator", "discriminator_loss", 2)]),
@@ -319,16 +317,16 @@ class ContextRecorder(ThreePlayers):
 
 
 def test_steps_of_the_moving_player_are_counted_in_the_phase(tmp_path):
-    turns = (
-        Turn("generator", "generator_loss", repeat=2),
-        Turn("autoencoder", "autoencoder_loss", repeat=2, every=2),
-        Turn("discriminator", "discriminator_loss", repeat=3),
-        Turn("generator", "generator_loss"),
+    updates = (
+        Update("generator", "generator_loss", repeat=2),
+        Update("autoencoder", "autoencoder_loss", repeat=2, every=2),
+        Update("discriminator", "discriminator_loss", repeat=3),
+        Update("generator", "generator_loss"),
     )
 
     def run(folder, resume=None):
-        recorder = ContextRecorder(turns_=turns)
-        steps = {"pretrain_generator_steps": 2, "pretrain_discriminator_steps": 1, "max_steps": 12}
+        recorder = ContextRecorder(updates_=updates)
+        steps = {"pretrain_generator_steps": 2, "pretrain_discriminator_steps": 1, "max_steps": 4}
         options = {"gradient_accumulation_steps": 2, "per_device_train_batch_size": 2, "seed": 5, "temperature": 0.9}
         trainer = toy_trainer(folder, recorder, save_steps=5, **steps, **options)
         trainer.train(resume_from_checkpoint=resume)
@@ -336,7 +334,7 @@ def test_steps_of_the_moving_player_are_counted_in_the_phase(tmp_path):
 
     taken = [("generator", 0, "pretrain_generator", 0.0, 0), ("generator", 1, "pretrain_generator", 0.5, 1)]
     taken.append(("discriminator", 2, "pretrain_discriminator", 0.0, 0))
-    for tick, generator, autoencoder, discriminator in (
+    for iteration, generator, autoencoder, discriminator in (
         (3, (0, 1, 2), (), (0, 1, 2)),
         (4, (3, 4, 5), (0, 1), (3, 4, 5)),
         (5, (6, 7, 8), (), (6, 7, 8)),
@@ -344,14 +342,14 @@ def test_steps_of_the_moving_player_are_counted_in_the_phase(tmp_path):
     ):
         order = [("generator", generator[:2]), ("autoencoder", autoencoder), ("discriminator", discriminator)]
         for player, numbers in [*order, ("generator", generator[2:])]:
-            taken += [(player, tick, "adversarial", (tick - 3) / 4, number) for number in numbers]
+            taken += [(player, iteration, "adversarial", (iteration - 3) / 4, number) for number in numbers]
     expected = [
-        (player, StepContext(tick, phase, progress, 0.9, step, shard, num_shards=2, seed=5))
-        for player, tick, phase, progress, step in taken
+        (player, StepContext(iteration, phase, progress, 0.9, step, shard, num_shards=2, seed=5))
+        for player, iteration, phase, progress, step in taken
         for shard in (0, 1)
     ]
     assert run(tmp_path) == expected
-    assert run(tmp_path, str(tmp_path / "checkpoint-5")) == [entry for entry in expected if entry[1].tick >= 5]
+    assert run(tmp_path, str(tmp_path / "checkpoint-5")) == [entry for entry in expected if entry[1].iteration >= 5]
 
 
 # ---- Scheduled sampling ---------------------------------------------------------------------------------------------
@@ -458,7 +456,7 @@ def test_the_share_of_own_inputs_is_binomial_and_rises_with_the_phase(build):
         output = objective.mle_loss(
             players, engine, mle_batch(repeated([3, 5, 3, 3, EOS], number)), StepContext(progress=progress)
         )
-        assert output.metrics == {"generator/own_inputs": pytest.approx(probability)}
+        assert output.metrics == {"generator/scheduled_sampling_prob": pytest.approx(probability)}
         assert output.weight == 5 * number
         read = calls[-1][0]
         assert read.shape == (number, 5) and (read[:, 0] == BOS).all()
@@ -527,7 +525,9 @@ def test_scheduled_sampling_in_a_run(tmp_path):
     trainer = toy_trainer(tmp_path, MLEObjective(scheduled_sampling=0.8), **steps)
     trainer.train()
     history = trainer.state.log_history
-    shares = [entry["generator/own_inputs"] for entry in history if "generator/own_inputs" in entry]
+    shares = [
+        entry["generator/scheduled_sampling_prob"] for entry in history if "generator/scheduled_sampling_prob" in entry
+    ]
     assert shares == pytest.approx([0.0, 0.2, 0.4, 0.6])
     assert not any("generator/nll_per_token" in entry for entry in history)
 

@@ -45,7 +45,7 @@ def options(system: str, output_dir: Path, **more: object) -> list[str]:
     """The command line of a tiny run of `system`, with those of the options above that it has."""
     spec = get_system(system)
     objective = OBJECTIVES[spec.objective[0]]
-    phases = objective().turns()
+    phases = objective().updates()
     steps = {option: 3 if phase in phases else 0 for phase, option in STEPS_OF.items()}
     values = {
         "output_dir": output_dir,
@@ -92,10 +92,10 @@ def test_run_saves_resumes_and_reloads(name: str, tmp_path: Path) -> None:
     straight, stopped = tmp_path / "straight", tmp_path / "stopped"
     assert main(options(name, straight)) == 0
     total = int(max(straight.glob("checkpoint-*"), key=lambda p: int(p.name[11:])).name[11:])
-    assert total == 3 * len(OBJECTIVES[SYSTEMS[name].objective[0]]().turns())
+    assert total == 3 * len(OBJECTIVES[SYSTEMS[name].objective[0]]().updates())
 
     # The same run in pieces: it is stopped after each phase by the steps it is given, then extended.
-    phases = list(OBJECTIVES[SYSTEMS[name].objective[0]]().turns())
+    phases = list(OBJECTIVES[SYSTEMS[name].objective[0]]().updates())
     steps = {
         "pretrain_generator": "pretrain_generator_steps",
         "pretrain_discriminator": "pretrain_discriminator_steps",
@@ -118,7 +118,7 @@ def test_run_saves_resumes_and_reloads(name: str, tmp_path: Path) -> None:
     pickles = [p for p in straight.rglob("*") if p.suffix in (".bin", ".pt", ".pth", ".pkl")]
     assert all("checkpoint-" in str(p) for p in pickles)
 
-    one_shot = issubclass(type(AutoModel.from_pretrained(straight)), models.OneShotGeneratorMixin)
+    one_shot = issubclass(type(AutoModel.from_pretrained(straight)), models.LatentGenerationMixin)
     check_whole_sequences(straight) if one_shot else check_language_model(straight)
     for player in SYSTEMS[name].players:
         check_player(straight, player)
@@ -167,7 +167,7 @@ def test_any_causal_lm_takes_the_generators_seat(tmp_path: Path) -> None:
     from transformers import GPT2Config, GPT2LMHeadModel
 
     from hf_textgan import CaptionGrammar
-    from hf_textgan.data import word_tokenizer
+    from hf_textgan.data.tokenizers import word_tokenizer
 
     tokenizer = word_tokenizer(CaptionGrammar().sample(80, seed=0))
     config = GPT2Config(vocab_size=len(tokenizer) + 3, n_positions=32, n_embd=8, n_layer=1, n_head=2)

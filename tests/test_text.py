@@ -11,8 +11,11 @@ from datasets import ClassLabel, Dataset, Features, Value
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import ByT5Tokenizer, PreTrainedTokenizerFast
 
+from hf_textgan.data.collator import collate
+from hf_textgan.data.encoding import encode_lines, encode_text, truncate_texts
+from hf_textgan.data.errors import DataError
+from hf_textgan.data.lines import check_batch, read_lines
 from hf_textgan.data.report import _median, data_report, format_report
-from hf_textgan.data.text import DataError, check_batch, collate, encode_lines, encode_text, read_lines, truncate_texts
 from hf_textgan.data.tokenizers import character_tokenizer, word_tokenizer
 
 

@@ -5,15 +5,15 @@ from collections import Counter
 
 import pytest
 
-from hf_textgan.trainer.timetable import Phase, Timetable, Turn
+from hf_textgan.core.schedule import Phase, PhaseSchedule, Update
 
 
-GENERATOR = Turn("generator", "generator_loss")
-DISCRIMINATOR = Turn("discriminator", "discriminator_loss", repeat=3, every=2)
+GENERATOR = Update("generator", "generator_loss")
+DISCRIMINATOR = Update("discriminator", "discriminator_loss", repeat=3, every=2)
 
 
-def hand_made() -> Timetable:
-    return Timetable(
+def hand_made() -> PhaseSchedule:
+    return PhaseSchedule(
         [
             Phase("pretrain_generator", 4, (GENERATOR,)),
             Phase("pretrain_discriminator", 0, (DISCRIMINATOR,)),
@@ -26,66 +26,66 @@ def test_positions_by_hand():
     table = hand_made()
     assert table.total == 9
     assert [phase.name for phase in table.phases] == ["pretrain_generator", "adversarial"]
-    seen = [(table.at(i).phase.name, table.at(i).tick_in_phase, len(table.at(i).turns)) for i in range(9)]
-    # The discriminator moves in every second tick of its phase: the second and the fourth.
-    adversarial = [("adversarial", i, turns) for i, turns in enumerate([1, 2, 1, 2, 1])]
+    seen = [(table.at(i).phase.name, table.at(i).iteration_in_phase, len(table.at(i).updates)) for i in range(9)]
+    # The discriminator moves in every second iteration of its phase: the second and the fourth.
+    adversarial = [("adversarial", i, updates) for i, updates in enumerate([1, 2, 1, 2, 1])]
     assert seen == [("pretrain_generator", i, 1) for i in range(4)] + adversarial
     assert [table.at(i).progress for i in range(4)] == [0.0, 0.25, 0.5, 0.75]
 
 
 def test_steps_before_a_tick_by_hand():
     table = hand_made()
-    assert [table.before(i, "generator") for i in range(10)] == list(range(10))
-    assert [table.before(i, "discriminator") for i in range(10)] == [0, 0, 0, 0, 0, 0, 3, 3, 6, 6]
-    assert [table.before(i) for i in range(10)] == [0, 1, 2, 3, 4, 5, 9, 10, 14, 15]
-    assert table.before(9, "generator", "pretrain_generator") == 4
-    assert table.before(9, "generator", "adversarial") == 5
-    assert table.before(9, "autoencoder") == 0
-    assert table.before(1000) == table.before(9), "nothing moves after the end"
+    assert [table.steps_before(i, "generator") for i in range(10)] == list(range(10))
+    assert [table.steps_before(i, "discriminator") for i in range(10)] == [0, 0, 0, 0, 0, 0, 3, 3, 6, 6]
+    assert [table.steps_before(i) for i in range(10)] == [0, 1, 2, 3, 4, 5, 9, 10, 14, 15]
+    assert table.steps_before(9, "generator", "pretrain_generator") == 4
+    assert table.steps_before(9, "generator", "adversarial") == 5
+    assert table.steps_before(9, "autoencoder") == 0
+    assert table.steps_before(1000) == table.steps_before(9), "nothing moves after the end"
 
 
 def test_turns_share_an_optimizer_that_they_name():
-    table = Timetable(
+    table = PhaseSchedule(
         [
-            Phase("first", 2, (Turn("a", "x", repeat=2, optimizer="shared"), Turn("b", "y"))),
-            Phase("second", 3, (Turn("a", "z", optimizer="shared"), Turn("a", "w"))),
+            Phase("first", 2, (Update("a", "x", repeat=2, optimizer="shared"), Update("b", "y"))),
+            Phase("second", 3, (Update("a", "z", optimizer="shared"), Update("a", "w"))),
         ]
     )
     assert table.optimizers() == [("a", "shared"), ("b", "first"), ("a", "second")]
-    assert table.before(5, "a", "shared") == 2 * 2 + 3
-    assert table.before(5, "a", "second") == 3
-    assert table.before(5, "a") == 10
+    assert table.steps_before(5, "a", "shared") == 2 * 2 + 3
+    assert table.steps_before(5, "a", "second") == 3
+    assert table.steps_before(5, "a") == 10
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_closed_forms_equal_a_simulation(seed):
     draw = random.Random(seed)
 
-    def turn() -> Turn:
+    def update() -> Update:
         optimizer = draw.choice([None, None, "shared"])
-        return Turn(draw.choice("abc"), "loss", draw.randint(1, 4), draw.randint(1, 5), optimizer)
+        return Update(draw.choice("abc"), "loss", draw.randint(1, 4), draw.randint(1, 5), optimizer)
 
     names = [draw.choice(["warmup", "main", "end"]) for _ in range(draw.randint(1, 5))]  # names may come again
-    phases = [Phase(n, draw.randint(0, 9), tuple(turn() for _ in range(draw.randint(1, 4)))) for n in names]
+    phases = [Phase(n, draw.randint(0, 9), tuple(update() for _ in range(draw.randint(1, 4)))) for n in names]
     phases.append(Phase("last", 1, (GENERATOR,)))
-    table = Timetable(phases)
+    table = PhaseSchedule(phases)
 
     counts: Counter = Counter()
-    tick = 0
+    iteration = 0
     for phase in phases:
-        for tick_in_phase in range(phase.ticks):
+        for iteration_in_phase in range(phase.iterations):
             for player in (None, "a", "b", "c", "generator"):
                 for optimizer in (None, "warmup", "main", "end", "last", "shared"):
                     expected = sum(n for (p, o), n in counts.items() if player in (None, p) and optimizer in (None, o))
-                    assert table.before(tick, player, optimizer) == expected
-            position = table.at(tick)
-            assert (position.phase, position.tick_in_phase) == (phase, tick_in_phase)
-            assert position.progress == tick_in_phase / phase.ticks
-            assert position.turns == tuple(t for t in phase.turns if tick_in_phase % t.every == t.every - 1)
-            for t in position.turns:
+                    assert table.steps_before(iteration, player, optimizer) == expected
+            position = table.at(iteration)
+            assert (position.phase, position.iteration_in_phase) == (phase, iteration_in_phase)
+            assert position.progress == iteration_in_phase / phase.iterations
+            assert position.updates == tuple(t for t in phase.updates if iteration_in_phase % t.every == t.every - 1)
+            for t in position.updates:
                 counts[t.player, t.optimizer or phase.name] += t.repeat
-            tick += 1
-    assert table.total == tick
+            iteration += 1
+    assert table.total == iteration
     assert set(counts) <= set(table.optimizers())
 
 
@@ -93,30 +93,30 @@ def test_description_is_json_and_complete():
     import json
 
     description = json.loads(json.dumps(hand_made().describe()))
-    assert description[1]["turns"][1] == {
+    assert description[1]["updates"][1] == {
         "player": "discriminator",
         "loss": "discriminator_loss",
         "repeat": 3,
         "every": 2,
         "optimizer": None,
     }
-    assert [phase["ticks"] for phase in description] == [4, 5]
+    assert [phase["iterations"] for phase in description] == [4, 5]
 
 
-@pytest.mark.parametrize("tick", [-1, 9])
-def test_ticks_outside_the_run_are_errors(tick):
-    with pytest.raises(IndexError, match=rf"tick is {tick}; this run has the ticks 0 to 8\."):
-        hand_made().at(tick)
+@pytest.mark.parametrize("iteration", [-1, 9])
+def test_ticks_outside_the_run_are_errors(iteration):
+    with pytest.raises(IndexError, match=rf"iteration is {iteration}; this run has the iterations 0 to 8\."):
+        hand_made().at(iteration)
 
 
 def test_errors_say_what_to_set():
-    with pytest.raises(ValueError, match="The turn of 'generator' has repeat=0; set it to 1 or more, or leave"):
-        Turn("generator", "loss", repeat=0)
-    with pytest.raises(ValueError, match="The turn of 'generator' has every=-2; set it to 1 or more"):
-        Turn("generator", "loss", every=-2)
-    with pytest.raises(ValueError, match="The phase 'main' has -1 ticks; set 0 or more"):
+    with pytest.raises(ValueError, match="The update of 'generator' has repeat=0; set it to 1 or more, or leave"):
+        Update("generator", "loss", repeat=0)
+    with pytest.raises(ValueError, match="The update of 'generator' has every=-2; set it to 1 or more"):
+        Update("generator", "loss", every=-2)
+    with pytest.raises(ValueError, match="The phase 'main' has -1 iterations; set 0 or more"):
         Phase("main", -1, (GENERATOR,))
-    with pytest.raises(ValueError, match="The phase 'main' has 2 ticks but no turns; give it one"):
+    with pytest.raises(ValueError, match="The phase 'main' has 2 iterations but no updates; give it one"):
         Phase("main", 2, ())
-    with pytest.raises(ValueError, match="No phase has any steps; set max_steps"):
-        Timetable([Phase("main", 0, (GENERATOR,))])
+    with pytest.raises(ValueError, match="No phase has any iterations; set max_steps"):
+        PhaseSchedule([Phase("main", 0, (GENERATOR,))])

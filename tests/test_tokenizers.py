@@ -6,7 +6,7 @@ import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import AutoTokenizer, GPT2Config, GPT2Tokenizer, PreTrainedTokenizerFast
 
-from hf_textgan.data.text import DataError
+from hf_textgan.data.errors import DataError
 from hf_textgan.data.tokenizers import character_tokenizer, discriminator_tokenizer, word_tokenizer
 
 

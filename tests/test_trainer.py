@@ -19,17 +19,17 @@ from transformers import (
 from transformers.utils import logging as hf_logging
 
 from hf_textgan import AdversarialTrainer, RecurrentGeneratorConfig, RecurrentGeneratorForCausalLM
-from hf_textgan.data.text import DataError
-from hf_textgan.objectives import MLEObjective, SeqGANObjective
-from hf_textgan.trainer.timetable import Turn
-
-from .helpers import randomize, tiny_discriminator, tiny_gpt2, tiny_lstm
-from .toys import LINES, ThreePlayers, arguments, length_metric, text_data, toy_players, toy_trainer
+from hf_textgan.core.schedule import Update
+from hf_textgan.data.errors import DataError
+from hf_textgan.objectives.mle import MLEObjective
+from hf_textgan.objectives.seqgan import SeqGANObjective
+from tests.helpers import randomize, tiny_discriminator, tiny_gpt2, tiny_lstm
+from tests.toys import LINES, ThreePlayers, arguments, length_metric, text_data, toy_players, toy_trainer
 
 
 torch.set_num_threads(1)
 
-VGAN = (Turn("generator", "generator_loss", repeat=5), Turn("discriminator", "discriminator_loss", repeat=3))
+VGAN = (Update("generator", "generator_loss", repeat=5), Update("discriminator", "discriminator_loss", repeat=3))
 
 
 def weights(trainer) -> dict[str, torch.Tensor]:
@@ -72,24 +72,24 @@ def test_a_seqgan_run_moves_every_parameter_and_logs_every_phase(tmp_path):
             assert [shown[i] for i in steps] == pytest.approx([own[i] for i in steps])
 
 
-@pytest.mark.parametrize("turns", [None, VGAN], ids=["textkd", "vgan"])
-def test_three_players_take_their_turns_in_a_real_run(tmp_path, turns):
-    objective = ThreePlayers() if turns is None else ThreePlayers(turns_=turns)
-    steps = {"max_steps": 2 if turns is None else 10, "pretrain_generator_steps": 1, "pretrain_discriminator_steps": 1}
+@pytest.mark.parametrize("updates", [None, VGAN], ids=["textkd", "vgan"])
+def test_three_players_take_their_turns_in_a_real_run(tmp_path, updates):
+    objective = ThreePlayers() if updates is None else ThreePlayers(updates_=updates)
+    steps = {"max_steps": 2, "pretrain_generator_steps": 1, "pretrain_discriminator_steps": 1}
     trainer = toy_trainer(tmp_path, objective, save_strategy="no", **steps)
     before = weights(trainer)
     trainer.train()
     one_round = ["autoencoder", *["discriminator"] * 5, "generator"]
-    if turns is not None:
+    if updates is not None:
         one_round = [*["generator"] * 5, *["discriminator"] * 3]
     assert objective.calls == ["generator", "discriminator", *one_round * 2]
-    assert trainer.state.global_step == 4, "max_steps counts generator steps, five of them in a tick of VGAN"
+    assert trainer.state.global_step == 4, "max_steps counts iterations, of five generator steps each in VGAN"
     after = weights(trainer)
     still = {name for name in before if torch.equal(before[name], after[name])}
-    assert still == ({n for n in before if n.startswith("autoencoder/")} if turns is not None else set())
+    assert still == ({n for n in before if n.startswith("autoencoder/")} if updates is not None else set())
     for (player, name), optimizer in trainer.player_optimizers.items():
         steps = {int(state["step"]) for state in optimizer.optimizer.state.values()}
-        assert steps == {trainer.timetable.before(4, player, name)}
+        assert steps == {trainer.schedule.steps_before(4, player, name)}
     assert logged(trainer, "generator/noise")
 
 
@@ -161,7 +161,7 @@ def test_training_again_starts_afresh(tmp_path):
     assert not same(first, weights(trainer)), "it goes on from the weights that are there"
     for (player, name), optimizer in trainer.player_optimizers.items():
         steps = {int(state["step"]) for state in optimizer.optimizer.state.values()}
-        assert steps == {trainer.timetable.before(8, player, name)}, "with fresh moments"
+        assert steps == {trainer.schedule.steps_before(8, player, name)}, "with fresh moments"
 
 
 def test_bf16_runs_on_cpu(tmp_path):
@@ -327,7 +327,7 @@ def test_stock_early_stopping_sees_the_best_metric(tmp_path):
 
 def test_steps_that_are_not_finite_are_reported_and_skipped(tmp_path, caplog):
     trainer = toy_trainer(
-        tmp_path, ThreePlayers(nan_ticks=(1, 2)), save_strategy="no", pretrain_discriminator_steps=0, max_steps=1
+        tmp_path, ThreePlayers(nan_iterations=(1, 2)), save_strategy="no", pretrain_discriminator_steps=0, max_steps=1
     )
     after = {}
 
@@ -348,7 +348,7 @@ def test_steps_that_are_not_finite_are_reported_and_skipped(tmp_path, caplog):
 def test_too_many_of_them_stop_the_run_and_name_the_last_good_checkpoint(tmp_path):
     from hf_textgan.trainer import checkpoints
 
-    objective = ThreePlayers(nan_ticks=tuple(range(3, 100)))
+    objective = ThreePlayers(nan_iterations=tuple(range(3, 100)))
     options = {"pretrain_discriminator_steps": 0, "pretrain_generator_steps": 2, "max_skipped_steps": 3}
     trainer = toy_trainer(tmp_path, objective, max_steps=10, save_steps=2, **options)
     message = (
@@ -357,7 +357,7 @@ def test_too_many_of_them_stop_the_run_and_name_the_last_good_checkpoint(tmp_pat
     )
     with pytest.raises(FloatingPointError, match=message):
         trainer.train()
-    assert checkpoints.why_incomplete(tmp_path / "checkpoint-4") is None
+    assert checkpoints.checkpoint_problem(tmp_path / "checkpoint-4") is None
     assert all(torch.isfinite(value).all() for value in weights(trainer).values())
 
     # As the message says: with a lower learning rate the run goes on from there.
@@ -366,7 +366,7 @@ def test_too_many_of_them_stop_the_run_and_name_the_last_good_checkpoint(tmp_pat
     assert set(logged(again, "generator/learning_rate").values()) == {1e-2, 1e-3}
     assert logged(again, "generator/learning_rate")[5] == 1e-3
 
-    fresh = toy_trainer(tmp_path / "fresh", ThreePlayers(nan_ticks=(0,)), max_skipped_steps=1, save_strategy="no")
+    fresh = toy_trainer(tmp_path / "fresh", ThreePlayers(nan_iterations=(0,)), max_skipped_steps=1, save_strategy="no")
     with pytest.raises(
         FloatingPointError, match="1 steps in a row were not finite .*; no checkpoint was written yet;"
     ):
@@ -392,7 +392,7 @@ def test_each_player_and_phase_has_its_own_schedule(tmp_path):
     )
     trainer.train()
     # Linear to 0: after k of n steps (n - k) / n is left. The generator has 4 adversarial steps, the discriminator 2
-    # of its own phase and 8 adversarial ones, two per tick, of which the mean is logged.
+    # of its own phase and 8 adversarial ones, two per iteration, of which the mean is logged.
     rates = logged(trainer, "generator/learning_rate")
     assert [rates[i] for i in (1, 4)] == [0.3, 0.3]
     assert [rates[i] for i in (7, 8, 9, 10)] == pytest.approx([0.6, 0.4, 0.2, 0.0])
@@ -535,13 +535,22 @@ def test_without_a_bar_the_log_is_printed(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"num_train_epochs": 5.0}, "num_train_epochs is 5.0, but adversarial training counts steps; set max_steps"),
-        ({"eval_strategy": "epoch"}, 'eval_strategy is "epoch", but a run has no epochs; set it to "steps" or "no"'),
+        (
+            {"num_train_epochs": 5.0},
+            "num_train_epochs is 5.0, but adversarial training counts iterations; set max_steps",
+        ),
+        (
+            {"eval_strategy": "epoch"},
+            'eval_strategy is "epoch", but a run has no epochs and keeps its best models by itself',
+        ),
         ({"save_strategy": "epoch"}, 'save_strategy is "epoch", but a run has no epochs'),
         ({"logging_strategy": "epoch"}, 'logging_strategy is "epoch", but a run has no epochs'),
-        ({"fp16": True}, "fp16 is set, but its loss scaling is shared by all optimizers .* use bf16"),
-        ({"auto_find_batch_size": True}, "auto_find_batch_size is True, which training with several players does not"),
-        ({"ignore_data_skip": True}, "ignore_data_skip is True, which training with several players does not"),
+        ({"fp16": True}, "fp16 is True, but its loss scaling is shared by all optimizers .* use bf16"),
+        (
+            {"auto_find_batch_size": True},
+            "auto_find_batch_size is True, but a run cannot start again with other batches",
+        ),
+        ({"ignore_data_skip": True}, "ignore_data_skip is True, but a resumed run reads the data of its iter"),
         ({"push_to_hub": True, "hub_strategy": "every_save"}, "hub_strategy is 'every_save', but a push during train"),
         ({"temperature": 0.0}, "temperature is 0.0; set it above 0"),
         ({"rollout_chunk_size": 0}, "rollout_chunk_size is 0; set it to 1 or more"),
@@ -564,7 +573,7 @@ def test_arguments_that_are_refused(tmp_path, changes, message):
         (
             {},
             {"max_steps": 0, "pretrain_generator_steps": 0, "pretrain_discriminator_steps": 0},
-            "No phase has any st",
+            "No phase has any iterations",
         ),
         ({}, {"max_steps": -1}, "max_steps is -1; set it to 0 or more"),
         (
@@ -573,11 +582,10 @@ def test_arguments_that_are_refused(tmp_path, changes, message):
             "max_steps is 3, but MLEObjective has no adversarial phase; set it to 0",
         ),
         (
-            {"objective": SeqGANObjective(generator_steps=2)},
-            {"max_steps": 3},
-            "max_steps is 3, but a tick has 2 generator steps; set a multiple of 2",
+            {"players": {}},
+            {},
+            "SeqGANObjective updates the player 'discriminator', but this run has generator",
         ),
-        ({"players": {}}, {}, "SeqGANObjective moves the player 'discriminator', but this run has generator; pass it"),
         ({"players": {"generator": tiny_lstm()}}, {}, "leave it out of players"),
         (
             {"players": {"discriminator": tiny_discriminator(100, 4)}},
@@ -592,7 +600,7 @@ def test_arguments_that_are_refused(tmp_path, changes, message):
         (
             {"model": tiny_lstm(7)},
             {},
-            r"The generator has vocab_size 7 and the tokenizer 23 symbols; build the generator with vocab_size=23",
+            r"The generator has vocab_size 7 and the tokenizer 23 tokens; build the generator with vocab_size=23",
         ),
         (
             {},

@@ -1,5 +1,5 @@
 """
-IWGAN, TextKD-GAN and ARAE: their losses against plain operations, what each turn moves, their limits, their runs.
+IWGAN, TextKD-GAN and ARAE: their losses against plain operations, what each update moves, their limits, their runs.
 """
 
 import copy
@@ -15,33 +15,27 @@ from torch.nn import functional as F
 from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.optimization import get_constant_schedule
 
-from hf_textgan.losses import row_entropy, squared_error_of_symbols
-from hf_textgan.models import (
-    ConvCritic,
-    ConvCriticConfig,
-    LatentCritic,
-    LatentCriticConfig,
-)
+from hf_textgan.core.context import StepContext
+from hf_textgan.core.players import Players
+from hf_textgan.core.schedule import Update
+from hf_textgan.core.step import PlayerOptimizer, take_step
+from hf_textgan.losses.likelihood import squared_error, token_entropy
+from hf_textgan.losses.regularization import gradient_penalty, input_gradient, interpolate
+from hf_textgan.models import ConvCritic, ConvCriticConfig, LatentCritic, LatentCriticConfig
 from hf_textgan.models.modeling_outputs import AutoencoderOutput
-from hf_textgan.objectives import ARAEObjective, IWGANObjective, StepContext, TextKDObjective
-from hf_textgan.regularization import gradient_penalty, input_gradient, interpolate
-from hf_textgan.sampling import RolloutEngine
-from hf_textgan.trainer.players import PlayerOptimizer, Players, take_step
-from hf_textgan.trainer.timetable import Turn
-
-from .helpers import BOS, EOS, PAD, randomize
-from .toys import (
-    text_data,
-    wasserstein_players,
-    wasserstein_trainer,
-)
+from hf_textgan.objectives.arae import ARAEObjective
+from hf_textgan.objectives.iwgan import IWGANObjective
+from hf_textgan.objectives.textkd_gan import TextKDObjective
+from hf_textgan.sampling.engine import RolloutEngine
+from tests.helpers import BOS, EOS, PAD, randomize
+from tests.toys import text_data, wasserstein_players, wasserstein_trainer
 
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 V, L = 5, 4
 ENGINE = RolloutEngine(L, BOS, PAD, EOS)
-CONTEXT = StepContext(tick=3, step=2, seed=5)
+CONTEXT = StepContext(iteration=3, step=2, seed=5)
 SYSTEMS = {"iwgan": IWGANObjective, "textkd_gan": TextKDObjective, "arae": ARAEObjective}
 
 
@@ -244,7 +238,7 @@ def test_where_the_gradient_of_rows_is_penalized(objective, ends):
     critic, generator = players["discriminator"], players["generator"]
     seen, made, penalized = recorded(critic), recorded(generator), recorded_function(critic, "input_gradient")
     taught = recorded(players["autoencoder"]) if "autoencoder" in players else []
-    output = objective.discriminator_loss(players, ENGINE, batch, CONTEXT)
+    output = objective.discriminator_loss(players, ENGINE, batch, replace(CONTEXT))
     real, fake = seen[0]["inputs_onehot"].chunk(2)
     assert torch.equal(fake, made[0]["output"].logits.softmax(-1))
     rows = one_hot(batch)
@@ -258,7 +252,7 @@ def test_where_the_gradient_of_rows_is_penalized(objective, ends):
     ((between,),) = penalized
     line_from = real if ends == "teacher" else one_hot(batch)
     shares = shares_on_the_lines(between, line_from, fake)
-    torch.testing.assert_close(shares, CONTEXT.rand("shares", 12), rtol=0, atol=1e-5)
+    torch.testing.assert_close(shares, replace(CONTEXT).rand("alpha", 12), rtol=0, atol=1e-5)
     assert not between.requires_grad and not real.requires_grad and not fake.requires_grad
     assert output.weight == 12
 
@@ -270,12 +264,12 @@ def test_where_the_gradient_of_rows_is_penalized(objective, ends):
     compare(output, -gap + 10 * penalty, critic)
     entropies = [-(p * p.clamp(min=1e-30).log()).sum(-1).mean() for p in (real, fake)]
     expected = {
-        "discriminator/gap": gap,
+        "discriminator/score_gap": gap,
         "discriminator/penalty": penalty,
         "discriminator/input_gradient_norm": plain_norms(score, between).mean(),
-        "real/row_entropy": entropies[0],
+        "real/token_entropy": entropies[0],
         "real/max_probability": real.max(-1).values.mean(),
-        "generator/row_entropy": entropies[1],
+        "generator/token_entropy": entropies[1],
         "generator/max_probability": fake.max(-1).values.mean(),
     }
     assert {k: float(v) for k, v in output.metrics.items()} == pytest.approx(
@@ -283,7 +277,7 @@ def test_where_the_gradient_of_rows_is_penalized(objective, ends):
     )
     assert not any(v.requires_grad for v in output.metrics.values())
     weighted = replace(objective, gradient_penalty=0.0)
-    torch.testing.assert_close(weighted.discriminator_loss(players, ENGINE, batch, CONTEXT).loss, -gap)
+    torch.testing.assert_close(weighted.discriminator_loss(players, ENGINE, batch, replace(CONTEXT)).loss, -gap)
 
 
 def plain_norms(score, points: torch.Tensor) -> torch.Tensor:
@@ -296,22 +290,22 @@ def test_generator_loss_of_rows(objective):
     players, batch = build(objective), texts(6)
     generator = players["generator"]
     made = recorded(generator)
-    output = objective.generator_loss(players, ENGINE, batch, CONTEXT)
+    output = objective.generator_loss(players, ENGINE, batch, replace(CONTEXT))
     latents = made[0]["latents"]
     assert latents.shape == (6, 3) and output.weight == 6 and output.metrics == {}
     rows = generator(latents=latents).logits.softmax(-1)
     compare(output, -plain_critic(players["discriminator"], rows).mean(), generator)
     critic_latents = []
     generator.register_forward_hook(lambda m, a, k, o: critic_latents.append(k["latents"]), with_kwargs=True)
-    objective.discriminator_loss(players, ENGINE, batch, CONTEXT)
-    assert not torch.equal(critic_latents[0], latents), "each turn draws noise of its own"
+    objective.discriminator_loss(players, ENGINE, batch, replace(CONTEXT))
+    assert not torch.equal(critic_latents[0], latents), "each update draws noise of its own"
 
 
 def test_autoencoder_loss_of_textkd():
     objective = TextKDObjective(teacher_temperature=2.0)  # the critic's business, not the autoencoder's
     players, batch = build(objective), texts(6)
     autoencoder = players["autoencoder"]
-    output = objective.autoencoder_loss(players, ENGINE, batch, CONTEXT)
+    output = objective.autoencoder_loss(players, ENGINE, batch, replace(CONTEXT))
     rows = autoencoder(input_ids=batch["input_ids"][:, 1:]).logits.softmax(-1)
     compare(output, ((one_hot(batch) - rows) ** 2).sum((1, 2)).mean(), autoencoder)
     assert output.weight == 6
@@ -322,16 +316,16 @@ def test_autoencoder_loss_of_textkd():
 def test_squared_error_and_entropy_by_hand():
     sequences = texts(3)["input_ids"][:, 1:]
     rows = torch.eye(V)[sequences]
-    assert float(squared_error_of_symbols((1000 * rows).softmax(-1), sequences)) == 0.0
+    assert float(squared_error((1000 * rows).softmax(-1), sequences)) == 0.0
     for size in (2, V, 100):
         uniform = torch.full((3, L, size), 1 / size)
         known = sequences.clamp(max=size - 1)
-        assert float(squared_error_of_symbols(uniform, known)) == pytest.approx(L * (1 - 1 / size), rel=1e-5)
-        torch.testing.assert_close(row_entropy(uniform), torch.full((3, L), math.log(size)))
+        assert float(squared_error(uniform, known)) == pytest.approx(L * (1 - 1 / size), rel=1e-5)
+        torch.testing.assert_close(token_entropy(uniform), torch.full((3, L), math.log(size)))
     by_hand = torch.tensor([[[0.7, 0.2, 0.1]], [[0.0, 0.5, 0.5]]])  # .09 + .04 + .01 and 1 + .25 + .25
-    assert float(squared_error_of_symbols(by_hand, torch.zeros(2, 1, dtype=torch.long))) == pytest.approx(0.82)
-    assert torch.equal(row_entropy(rows), torch.zeros(3, L))
-    assert float(row_entropy(torch.tensor([0.5, 0.25, 0.25]))) == pytest.approx(1.5 * math.log(2))
+    assert float(squared_error(by_hand, torch.zeros(2, 1, dtype=torch.long))) == pytest.approx(0.82)
+    assert torch.equal(token_entropy(rows), torch.zeros(3, L))
+    assert float(token_entropy(torch.tensor([0.5, 0.25, 0.25]))) == pytest.approx(1.5 * math.log(2))
 
 
 # ---- ARAE -----------------------------------------------------------------------------------------------------------
@@ -352,7 +346,7 @@ def test_reconstruction_loss_of_arae():
     players, batch = build(objective), texts(200)
     autoencoder = players["autoencoder"]
     decoded = recorded_function(autoencoder.decoder, "teacher_forced")
-    output = objective.reconstruction_loss(players, ENGINE, batch, CONTEXT)
+    output = objective.reconstruction_loss(players, ENGINE, batch, replace(CONTEXT))
     codes = codes_of(autoencoder, batch)
     torch.testing.assert_close(codes.norm(dim=1), torch.ones(200))
     noise = (decoded[0][0] - codes).detach()
@@ -373,14 +367,19 @@ def test_reconstruction_loss_of_arae():
 
 def test_noise_of_arae_fades():
     objective = ARAEObjective()
-    assert [objective.noise(tick) for tick in (0, 99, 100, 199)] == [0.05, 0.05, 0.05 * 0.9995, 0.05 * 0.9995]
-    assert objective.noise(12_345) == pytest.approx(0.05 * 0.9995**123)
+    assert [objective.noise_std(iteration) for iteration in (0, 99, 100, 199)] == [
+        0.05,
+        0.05,
+        0.05 * 0.9995,
+        0.05 * 0.9995,
+    ]
+    assert objective.noise_std(12_345) == pytest.approx(0.05 * 0.9995**123)
     halved = ARAEObjective(code_noise=1.0, noise_decay=0.5, noise_decay_every=3)
     players = build(halved)
     decoded = recorded_function(players["autoencoder"].decoder, "teacher_forced")
     spreads = []
-    for tick in (2, 3, 8):
-        halved.reconstruction_loss(players, ENGINE, texts(300), replace(CONTEXT, tick=tick))
+    for iteration in (2, 3, 8):
+        halved.reconstruction_loss(players, ENGINE, texts(300), replace(CONTEXT, iteration=iteration))
         spreads.append(float((decoded[-1][0] - codes_of(players["autoencoder"], texts(300))).detach().std()))
     assert spreads == pytest.approx([1.0, 0.5, 0.25], rel=0.1)
 
@@ -406,7 +405,7 @@ def test_critic_loss_of_arae(batch_mean, num_shards):
     divisor = 10 * num_shards if batch_mean else 1
     gap = score(real).mean() - score(fake).mean()
     compare(output, -gap + 3 * plain_penalty(score, between, divisor), critic)
-    assert float(output.metrics["discriminator/gap"]) == pytest.approx(float(gap.detach()), rel=1e-4)
+    assert float(output.metrics["discriminator/score_gap"]) == pytest.approx(float(gap.detach()), rel=1e-4)
     assert float(output.metrics["generator/code_norm"]) == pytest.approx(float(fake.norm(dim=1).mean()))
 
 
@@ -415,9 +414,9 @@ def test_adversarial_losses_of_arae():
     objective = ARAEObjective(encoder_weight=0.3)
     players, batch = build(objective), texts(10)
     autoencoder, generator, critic = (players[n] for n in ("autoencoder", "generator", "discriminator"))
-    output = objective.encoder_loss(players, ENGINE, batch, CONTEXT)
+    output = objective.encoder_loss(players, ENGINE, batch, replace(CONTEXT))
     compare(output, 0.3 * plain_code_critic(critic, codes_of(autoencoder, batch)).mean(), autoencoder)
-    score = objective.encoder_loss(players, ENGINE, batch, CONTEXT).loss
+    score = objective.encoder_loss(players, ENGINE, batch, replace(CONTEXT)).loss
     named = dict(autoencoder.named_parameters())
     found = torch.autograd.grad(score, list(named.values()), allow_unused=True)
     moved = {name for name, gradient in zip(named, found, strict=True) if gradient is not None}
@@ -425,7 +424,7 @@ def test_adversarial_losses_of_arae():
 
     made = recorded(generator)
     generator.train()
-    output = objective.generator_loss(players, ENGINE, batch, CONTEXT)
+    output = objective.generator_loss(players, ENGINE, batch, replace(CONTEXT))
     hidden = made[0]["latents"]
     for layer, norm in zip(generator.layers, generator.norms, strict=True):
         hidden = layer(hidden)
@@ -440,10 +439,10 @@ def test_the_encoders_turn_without_weight_does_nothing():
         players = build(objective)
         before = copy.deepcopy(players["autoencoder"].state_dict())
         optimizer = optimizer_of(players["autoencoder"], torch.optim.SGD)
-        turn = Turn("autoencoder", "encoder_loss")
-        # Optimizers with momentum would move all the same, so there is no such turn.
-        assert (turn in objective.turns()["adversarial"]) == moves
-        take_step(Accelerator(cpu=True), players, optimizer, turn, [texts(6)], objective, ENGINE, CONTEXT)
+        update = Update("autoencoder", "encoder_loss")
+        # Optimizers with momentum would move all the same, so there is no such update.
+        assert (update in objective.updates()["adversarial"]) == moves
+        take_step(Accelerator(cpu=True), players, optimizer, update, [texts(6)], objective, ENGINE, replace(CONTEXT))
         after = players["autoencoder"].state_dict()
         assert any(not torch.equal(before[name], after[name]) for name in before) == moves
 
@@ -466,11 +465,11 @@ def test_draws_of_a_step(draw):
     torch.set_rng_state(state)
     numbers()
     assert torch.equal(torch.get_rng_state(), state), "and nothing else is disturbed"
-    others = [numbers(), numbers("shares"), numbers(tick=4), numbers(step=3), numbers(seed=6)]
-    others += [numbers(tick=2, step=3), numbers(shard=1, num_shards=2)]
+    others = [numbers(), numbers("alpha"), numbers(iteration=4), numbers(step=3), numbers(seed=6)]
+    others += [numbers(iteration=2, step=3), numbers(shard=1, num_shards=2)]
     for i, first in enumerate(others):
         assert not any(torch.equal(first, second) for second in others[:i])
-    large = getattr(CONTEXT, draw)("many", 20_000)
+    large = getattr(replace(CONTEXT), draw)("many", 20_000)
     mean, spread = (0, 1) if draw == "randn" else (0.5, 12**-0.5)
     assert large.shape == (20_000,) and abs(float(large.mean()) - mean) < 0.03
     assert float(large.std()) == pytest.approx(spread, rel=0.03)
@@ -495,23 +494,23 @@ def changed(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor]) -> 
 def test_a_turn_moves_its_player_and_no_other(system):
     objective = SYSTEMS[system]()
     players = build(objective)
-    for number, turn in enumerate(objective.turns()["adversarial"]):
-        optimizer = optimizer_of(players[turn.player])
+    for number, update in enumerate(objective.updates()["adversarial"]):
+        optimizer = optimizer_of(players[update.player])
         before, modes = state_of(players), {name: players[name].training for name in players}
         context = replace(CONTEXT, step=number)
-        result = take_step(Accelerator(cpu=True), players, optimizer, turn, [texts(8)], objective, ENGINE, context)
+        result = take_step(Accelerator(cpu=True), players, optimizer, update, [texts(8)], objective, ENGINE, context)
         assert not result.skipped
         moved = changed(before, state_of(players))
-        own = {name for name in before if name.startswith(f"{turn.player}/")}
+        own = {name for name in before if name.startswith(f"{update.player}/")}
         # The critic's output bias cancels in the gap. Batch normalization undoes a bias before it.
-        idle = {"discriminator/classifier.bias"} if turn.player == "discriminator" else set()
+        idle = {"discriminator/classifier.bias"} if update.player == "discriminator" else set()
         doubtful = set()
-        if system == "arae" and turn.player == "generator":
+        if system == "arae" and update.player == "generator":
             doubtful = {"generator/layers.0.bias", "generator/layers.1.bias"}
-        if turn.loss == "encoder_loss":
+        if update.loss == "encoder_loss":
             idle = {name for name in own if "/decoder." in name}
             assert idle
-        assert moved | doubtful == own - idle | doubtful, turn
+        assert moved | doubtful == own - idle | doubtful, update
         assert modes == {name: players[name].training for name in players}
         assert all(p.grad is None for name in players for p in players[name].parameters())
 
@@ -519,25 +518,25 @@ def test_a_turn_moves_its_player_and_no_other(system):
 def test_the_generator_of_arae_carries_the_decoder():
     objective = ARAEObjective()
     players = build(objective)
-    turn = objective.turns()["adversarial"][3]
+    update = objective.updates()["adversarial"][3]
     ours, theirs = players["generator"].decoder, players["autoencoder"].decoder
     for step in range(2):
         randomize(theirs, seed=step + 50)
         assert not torch.equal(ours.lm_head.weight, theirs.lm_head.weight)
         optimizer = optimizer_of(players["generator"])
         context = replace(CONTEXT, step=step)
-        take_step(Accelerator(cpu=True), players, optimizer, turn, [texts(8)], objective, ENGINE, context)
+        take_step(Accelerator(cpu=True), players, optimizer, update, [texts(8)], objective, ENGINE, context)
         for (name, mine), its in zip(ours.named_parameters(), theirs.parameters(), strict=True):
             assert torch.equal(mine, its) and mine.data_ptr() != its.data_ptr(), name
 
 
 def test_the_critic_of_arae_leaves_the_statistics_of_the_generator():
-    """It compares codes as the generator's turn makes them, by the statistics of the batch, and records nothing."""
+    """It compares codes as the generator's update makes them, by the statistics of the batch, and records nothing."""
     objective = ARAEObjective()
     players = build(objective)
     generator = players["generator"]
     made = recorded(generator)
-    objective.discriminator_loss(players, ENGINE, texts(8), CONTEXT)
+    objective.discriminator_loss(players, ENGINE, texts(8), replace(CONTEXT))
     evaluated = made[0]["output"].codes
     generator.train()
     torch.testing.assert_close(evaluated, generator(latents=made[0]["latents"], decode=False).codes)
@@ -562,7 +561,7 @@ def test_order_of_the_turns_and_the_teacher_in_them(system, tmp_path):
 
     def record(name: str, function) -> None:
         def loss(players, engine, batch, context):
-            calls.append((name, context.tick, context.step, engine.real_sequences(batch), len(taught)))
+            calls.append((name, context.iteration, context.step, engine.real_sequences(batch), len(taught)))
             return function(players, engine, batch, context)
 
         setattr(objective, name, loss)
@@ -571,7 +570,7 @@ def test_order_of_the_turns_and_the_teacher_in_them(system, tmp_path):
         record(name, getattr(objective, name))
     taught = recorded(trainer.other_players["autoencoder"]) if "autoencoder" in trainer.other_players else []
     trainer.train()
-    assert [call[:2] for call in calls] == [(name, tick) for tick in (0, 1) for name in ORDERS[system]]
+    assert [call[:2] for call in calls] == [(name, iteration) for iteration in (0, 1) for name in ORDERS[system]]
     steps = {"autoencoder": [], "discriminator": [], "generator": []}
     for name, _, step, _, _ in calls:
         first = name.split("_")[0]
@@ -594,20 +593,20 @@ def test_order_of_the_turns_and_the_teacher_in_them(system, tmp_path):
 def test_phases():
     objective = TextKDObjective(autoencoder_steps=2, pretrain_autoencoder_steps=7, discriminator_steps=3)
     first, *others = objective.phases(0, 0, 11)
-    assert (first.name, first.ticks) == ("pretrain_autoencoder", 7)
-    assert [(t.player, t.loss, t.repeat) for t in first.turns] == [("autoencoder", "autoencoder_loss", 1)]
-    assert {p.name: p.ticks for p in others} == {
+    assert (first.name, first.iterations) == ("pretrain_autoencoder", 7)
+    assert [(t.player, t.loss, t.repeat) for t in first.updates] == [("autoencoder", "autoencoder_loss", 1)]
+    assert {p.name: p.iterations for p in others} == {
         "pretrain_generator": 0,
         "pretrain_discriminator": 0,
         "adversarial": 11,
     }
-    turns = [(t.player, t.loss, t.repeat) for t in others[-1].turns]
-    assert turns == [
+    updates = [(t.player, t.loss, t.repeat) for t in others[-1].updates]
+    assert updates == [
         ("autoencoder", "autoencoder_loss", 2),
         ("discriminator", "discriminator_loss", 3),
         ("generator", "generator_loss", 1),
     ]
-    assert first.optimizer_of(first.turns[0]) == others[-1].optimizer_of(others[-1].turns[0])
+    assert first.optimizer_of(first.updates[0]) == others[-1].optimizer_of(others[-1].updates[0])
     defaults = [SYSTEMS[name]().discriminator_steps for name in ("iwgan", "textkd_gan", "arae")]
     assert defaults == [10, 5, 5]
     with pytest.raises(
@@ -623,7 +622,7 @@ class FixedTeacherConfig(PreTrainedConfig):
     model_type = "textgan_test_fixed_teacher"
 
     def __init__(self, vocab_size: int = 5, rows: list | None = None, **kwargs):
-        self.vocab_size, self.rows, self.padding = vocab_size, rows, "symbol"
+        self.vocab_size, self.rows, self.padding = vocab_size, rows, "token"
         super().__init__(**kwargs)
 
 

@@ -14,7 +14,10 @@ from torch import nn
 from transformers import PreTrainedModel
 from transformers.optimization import get_constant_schedule
 
-from hf_textgan.losses import row_entropy
+from hf_textgan.core.context import StepContext
+from hf_textgan.core.players import Players
+from hf_textgan.core.step import PlayerOptimizer, take_step
+from hf_textgan.losses.likelihood import token_entropy
 from hf_textgan.models import (
     ConvCritic,
     ConvCriticConfig,
@@ -25,15 +28,14 @@ from hf_textgan.models import (
     LatentGenerator,
     LatentGeneratorConfig,
 )
-from hf_textgan.models.modeling_outputs import OneShotGeneratorOutput
-from hf_textgan.objectives import ARAEObjective, IWGANObjective, StepContext, TextKDObjective
-from hf_textgan.objectives.iwgan import best_threshold_accuracy
-from hf_textgan.sampling import RolloutEngine
-from hf_textgan.trainer.players import PlayerOptimizer, Players, take_step
-
-from .helpers import BOS, EOS, PAD, randomize, tiny_discriminator, tiny_lstm
-from .test_policy_gradient import agrees
-from .test_wasserstein import (
+from hf_textgan.models.modeling_outputs import LatentGenerationOutput
+from hf_textgan.objectives.arae import ARAEObjective
+from hf_textgan.objectives.iwgan import IWGANObjective, best_threshold_accuracy
+from hf_textgan.objectives.textkd_gan import TextKDObjective
+from hf_textgan.sampling.engine import RolloutEngine
+from tests.helpers import BOS, EOS, PAD, randomize, tiny_discriminator, tiny_lstm
+from tests.test_policy_gradient import agrees
+from tests.test_wasserstein import (
     CONTEXT,
     ENGINE,
     SYSTEMS,
@@ -51,7 +53,7 @@ from .test_wasserstein import (
     state_of,
     texts,
 )
-from .toys import (
+from tests.toys import (
     LINES,
     checkpoint_state,
     differences,
@@ -121,11 +123,11 @@ def test_policy_gradient_against_enumeration():
         return torch.cat([g.flatten() for g in gradients(loss, generator)]).double()
 
     sampled, exact = [], []
-    with players.turn_of("generator"):
-        for tick in range(60):
-            context = StepContext(tick=tick)
+    with players.updating("generator"):
+        for iteration in range(60):
+            context = StepContext(iteration=iteration)
             both = drawing.generator_loss(players, engine, batch, context)
-            alone = plain.generator_loss(players, engine, batch, context)
+            alone = plain.generator_loss(players, engine, batch, replace(context))
             sampled.append(flat(both.loss) - flat(alone.loss))
             assert set(both.metrics) == {"reward/mean"}
             logps = generator(latents=made[0]["latents"]).logits.log_softmax(-1)  # (B, 2, 3)
@@ -140,36 +142,43 @@ def test_policy_gradient_against_enumeration():
 def test_policy_gradient_without_weight_is_the_plain_loss():
     objective = TextKDObjective()
     players = build(objective)
-    found = objective.generator_loss(players, ENGINE, texts(6), CONTEXT)
-    plain = IWGANObjective().generator_loss(players, ENGINE, texts(6), CONTEXT)
+    found = objective.generator_loss(players, ENGINE, texts(6), replace(CONTEXT))
+    plain = IWGANObjective().generator_loss(players, ENGINE, texts(6), replace(CONTEXT))
     assert torch.equal(found.loss, plain.loss) and found.metrics == plain.metrics == {}
-    with_draws = TextKDObjective(policy_gradient=1e-3).generator_loss(players, ENGINE, texts(6), CONTEXT)
+    with_draws = TextKDObjective(policy_gradient=1e-3).generator_loss(players, ENGINE, texts(6), replace(CONTEXT))
     assert not torch.equal(with_draws.loss, plain.loss)
     with torch.no_grad():
         players["generator"].lm_head.bias[0] = math.nan
-    with_draws = TextKDObjective(policy_gradient=1e-3).generator_loss(players, ENGINE, texts(6), CONTEXT)
+    with_draws = TextKDObjective(policy_gradient=1e-3).generator_loss(players, ENGINE, texts(6), replace(CONTEXT))
     assert with_draws.loss.isnan(), "a step to skip, not an error"
 
 
 # ---- Toys -----------------------------------------------------------------------------------------------------------
 
 
-def rounds(objective, players: Players, engine: RolloutEngine, batches, ticks: int, lr: float) -> dict[str, list]:
-    """Rounds of an objective with Adam as in IWGAN's paper; the metrics of each step."""
+def rounds(objective, players: Players, engine: RolloutEngine, batches, iterations: int, lr: float) -> dict[str, list]:
+    """AlternatingBatches of an objective with Adam as in IWGAN's paper; the metrics of each step."""
     accelerator = Accelerator(cpu=True)
-    turns = objective.turns()["adversarial"]
+    updates = objective.updates()["adversarial"]
     optimizers = {}
-    for turn in turns:
-        trainable = [p for p in players[turn.player].parameters() if p.requires_grad]
+    for update in updates:
+        trainable = [p for p in players[update.player].parameters() if p.requires_grad]
         optimizer = torch.optim.Adam(trainable, lr=lr, betas=(0.5, 0.9))
-        optimizers[turn.player] = PlayerOptimizer(optimizer, get_constant_schedule(optimizer))
+        optimizers[update.player] = PlayerOptimizer(optimizer, get_constant_schedule(optimizer))
     metrics: dict[str, list] = {}
-    for tick in range(ticks):
-        for turn in turns:
-            for step in range(turn.repeat):
-                context = StepContext(tick=tick, step=step)
+    for iteration in range(iterations):
+        for update in updates:
+            for step in range(update.repeat):
+                context = StepContext(iteration=iteration, step=step)
                 result = take_step(
-                    accelerator, players, optimizers[turn.player], turn, [next(batches)], objective, engine, context
+                    accelerator,
+                    players,
+                    optimizers[update.player],
+                    update,
+                    [next(batches)],
+                    objective,
+                    engine,
+                    context,
                 )
                 for key, value in result.metrics.items():
                     metrics.setdefault(key, []).append(value)
@@ -194,12 +203,12 @@ def test_two_symbols_the_students_rows_cover_both_clusters_of_the_teacher():
     sizes["eos_token_id"] = None
     engine, texts = RolloutEngine(1, 1, 0, None), torch.tensor([[1, 0], [1, 1]])
 
-    def near(objective, centres: tuple[float, float], ticks: int) -> list[float]:
+    def near(objective, centres: tuple[float, float], iterations: int) -> list[float]:
         torch.manual_seed(3)
         generator = ConvGenerator(ConvGeneratorConfig(**sizes, latent_size=1))
         teacher = FixedTeacher(FixedTeacherConfig(vocab_size=2, rows=[[0.9, 0.1], [0.2, 0.8]]))
         players = {"generator": generator, "discriminator": ConvCritic(ConvCriticConfig(**sizes))}
-        rounds(objective, Players({**players, "autoencoder": teacher}), engine, draws(texts, 64), ticks, 4e-3)
+        rounds(objective, Players({**players, "autoencoder": teacher}), engine, draws(texts, 64), iterations, 4e-3)
         with torch.no_grad():
             firsts = generator(latents=torch.randn(2000, 1)).logits.softmax(-1)[:, 0, 0]
         return [float(((firsts - centre).abs() < 0.1).float().mean()) for centre in centres]
@@ -223,7 +232,7 @@ def test_the_generator_finds_the_only_line_there_is():
     with torch.no_grad():
         rows = generator(latents=torch.randn(200, 8)).logits.softmax(-1)
     assert (rows.argmax(-1) == line[1:]).all() and (generator.generate(200) == line[1:]).all()
-    assert float(row_entropy(rows).mean()) < 0.1 and float(rows.amax(-1).mean()) > 0.95
+    assert float(token_entropy(rows).mean()) < 0.1 and float(rows.amax(-1).mean()) > 0.95
 
 
 class Encoded(PreTrainedModel):
@@ -235,9 +244,9 @@ class Encoded(PreTrainedModel):
         super().__init__(FixedTeacherConfig(latent_size=1))
         self.known, self.idle = codes, nn.Parameter(torch.zeros(()))
 
-    def forward(self, latents: torch.Tensor, **kwargs) -> OneShotGeneratorOutput:
+    def forward(self, latents: torch.Tensor, **kwargs) -> LatentGenerationOutput:
         ranks = (latents[:, 0].double() * 1e6).long() % len(self.known)
-        return OneShotGeneratorOutput(codes=self.known[ranks] + 0 * self.idle)
+        return LatentGenerationOutput(codes=self.known[ranks] + 0 * self.idle)
 
 
 def test_codes_of_real_sentences_leave_the_critic_of_arae_no_gap():
@@ -254,10 +263,10 @@ def test_codes_of_real_sentences_leave_the_critic_of_arae_no_gap():
         for step in range(120):
             chosen = torch.randint(400, (64,), generator=source)
             batch = {key: value[chosen] for key, value in everything.items()}
-            turn = objective.turns()["adversarial"][1]
+            update = objective.updates()["adversarial"][1]
             context = StepContext(step=step)
-            result = take_step(accelerator, players, optimizer, turn, [batch], objective, ENGINE, context)
-            found.append(result.metrics["discriminator/gap"])
+            result = take_step(accelerator, players, optimizer, update, [batch], objective, ENGINE, context)
+            found.append(result.metrics["discriminator/score_gap"])
         gaps[name] = sum(found[-40:]) / 40
     assert gaps["noise"] > 0.5, gaps
     assert abs(gaps["encoded"]) < 0.05 * gaps["noise"], gaps
@@ -282,13 +291,15 @@ def test_a_step_that_is_not_finite_changes_nothing(system):
     objective = SYSTEMS[system]()
     players = build(objective)
     spoilt = [False]
-    for turn in objective.turns()["adversarial"]:
-        spoil(objective, turn.loss, lambda context: spoilt[0])
-    for turn in objective.turns()["adversarial"]:
-        optimizer = optimizer_of(players[turn.player])
+    for update in objective.updates()["adversarial"]:
+        spoil(objective, update.loss, lambda context: spoilt[0])
+    for update in objective.updates()["adversarial"]:
+        optimizer = optimizer_of(players[update.player])
 
-        def step(optimizer=optimizer, turn=turn):
-            return take_step(Accelerator(cpu=True), players, optimizer, turn, [texts(8)], objective, ENGINE, CONTEXT)
+        def step(optimizer=optimizer, update=update):
+            return take_step(
+                Accelerator(cpu=True), players, optimizer, update, [texts(8)], objective, ENGINE, replace(CONTEXT)
+            )
 
         spoilt[0] = False
         assert not step().skipped
@@ -300,7 +311,7 @@ def test_a_step_that_is_not_finite_changes_nothing(system):
             assert result.skipped and math.isnan(result.loss)
             assert (optimizer.skipped, optimizer.skipped_in_a_row) == (count, count)
         statistics = {name for name in before if "running_" in name or "num_batches" in name}
-        assert changed(before, state_of(players)) <= (statistics if turn.player == "generator" else set())
+        assert changed(before, state_of(players)) <= (statistics if update.player == "generator" else set())
         after = optimizer.optimizer.state_dict()["state"]
         assert moments.keys() == after.keys()
         for key, values in moments.items():
@@ -313,9 +324,9 @@ def test_a_step_that_is_not_finite_changes_nothing(system):
 def test_single_steps_of_three_players_are_skipped_in_a_run(tmp_path, caplog):
     """One of each: the autoencoder in round 1, the critic's third step in round 1, the generator in round 2."""
     objective = TextKDObjective()
-    spoil(objective, "autoencoder_loss", lambda context: context.tick == 1)
+    spoil(objective, "autoencoder_loss", lambda context: context.iteration == 1)
     spoil(objective, "discriminator_loss", lambda context: context.step == 7)
-    spoil(objective, "generator_loss", lambda context: context.tick == 2)
+    spoil(objective, "generator_loss", lambda context: context.iteration == 2)
     trainer = wasserstein_trainer(tmp_path, objective, max_steps=4, save_strategy="no")
     trainer.train()
     taken = {}
@@ -346,7 +357,7 @@ def test_single_steps_of_three_players_are_skipped_in_a_run(tmp_path, caplog):
 )
 def test_too_many_of_them_stop_a_run(objective, loss, where, tmp_path):
     objective = replace(objective)
-    spoil(objective, loss, lambda context: context.tick > 0)
+    spoil(objective, loss, lambda context: context.iteration > 0)
     trainer = wasserstein_trainer(tmp_path, objective, max_steps=6, max_skipped_steps=3)
     message = (
         rf"Training stopped at {where}: 3 steps in a row were not finite \(loss nan, gradient norm nan\); the last"
@@ -417,11 +428,11 @@ def test_report_of_rows_by_hand():
     right, wrong = 0.4**2 + 4 * 0.01, 0.6**2 + 0.9**2 + 3 * 0.01
     assert report.metrics == pytest.approx(
         {
-            "real_row_entropy": entropy,
-            "generator_row_entropy": math.log(V),
+            "real_token_entropy": entropy,
+            "generator_token_entropy": math.log(V),
             "real_max_probability": 0.6,
             "generator_max_probability": 1 / V,
-            "told_apart_by_entropy": 1.0,
+            "entropy_separability": 1.0,
             "reconstruction_accuracy": 7 / 8,
             "reconstruction_error": (7 * right + wrong) / 2,
         },
@@ -429,7 +440,9 @@ def test_report_of_rows_by_hand():
     )
     pairs = report.sequences["reconstructions"].tolist()
     assert pairs == [[3, 4, EOS, PAD], [4, 4, EOS, PAD], [4, 4, 4, EOS], [4, 4, 4, EOS]]
-    assert one_hot_report.metrics["real_row_entropy"] == 0.0 and one_hot_report.metrics["real_max_probability"] == 1.0
+    assert (
+        one_hot_report.metrics["real_token_entropy"] == 0.0 and one_hot_report.metrics["real_max_probability"] == 1.0
+    )
     assert one_hot_report.sequences == {}
 
 
@@ -445,12 +458,12 @@ def test_report_of_codes():
         codes = codes_of(autoencoder, batch)
     written = autoencoder.decode(codes)
     exact = (written == batch["input_ids"][:, 1:]).all(1).float().mean()
-    clean = replace(objective, code_noise=0.0).reconstruction_loss(players, ENGINE, batch, CONTEXT)
+    clean = replace(objective, code_noise=0.0).reconstruction_loss(players, ENGINE, batch, replace(CONTEXT))
     assert report.metrics == pytest.approx(
         {
             "reconstruction_nll_per_token": float(clean.loss.detach()),
             "reconstruction_accuracy": float(clean.metrics["autoencoder/accuracy"]),
-            "reconstructed_exactly": float(exact),
+            "exact_match": float(exact),
             "generator_code_norm": float(made.norm(dim=1).mean()),
             "generator_code_variance": float(((made - made.mean(0)) ** 2).sum(1).mean()),
             "real_code_variance": float(((codes - codes.mean(0)) ** 2).sum(1).mean()),
@@ -523,13 +536,13 @@ def test_players_that_do_not_fit(tmp_path):
         message = f"The {name} has sequence_length 8 and the texts 6 positions; build it with sequence_length=6."
         refuse(TextKDObjective(), message, **{name: longer[name]})
     message = (
-        "A RecurrentGeneratorForCausalLM cannot be trained by IWGANObjective, which needs a generator of whole "
-        "sequences from noise, such as ConvGenerator."
+        "A RecurrentGeneratorForCausalLM cannot be trained by IWGANObjective, which needs a "
+        "latent-variable generator, such as ConvGenerator."
     )
     refuse(IWGANObjective(), message, generator=tiny_lstm(size))
     message = (
-        "A CNNDiscriminator cannot be trained by IWGANObjective, which needs a critic of rows of probabilities, such "
-        "as ConvCritic."
+        "A CNNDiscriminator cannot be trained by IWGANObjective, which needs a critic of token "
+        "probabilities, such as ConvCritic."
     )
     refuse(IWGANObjective(), message, discriminator=tiny_discriminator(size, length))
     more = wasserstein_players(TextKDObjective(), size + 1, length)
@@ -542,7 +555,7 @@ def test_players_that_do_not_fit(tmp_path):
     refuse(ARAEObjective(), message, discriminator=more["discriminator"])
     masked = wasserstein_players(ARAEObjective(), size, length)["autoencoder"]
     message = (
-        "The autoencoder has padding 'masked', but the critic reads all positions; build it with padding='symbol'."
+        "The autoencoder has padding 'masked', but the critic reads all positions; build it with padding='token'."
     )
     refuse(TextKDObjective(), message, autoencoder=masked)
     fitting = wasserstein_players(ARAEObjective(), size, length)["generator"].config.to_dict()
@@ -590,5 +603,5 @@ def test_hyperparameters_out_of_range(kind, options, message):
 
 @pytest.mark.parametrize("kind", [IWGANObjective, TextKDObjective, ARAEObjective])
 def test_no_steps_of_the_critic_are_an_error(kind):
-    with pytest.raises(ValueError, match="The turn of 'discriminator' has repeat=0; set it to 1 or more"):
+    with pytest.raises(ValueError, match="The update of 'discriminator' has repeat=0; set it to 1 or more"):
         kind(discriminator_steps=0).phases(0, 0, 1)

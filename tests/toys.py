@@ -9,7 +9,10 @@ import torch
 from safetensors.torch import load_file
 from transformers import PreTrainedModel
 
-from hf_textgan.data.text import encode_lines
+from hf_textgan.core.context import ObjectiveOutput, StepContext
+from hf_textgan.core.players import Players
+from hf_textgan.core.schedule import Update
+from hf_textgan.data.encoding import encode_lines
 from hf_textgan.data.tokenizers import word_tokenizer
 from hf_textgan.models import (
     ConvCritic,
@@ -23,23 +26,16 @@ from hf_textgan.models import (
     RecurrentAutoencoder,
     RecurrentAutoencoderConfig,
 )
-from hf_textgan.objectives import (
-    ARAEObjective,
-    MLEObjective,
-    Objective,
-    ObjectiveOutput,
-    SeqGANObjective,
-    TextKDObjective,
-)
-from hf_textgan.objectives.base import StepContext
-from hf_textgan.sampling import RolloutEngine
+from hf_textgan.objectives import Objective
+from hf_textgan.objectives.arae import ARAEObjective
+from hf_textgan.objectives.mle import MLEObjective
+from hf_textgan.objectives.seqgan import SeqGANObjective
+from hf_textgan.objectives.textkd_gan import TextKDObjective
+from hf_textgan.sampling.engine import RolloutEngine
 from hf_textgan.trainer.adversarial_config import AdversarialConfig
 from hf_textgan.trainer.adversarial_trainer import AdversarialTrainer
 from hf_textgan.trainer.callbacks import SamplesCallback
-from hf_textgan.trainer.players import Players
-from hf_textgan.trainer.timetable import Turn
-
-from .helpers import randomize, tiny_discriminator, tiny_lstm
+from tests.helpers import randomize, tiny_discriminator, tiny_lstm
 
 
 # 17 lines: no multiple of the batch sizes below, so that batches cross the borders of epochs.
@@ -60,21 +56,21 @@ class ThreePlayers(Objective):
     count their steps and lower a loss of their own parameters, of the batch and of the other players.
     """
 
-    turns_: tuple[Turn, ...] = (
-        Turn("autoencoder", "autoencoder_loss"),
-        Turn("discriminator", "discriminator_loss", repeat=5),
-        Turn("generator", "generator_loss"),
+    updates_: tuple[Update, ...] = (
+        Update("autoencoder", "autoencoder_loss"),
+        Update("discriminator", "discriminator_loss", repeat=5),
+        Update("generator", "generator_loss"),
     )
     reduction: str = "mean"
-    nan_ticks: tuple[int, ...] = ()
+    nan_iterations: tuple[int, ...] = ()
     average: float = 0.0  # its own state: an average of the generator's losses
     calls: list[str] = field(default_factory=list)
 
-    def turns(self) -> dict[str, tuple[Turn, ...]]:
+    def updates(self) -> dict[str, tuple[Update, ...]]:
         return {
-            "pretrain_generator": (Turn("generator", "generator_loss"),),
-            "pretrain_discriminator": (Turn("discriminator", "discriminator_loss"),),
-            "adversarial": self.turns_,
+            "pretrain_generator": (Update("generator", "generator_loss"),),
+            "pretrain_discriminator": (Update("discriminator", "discriminator_loss"),),
+            "adversarial": self.updates_,
         }
 
     def hyperparameters(self) -> dict[str, Any]:
@@ -93,7 +89,7 @@ class ThreePlayers(Objective):
         pull = sum(parameter.sum() for parameter in other.parameters())
         own = sum(((parameter - noise) ** 2).sum() for parameter in players[name].parameters())
         loss = own * (1 + batch["input_ids"].double().mean().float() / 10) + 0.01 * pull
-        if context.tick in self.nan_ticks and name == "generator":
+        if context.iteration in self.nan_iterations and name == "generator":
             loss = loss * float("nan")
         weight = 1.0 if self.reduction == "sum" else float(batch["attention_mask"].sum())
         return ObjectiveOutput(loss, {f"{name}/noise": noise}, weight=weight, reduction=self.reduction)
@@ -186,7 +182,7 @@ def wasserstein_players(
     models: dict[str, PreTrainedModel]
     if isinstance(objective, ARAEObjective):
         generator_options = {"layer_sizes": [5, 6], "code_size": 4, **generator_options}
-        reading = {"padding": "masked", "feedback": "gold", "normalize_code": True}
+        reading = {"padding": "masked", "decoder_input": "teacher_forcing", "normalize_code": True}
         models = {
             "generator": LatentGenerator(
                 LatentGeneratorConfig(**sizes, **decoder, latent_size=3, **generator_options)

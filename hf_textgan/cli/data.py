@@ -1,253 +1,26 @@
-"""The data of a run, and `textgan data`."""
+"""`textgan data`."""
 
 import json
-import typing
-from collections.abc import Callable, Iterable
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
 
-from datasets import ClassLabel, Dataset
-from transformers import HfArgumentParser, PreTrainedTokenizerBase
-
-from ..data import (
-    CaptionGrammar,
-    DataError,
-    character_tokenizer,
-    data_report,
-    format_report,
-    iterate_texts,
-    load_text,
-    load_tokenizer,
-    split_names,
-    word_tokenizer,
-)
+from ..data.report import format_report
 from ..data.sources import SUFFIXES
-from ..systems.spec import unknown
+from ..runs.arguments import OptionParser
+from ..runs.data import DataArguments, describe_texts, load_texts, make_tokenizer, raise_if_set
+from ..utils.names import is_hub_name, unknown_name
 from .errors import user_errors
 
 
 @dataclass
-class DataArguments:
-    """The texts."""
-
-    train_file: str | None = field(
-        default=None, metadata={"help": "Training text: .txt (one sentence a line), .csv, .tsv, .jsonl or .parquet."}
-    )
-    eval_file: str | None = field(default=None, metadata={"help": "Held-out text, a file of the same kinds."})
-    dataset_name: str | None = field(
-        default=None,
-        metadata={
-            "help": "`grammar`: captions of the built-in grammar, whose true likelihood is known; `oracle`: sequences "
-            "of a random LSTM; else a folder with a data set, or one on the Hub as org/name."
-        },
-    )
-    dataset_config: str | None = field(default=None, metadata={"help": "Configuration of the data set on the Hub."})
-    dataset_train_split: str = field(default="train", metadata={"help": "Split of the data set to train on."})
-    dataset_eval_split: str | None = field(
-        default=None, metadata={"help": "Split with the held-out text (default: test or validation, if there is one)."}
-    )
-    streaming: bool = field(
-        default=False, metadata={"help": "Read the data set on the Hub row by row instead of downloading it first."}
-    )
-    text_column: str | None = field(
-        default=None, metadata={"help": "Column of the text (default: `text`, else the only one with text)."}
-    )
-    label_column: str | None = field(
-        default=None, metadata={"help": "Column of the classes (default: `label` or `labels`, if there is one)."}
-    )
-    source_column: str | None = field(
-        default=None, metadata={"help": "Column of the texts that condition the others, as in translation."}
-    )
-    target_column: str | None = field(
-        default=None, metadata={"help": "Column of the texts to learn, beside source_column."}
-    )
-    tokenizer_name_or_path: str | None = field(
-        default=None, metadata={"help": "A tokenizer's folder or repository, instead of one built from the text."}
-    )
-    level: Literal["word", "character"] = field(
-        default="word", metadata={"help": "Units of the text: words between blanks, or characters."}
-    )
-    lowercase: bool = field(default=False, metadata={"help": "Put the text into lower case."})
-    vocab_size: int | None = field(default=None, metadata={"help": "Most symbols, four special ones included."})
-    min_count: int = field(default=1, metadata={"help": "Rarer symbols become <unk>."})
-    min_length: int | None = field(
-        default=None, metadata={"help": "Fewest tokens of a line, its end not included; shorter lines are dropped."}
-    )
-    truncate: bool = field(
-        default=False, metadata={"help": "Cut lines at max_length tokens instead of leaving longer ones out."}
-    )
-    metric_level: Literal["word", "character"] | None = field(
-        default=None, metadata={"help": "Units of the n-grams of metrics (default: those of the text)."}
-    )
-    grammar_train_size: int = field(default=10000, metadata={"help": "Training captions drawn from the grammar."})
-    grammar_eval_size: int = field(default=2000, metadata={"help": "Held-out captions drawn from the grammar."})
-    grammar_seed: int = field(default=0, metadata={"help": "Seed of the captions, independent of the training seed."})
-
-    @property
-    def split(self) -> Callable[[str], list[str]]:
-        """Cuts a text into the units of the metrics."""
-        return str.split if (self.metric_level or self.level) == "word" else list
-
-    @property
-    def join(self) -> Callable[[Iterable[str]], str]:
-        """Makes a text of these units again."""
-        return " ".join if (self.metric_level or self.level) == "word" else "".join
-
-
-@dataclass
 class ReportArguments:
-    """What to report."""
+    """The options of the report."""
 
     max_length: int | None = field(
         default=None, metadata={"help": "Most tokens of a line, its end included; the report counts longer lines."}
     )
     json: bool = field(default=False, metadata={"help": "Print the report as JSON."})
 
-
-@dataclass
-class Texts:
-    """
-    The texts of a run.
-
-    Args:
-        train (`datasets.Dataset`):
-            As [`~data.load_text`] returns it.
-        eval (`datasets.Dataset`, *optional*):
-            Held-out text.
-        grammar ([`CaptionGrammar`], *optional*):
-            What wrote them.
-        label_names (`list[str]`, *optional*):
-            The classes in the order of their numbers, if they have names.
-    """
-
-    train: Dataset
-    eval: Dataset | None = None
-    grammar: CaptionGrammar | None = None
-    label_names: list[str] | None = None
-
-
-# Options that only some sources of text have a use for.
-_COLUMNS = ("text_column", "label_column", "source_column", "target_column")
-_FOR_DATASETS = ("dataset_config", "dataset_train_split", "dataset_eval_split", "streaming")
-FOR_NEW_TOKENIZERS = ("level", "vocab_size", "min_count")
-_FOR_ALL_TEXTS = ("lowercase", "min_length", "truncate", "metric_level")
-TEXT_OPTIONS = ("train_file", "eval_file", *_FOR_DATASETS, *_COLUMNS, *FOR_NEW_TOKENIZERS, *_FOR_ALL_TEXTS)
-
-
-def load_texts(data: DataArguments) -> Texts:
-    """The training and held-out text that the arguments name."""
-    _check_tokenizer_options(data)
-    if data.dataset_name == "grammar":
-        return _load_grammar(data)
-    if data.dataset_name == "oracle":
-        raise ValueError("The data set oracle holds sequences of numbers and no text; leave it to a command for it.")
-    if data.train_file is None and data.dataset_name is None:
-        raise ValueError("No training text is named; add --train_file FILE or --dataset_name grammar.")
-    if data.train_file is not None:
-        refuse(data, ("dataset_name",), "--train_file")
-        refuse(data, _FOR_DATASETS, "--train_file")
-        sources: list[tuple[str | None, dict]] = [(_file(data.train_file), {}), (_file(data.eval_file), {})]
-    else:
-        sources = _dataset_sources(data)
-    options: dict[str, Any] = {name: getattr(data, name) for name in (*_COLUMNS, "lowercase")}
-    (train_source, train_options), (eval_source, eval_options) = sources
-    train = load_text(train_source, **options, **train_options)
-    names = _label_names(train)
-    if eval_source is None:
-        return Texts(train, label_names=names)
-    held_out = load_text(eval_source, **options, **eval_options, label_names=names)
-    if names is None and _label_names(held_out) is not None and "label" in train.column_names:
-        raise DataError(
-            f"The training labels are numbers and the held-out labels names such as {_label_names(held_out)[0]!r}; "
-            "use one kind in both."
-        )
-    return Texts(train, held_out, label_names=names)
-
-
-def load_eval(data: DataArguments, path: str) -> Dataset:
-    """A file of held-out text for a run whose data the arguments describe: the same columns, case and classes."""
-    options: dict[str, Any] = {name: getattr(data, name) for name in (*_COLUMNS, "lowercase")}
-    if Path(path).suffix.lower() == ".txt":
-        options.update(dict.fromkeys(_COLUMNS))
-    return load_text(_file(path), **options)
-
-
-def make_tokenizer(data: DataArguments, texts: Texts) -> PreTrainedTokenizerBase:
-    """The tokenizer that is named, or one built from the training text."""
-    _check_tokenizer_options(data)
-    if data.tokenizer_name_or_path is not None:
-        return load_tokenizer(data.tokenizer_name_or_path)
-    make = {"word": word_tokenizer, "character": character_tokenizer}[data.level]
-    return make(iterate_texts(texts.train), data.vocab_size, data.min_count)
-
-
-def _load_grammar(data: DataArguments) -> Texts:
-    refuse(data, ("train_file", "eval_file", *_FOR_DATASETS, *_COLUMNS), "--dataset_name grammar")
-    grammar = CaptionGrammar()
-    if data.grammar_train_size < 2 or data.grammar_eval_size < 2:
-        raise ValueError(
-            f"grammar_train_size is {data.grammar_train_size} and grammar_eval_size {data.grammar_eval_size}; "
-            "set both to 2 or more."
-        )
-    # One stream of captions, cut in two: held-out captions are drawn like the others, not chosen.
-    lines = grammar.sample(data.grammar_train_size + data.grammar_eval_size, seed=data.grammar_seed)
-    if data.lowercase:
-        lines = [line.lower() for line in lines]
-    train, held_out = lines[: data.grammar_train_size], lines[data.grammar_train_size :]
-    return Texts(Dataset.from_dict({"text": train}), Dataset.from_dict({"text": held_out}), grammar)
-
-
-def _dataset_sources(data: DataArguments) -> list[tuple[str | None, dict]]:
-    """Training and held-out text of a folder or of a data set on the Hub, with the options to load them."""
-    name = data.dataset_name
-    if "/" not in name and not Path(name).is_dir():
-        near = unknown("data set", name, ["grammar", "oracle"]).partition("; ")[2]
-        hint = near if near.startswith("did") else "take grammar, oracle, a folder, or one on the Hub as org/name."
-        raise ValueError(f"There is no data set called {name!r}; {hint}")
-    if Path(name).is_file():
-        raise ValueError(f"--dataset_name {name} is a file; give it as --train_file.")
-    options: dict[str, Any] = {"config_name": data.dataset_config, "streaming": data.streaming}
-    train = (name, {**options, "split": data.dataset_train_split})
-    if data.eval_file is not None:
-        refuse(data, ("dataset_eval_split",), "--eval_file")
-        return [train, (_file(data.eval_file), {})]
-    split = data.dataset_eval_split
-    if split is None:
-        splits = [s for s in split_names(name, data.dataset_config) if s != data.dataset_train_split]
-        split = next((s for s in ("test", "validation") if s in splits), None)
-    if split == data.dataset_train_split:
-        raise ValueError(f"The split {split!r} is named for training and for evaluation; name another one.")
-    return [train, (None if split is None else name, {**options, "split": split})]
-
-
-def _file(path: str | None) -> str | None:
-    if path is not None and Path(path).is_dir():
-        raise DataError(f"{path!r} is a folder; give a file, or a folder with a data set as --dataset_name.")
-    if path is not None and not Path(path).exists():  # a name on the Hub looks the same
-        raise DataError(f"There is no file {path!r}; give the path of a text file with one sentence a line.")
-    return path
-
-
-def _label_names(dataset: Dataset) -> list[str] | None:
-    feature = dataset.features.get("label")
-    return feature.names if isinstance(feature, ClassLabel) else None
-
-
-def _check_tokenizer_options(data: DataArguments) -> None:
-    if data.tokenizer_name_or_path is not None:
-        refuse(data, FOR_NEW_TOKENIZERS, "--tokenizer_name_or_path")
-
-
-def refuse(data: DataArguments, options: tuple[str, ...], other: str) -> None:
-    """Options that contradict `other` must not be given."""
-    defaults = {f.name: f.default for f in fields(data) if f.default is not MISSING}
-    for option in options:
-        if getattr(data, option) != defaults[option]:
-            raise ValueError(f"--{option} and {other} are both given; leave one of them out.")
-
-
-# ---- textgan data -----------------------------------------------------------------------------------------------
 
 USAGE = """\
 usage: textgan data report FILE [OPTIONS]
@@ -267,11 +40,6 @@ the options most used:
 """
 
 
-class _Parser(HfArgumentParser):
-    def error(self, message: str) -> typing.NoReturn:
-        raise ValueError(f"{message[:1].upper()}{message[1:]}; see `textgan data report --help`.")
-
-
 def main(argv: list[str]) -> int:
     """Reports on texts; see `textgan data --help`."""
     if not argv or argv[0] in ("-h", "--help"):
@@ -279,15 +47,11 @@ def main(argv: list[str]) -> int:
         return 0
     with user_errors():
         if argv[0] != "report":
-            raise ValueError(unknown("command of `textgan data`", argv[0], ["report"]))
+            raise ValueError(unknown_name("command of `textgan data`", argv[0], ["report"]))
         data, options = _parse(argv[1:])
         texts = load_texts(data)
         tokenizer = make_tokenizer(data, texts)
-        report = data_report(
-            texts.train, texts.eval, tokenizer, options.max_length, data.min_length, truncate=data.truncate
-        )
-        if texts.grammar is not None:
-            report["warnings"] = []  # independent draws repeat; nothing is wrong with them
+        report = describe_texts(data, texts, tokenizer, options.max_length)
     print(json.dumps(report, ensure_ascii=False, indent=1) if options.json else format_report(report))
     return 0
 
@@ -295,11 +59,12 @@ def main(argv: list[str]) -> int:
 def _parse(words: list[str]) -> tuple[DataArguments, ReportArguments]:
     words = list(words)
     name = words.pop(0) if words and not words[0].startswith("-") else None
-    parser = _Parser(
+    parser = OptionParser(
         [DataArguments, ReportArguments],
         prog="textgan data report FILE",
         description="Describes text as the trainer will see it.",
         allow_abbrev=False,
+        help_command="textgan data report --help",
     )
     data, options, rest = parser.parse_args_into_dataclasses(
         words, return_remaining_strings=True, look_for_args_file=False
@@ -307,25 +72,12 @@ def _parse(words: list[str]) -> tuple[DataArguments, ReportArguments]:
     for word in rest:
         if word.startswith("--"):
             known = {f.name for c in (DataArguments, ReportArguments) for f in fields(c)}
-            raise ValueError(unknown("option of `textgan data report`", word[2:].partition("=")[0], known))
+            raise ValueError(unknown_name("option of `textgan data report`", word[2:].partition("=")[0], known))
         raise ValueError(f"The word {word!r} belongs to no option; put FILE first, or quote a value with blanks.")
     if name is not None:
-        refuse(data, ("train_file", "dataset_name"), f"the file {name}")
+        raise_if_set(data, ("train_file", "dataset_name"), f"the file {name}")
         path = Path(name)
-        on_hub = not path.exists() and path.suffix.lower() not in SUFFIXES and name.count("/") == 1
+        on_hub = not path.exists() and path.suffix.lower() not in SUFFIXES and is_hub_name(name)
         data_set = path.is_dir() or on_hub or (name == "grammar" and not path.exists())
         setattr(data, "dataset_name" if data_set else "train_file", name)
     return data, options
-
-
-__all__ = [
-    "DataArguments",
-    "FOR_NEW_TOKENIZERS",
-    "TEXT_OPTIONS",
-    "Texts",
-    "load_eval",
-    "load_texts",
-    "main",
-    "make_tokenizer",
-    "refuse",
-]

@@ -4,6 +4,7 @@ import sys
 
 from .. import __version__
 from ..systems import SYSTEMS
+from ..utils.names import unknown_name
 
 
 USAGE = """\
@@ -18,11 +19,12 @@ commands:
   evaluate    measure a trained generator on held-out text
   compare     say which of several generators is better
   data        report on text before training on it
+  env         print versions and hardware, for a report of a fault
 
-`textgan COMMAND --help` explains a command, `textgan train SYSTEM --help` lists all its options.
+`textgan COMMAND --help` explains a command, `textgan train SYSTEM --help` lists the options of a system.
 """
 
-COMMANDS = ("train", "generate", "evaluate", "compare", "data")
+COMMANDS = ("train", "generate", "evaluate", "compare", "data", "env")
 
 TRAIN_USAGE = """\
 usage: textgan train SYSTEM --output_dir DIR (--train_file FILE | --dataset_name NAME) [OPTIONS]
@@ -44,17 +46,18 @@ the options most used:
   --tokenizer_name_or_path DIR any fast tokenizer instead
   --discriminator NAME         cnn, recurrent or bidirectional
   --generator_name_or_path DIR start from this causal language model and its tokenizer
-  --resume                     go on from the newest complete checkpoint in --output_dir
+  --resume                     resume from the newest complete checkpoint in --output_dir, or start
+  --mle_baseline               then train the same generator by likelihood for as long, and compare the two
   --config FILE                YAML with any of the options; options on the command line win
   --generator.NAME VALUE       a value of a player's configuration, as in --generator.hidden_size 64
   --discriminator.NAME VALUE   ... or of its optimizer, as in --discriminator.learning_rate 1e-4
 
-`textgan train SYSTEM --help` lists all options of a system.
+`textgan train SYSTEM --help` lists the options of a system, `--help-all` those of transformers.TrainingArguments, too.
 """
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs a command; returns the exit status: 0, or 2 after an error in what the user gave."""
+    """Runs a command; returns the exit status: 0, or 2 after an error in the user's arguments or data."""
     argv = sys.argv[1:] if argv is None else argv
     if not argv or argv[0] in ("-h", "--help", "help"):
         print(USAGE)
@@ -70,9 +73,7 @@ def main(argv: list[str] | None = None) -> int:
         print(TRAIN_USAGE.format(systems=", ".join(SYSTEMS)))
         return 0
     if command not in COMMANDS:
-        from ..systems.spec import unknown
-
-        print(f"textgan: {unknown('command', command, ['systems', *COMMANDS])}", file=sys.stderr)
+        print(f"textgan: {unknown_name('command', command, ['systems', *COMMANDS])}", file=sys.stderr)
         return 2
     return _run(command, arguments)
 
@@ -96,7 +97,7 @@ def _run(command: str, arguments: list[str]) -> int:
 
 
 def systems_table() -> str:
-    """The systems with their mode, paper and status, one a line."""
+    """Returns the systems with their mode, paper and status, one a line."""
     rows = [("system", "mode", "status", "arXiv", "paper")]
     rows += [(s.name, s.mode, s.status, s.paper.arxiv_id or "-", s.paper.title) for s in SYSTEMS.values()]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]) - 1)]

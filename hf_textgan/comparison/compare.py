@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ..sampling.categorical import check_sampling
-from .sources import REAL
+from .sources import REAL_TEXT_LABEL
 from .statistics import Verdict, holm, hypotheses, outcome
 
 
@@ -62,7 +62,7 @@ class CompareConfig:
 
 def compare(
     groups: dict[str, Sequence[Any]],
-    yardsticks: Sequence[Any],
+    reference_sources: Sequence[Any],
     measure: Any,
     config: CompareConfig,
     progress: Callable[[str], Any] = lambda text: None,
@@ -73,19 +73,19 @@ def compare(
     Args:
         groups (`dict[str, Sequence]`):
             The systems by label, each with its sources, one for each training seed.
-        yardsticks (`Sequence`):
-            Sources that are measured and not judged; the one that is called `real text` shows what that scores.
+        reference_sources (`Sequence`):
+            Sources that are measured and not is_compared; the one that is called `real text` shows what that scores.
         measure ([`TextMeasure`] or [`OracleMeasure`]):
             The metrics.
         progress (`Callable[[str], Any]`, *optional*):
             Is told what is being measured.
 
     Returns:
-        `dict` with `rows` (every draw of every source), `verdicts`, `remarks` and `samples`.
+        `dict` with `rows` (every draw of every source), `verdicts`, `notes` and `samples`.
     """
     rows, samples = {}, {}
-    for label, sources in {**groups, **{source.label: [source] for source in yardsticks}}.items():
-        rows[label] = {"sources": [source.path for source in sources], "judged": label in groups, "draws": []}
+    for label, sources in {**groups, **{source.label: [source] for source in reference_sources}}.items():
+        rows[label] = {"sources": [source.path for source in sources], "is_compared": label in groups, "draws": []}
         for number, source in enumerate(sources):
             for value in config.values if source.swept else (1.0,):
                 for seed in range(config.seed, config.seed + config.num_seeds):
@@ -95,20 +95,20 @@ def compare(
                     rows[label]["draws"].append(draw)
                     if number == 0 and seed == config.seed:
                         samples.setdefault(label, {})[f"{value:g}"] = texts[:5]
-    remarks = {label: _remarks(label, rows) for label in rows if rows[label]["judged"]}
+    notes = {label: _notes(label, rows) for label in rows if rows[label]["is_compared"]}
     return {
         "config": {**vars(config), "values": list(config.values)},
         "columns": measure.columns,
         "axes": [vars(axes) for axes in measure.axes],
         "rows": rows,
-        "verdicts": [verdict.to_dict() for verdict in judge(groups, rows, measure.axes, config.level, remarks)],
-        "remarks": remarks,
+        "verdicts": [verdict.to_dict() for verdict in judge(groups, rows, measure.axes, config.level, notes)],
+        "notes": notes,
         "samples": samples,
     }
 
 
 def judge(
-    groups: Sequence[str], rows: dict[str, dict], axes: Sequence, level: float, remarks: dict[str, list[str]]
+    groups: Sequence[str], rows: dict[str, dict], axes: Sequence, level: float, notes: dict[str, list[str]]
 ) -> list[Verdict]:
     """A verdict for each pair, with one correction over all tests of all of them."""
     verdicts = []
@@ -134,10 +134,10 @@ def judge(
     for verdict in verdicts:
         verdict.outcome = outcome(verdict.hypotheses, level)
         winner = {"better": verdict.first, "worse": verdict.second}.get(verdict.outcome)
-        if winner is not None and any(remark.startswith("copies") for remark in remarks.get(winner, [])):
+        if winner is not None and any(note.startswith("copies") for note in notes.get(winner, [])):
             # Whoever repeats real text scores like real text, and has learned nothing.
             verdict.outcome = "no verdict"
-            verdict.remarks.append(f"{winner} copies the training text")
+            verdict.notes.append(f"{winner} copies the training text")
     return verdicts
 
 
@@ -167,23 +167,23 @@ def summary(row: dict[str, Any], key: str, value: float = 1.0) -> tuple[float, f
     return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
 
 
-def _remarks(label: str, rows: dict[str, dict]) -> list[str]:
+def _notes(label: str, rows: dict[str, dict]) -> list[str]:
     """What a reader of the numbers must know about a system."""
-    real = rows.get(REAL)
+    real = rows.get(REAL_TEXT_LABEL)
     if real is None:
         return []
-    remarks = []
+    notes = []
     mean = {key: (summary(rows[label], key)[0], summary(real, key)[0]) for key in real["draws"][0]["metrics"]}
     shares = (("copied", "copies the training text"), ("repeated", "repeats itself"), ("empty", "writes nothing"))
     for key, what in shares:
         ours, theirs = mean.get(key, (0.0, 0.0))
         if ours > theirs + _MORE_THAN_REAL:
-            remarks.append(f"{what} in {ours:.1%} of its texts (real text: {theirs:.1%})")
+            notes.append(f"{what} in {ours:.1%} of its texts (real text: {theirs:.1%})")
     ours, theirs = mean.get("bleu_4", (0.0, 0.0))
     deviations = [summary(row, "bleu_4")[1] for row in (rows[label], real)]
     if ours - theirs > 2 * math.hypot(*(0.0 if math.isnan(d) else d for d in deviations)):
-        remarks.append(f"has a BLEU-4 of {ours:.3f}, above that of real text ({theirs:.3f}): more typical than real")
-    return remarks
+        notes.append(f"has a BLEU-4 of {ours:.3f}, above that of real text ({theirs:.3f}): more typical than real")
+    return notes
 
 
 __all__ = ["CompareConfig", "compare", "judge", "summary"]

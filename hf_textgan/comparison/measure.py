@@ -8,8 +8,7 @@ import numpy as np
 from datasets import Dataset
 from transformers import PreTrainedModel
 
-from ..data.oracle import OracleMetrics
-from ..evaluation import has_likelihood
+from ..evaluation.oracle import OracleMetrics
 from ..metrics.embeddings import hashed_ngram_embedding
 from ..metrics.frechet import frechet_distance
 from ..metrics.language_model import KneserNeyModel, training_vocabulary
@@ -82,8 +81,8 @@ class TextMeasure:
         """The metrics of a draw from a source, and its texts."""
         texts = source.texts(num_samples, seed, **options)
         metrics = self.metrics(texts)
-        judged = isinstance(source, ModelSource) and has_likelihood(source.run.model)
-        if judged and source.temperature == 1.0 and set(options.values()) == {1.0}:
+        has_likelihood = source.is_model and source.likelihood
+        if has_likelihood and source.temperature == 1.0 and set(options.values()) == {1.0}:
             metrics["nll_test"] = self._nll_test(source)
         return metrics, texts
 

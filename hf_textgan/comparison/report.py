@@ -5,9 +5,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-from ..trainer.checkpoints import strict_json, write_text
+from ..utils.files import strict_json, write_text
 from .compare import summary
-from .sources import REAL
+from .sources import REAL_TEXT_LABEL
 
 
 _SHOWN = 3  # samples per value of the sweep
@@ -29,7 +29,7 @@ def sentence(verdict: dict[str, Any]) -> str:
         "worse": f"{first} is worse than {second}",
         "trade-off": f"{first} and {second} trade quality for diversity: neither is better",
         "no difference": f"No difference was found between {first} and {second}",
-        "no verdict": f"No verdict on {first} and {second}: {', '.join(verdict['remarks'])}",
+        "no verdict": f"No verdict on {first} and {second}: {', '.join(verdict['notes'])}",
     }[verdict["outcome"]]
     if verdict["scope"] == "these two models":
         said += ". This speaks of these two models only: with one training seed each, nothing follows for the systems"
@@ -42,8 +42,8 @@ def markdown(result: dict[str, Any]) -> str:
     lines = ["# Comparison", ""]
     for verdict in result["verdicts"]:
         lines.append(f"- **{sentence(verdict)}**")
-    for label, remarks in result["remarks"].items():
-        lines.extend(f"- {label} {remark}." for remark in remarks)
+    for label, notes in result["notes"].items():
+        lines.extend(f"- {label} {note}." for note in notes)
     lines += ["", "![quality against diversity](quality_diversity.png)", ""]
 
     columns = [
@@ -105,8 +105,8 @@ def markdown(result: dict[str, Any]) -> str:
 
 def _fenced(texts: list[str]) -> list[str]:
     """A code block that no text can end."""
-    ticks = "`" * max(3, *(len(run) + 1 for text in texts for run in re.findall("`+", text)), 3)
-    return [ticks, *(" ".join(text.split()) for text in texts), ticks]
+    iterations = "`" * max(3, *(len(run) + 1 for text in texts for run in re.findall("`+", text)), 3)
+    return [iterations, *(" ".join(text.split()) for text in texts), iterations]
 
 
 def _number(value: float | None) -> str:
@@ -120,7 +120,7 @@ def _cell(mean: float, deviation: float) -> str:
 
 
 def draw_curves(result: dict[str, Any], path: Path) -> None:
-    """Quality against diversity: a curve over the sweep for each system, a mark for each yardstick."""
+    """Quality against diversity: a curve over the sweep for each system, a mark for each reference_source."""
     from matplotlib.figure import Figure
 
     rows, axes = result["rows"], result["axes"]
@@ -133,8 +133,8 @@ def draw_curves(result: dict[str, Any], path: Path) -> None:
             points = [point for point in points if not any(math.isnan(mean) for mean, _ in point[1:])]
             if not points:
                 continue
-            style = {"color": f"C{number}" if row["judged"] else "0.45", "label": label, "linewidth": 1.2}
-            style["marker"] = "o" if row["judged"] else _MARKS[number % len(_MARKS)]
+            style = {"color": f"C{number}" if row["is_compared"] else "0.45", "label": label, "linewidth": 1.2}
+            style["marker"] = "o" if row["is_compared"] else _MARKS[number % len(_MARKS)]
             spread = {
                 f"{name}err": [0.0 if math.isnan(point[place][1]) else point[place][1] for point in points]
                 for place, name in ((1, "x"), (2, "y"))
@@ -144,8 +144,8 @@ def draw_curves(result: dict[str, Any], path: Path) -> None:
                 for value, (horizontal, _), (vertical, _) in points:
                     place = {"textcoords": "offset points", "xytext": (4, 4), "fontsize": 7, "color": style["color"]}
                     axis.annotate(f"{value:g}", (horizontal, vertical), **place)
-        # A yardstick far off, such as a bag of words, would press all that matters together.
-        near = [row for label, row in rows.items() if row["judged"] or label == REAL]
+        # A reference_source far off, such as a bag of words, would press all that matters together.
+        near = [row for label, row in rows.items() if row["is_compared"] or label == REAL_TEXT_LABEL]
         for key, limit in ((x, axis.set_xlim), (y, axis.set_ylim)):
             means = [summary(row, key, draw["value"])[0] for row in near for draw in row["draws"]]
             means = [mean for mean in means if not math.isnan(mean)]

@@ -89,7 +89,7 @@ class Verdict:
     correction: str
     level: float
     hypotheses: list[Hypothesis]
-    remarks: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

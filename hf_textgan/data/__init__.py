@@ -1,37 +1,17 @@
 """Texts, tokenizers and the caption grammar."""
 
-from .grammar import CaptionGrammar
-from .loading import load_text, load_tokenizer, split_names
-from .report import data_report, format_report
-from .text import (
-    DataError,
-    EncodedText,
-    collate,
-    encode_lines,
-    encode_text,
-    iterate_texts,
-    read_lines,
-    truncate_texts,
-)
-from .tokenizers import character_tokenizer, discriminator_tokenizer, word_tokenizer
+from types import ModuleType
+
+from .caption_grammar import *
+from .collator import *
+from .encoding import *
+from .errors import *
+from .lines import *
+from .loading import *
+from .report import *
+from .tokenizers import *
 
 
-__all__ = [
-    "CaptionGrammar",
-    "DataError",
-    "EncodedText",
-    "character_tokenizer",
-    "collate",
-    "data_report",
-    "discriminator_tokenizer",
-    "encode_lines",
-    "encode_text",
-    "format_report",
-    "iterate_texts",
-    "load_text",
-    "load_tokenizer",
-    "read_lines",
-    "split_names",
-    "truncate_texts",
-    "word_tokenizer",
-]
+_MODULES = [module for module in tuple(globals().values()) if isinstance(module, ModuleType)]
+
+__all__ = [name for module in _MODULES for name in module.__all__ if name in globals()]

@@ -10,10 +10,11 @@ from datasets import ClassLabel, Dataset, Features, Value
 from datasets.utils import tqdm
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-from ..systems.spec import unknown
+from ..utils.names import unknown_name
 from .cache import cached_dataset, fingerprint, write_arrow
+from .errors import DataError
+from .lines import check_amount
 from .sources import Lines, Source, folder_splits, from_hub, open_source, parsed, reason_of
-from .text import DataError, check_amount
 
 
 LABEL_COLUMNS = ("label", "labels")  # where the labels are looked for if no column is named
@@ -163,7 +164,7 @@ def _choose_columns(source: "Source", wanted: Mapping[str, str | None]) -> dict[
     chosen = {role: name for role, name in wanted.items() if name}
     for name in chosen.values():
         if name not in is_text:
-            raise DataError(unknown(f"column of {source.name!r} (it has {', '.join(is_text)})", name, is_text))
+            raise DataError(unknown_name(f"column of {source.name!r} (it has {', '.join(is_text)})", name, is_text))
     if len(set(chosen.values())) < len(chosen):
         raise DataError(
             f"The columns {', '.join(map(repr, chosen.values()))} are named for text, label and source in this order "

@@ -15,9 +15,10 @@ from datasets import Dataset
 from transformers import AutoModelForCausalLM
 
 from ..models import RecurrentGeneratorConfig, RecurrentGeneratorForCausalLM
-from ..randomness import own_randomness
-from ..sampling import RolloutEngine, Samples
-from .text import DataError
+from ..sampling.engine import RolloutEngine
+from ..sampling.samples import Samples
+from ..utils.random import fork_rng
+from .errors import DataError
 
 
 BOS_TOKEN_ID = 0
@@ -52,7 +53,7 @@ def build_oracle(
         vocab_size, embedding_size, hidden_size (`int`, *optional*, default to `5000`, `32` and `32`):
             Sizes.
     """
-    with own_randomness("oracle", seed):
+    with fork_rng("oracle", seed):
         return RecurrentGeneratorForCausalLM(_config(vocab_size, embedding_size, hidden_size)).eval()
 
 
@@ -143,7 +144,7 @@ def sample_oracle(
     engine = RolloutEngine(length, bos, bos)
     blocks = []
     for block in range(-(-num_samples // _BLOCK)):
-        with own_randomness("oracle samples", split, seed, block):
+        with fork_rng("oracle samples", split, seed, block):
             blocks.append(engine.sample(oracle, _BLOCK).sequences)
     rows = torch.nn.functional.pad(torch.cat(blocks)[:num_samples], (1, 0), value=bos)
     return Dataset.from_dict({"input_ids": rows.cpu().numpy()})
@@ -153,25 +154,6 @@ def dataset_samples(dataset: Dataset) -> Samples:
     """The sequences of such a corpus, without BOS."""
     sequences = torch.as_tensor(dataset.with_format("numpy")["input_ids"][:])[:, 1:]
     return Samples(sequences, torch.ones_like(sequences))
-
-
-class OracleMetrics:
-    """
-    NLL-oracle: the mean negative log-likelihood of generated sequences under the oracle, in nats per token,
-    ``- E_{y ~ G} [ 1/T sum_t log p_oracle(y_t | y_<t) ]`` (SeqGAN, arXiv 1609.05473, equation 15, which sums over t;
-    every published value is a mean per token).
-
-    It falls when a generator only sharpens its distribution: read it together with the likelihood of held-out oracle
-    samples under the generator (NLL-test) and the entropy of the generator (NLL-div).
-    """
-
-    def __init__(self, oracle: RecurrentGeneratorForCausalLM):
-        self.oracle = oracle
-
-    def __call__(self, samples: Samples) -> dict[str, float]:
-        bos = self.oracle.config.bos_token_id
-        logps = RolloutEngine(samples.sequences.shape[1], bos, bos).score(self.oracle, samples)
-        return {"nll_oracle": -float(logps.double().sum()) / float(samples.attention_mask.sum())}
 
 
 def oracle_sizes(oracle: RecurrentGeneratorForCausalLM) -> dict[str, Any]:
@@ -185,7 +167,7 @@ def oracle_sizes(oracle: RecurrentGeneratorForCausalLM) -> dict[str, Any]:
 
 
 __all__ = [
-    "OracleMetrics",
+    "BOS_TOKEN_ID",
     "build_oracle",
     "dataset_samples",
     "load_oracle",

@@ -11,7 +11,8 @@ from datasets import ClassLabel, Dataset
 from datasets.utils import tqdm
 from transformers import PreTrainedTokenizerBase
 
-from .text import Tokens, check_lines, check_truncate, column_batches
+from .encoding import Tokens
+from .lines import check_lines, check_truncate, column_batches
 
 
 # Shares above which `data_report` warns.

@@ -14,8 +14,9 @@ import pyarrow.parquet as pq
 from datasets import ClassLabel, Dataset, Features, Value
 from huggingface_hub import HfApi
 
-from ..systems.spec import unknown
-from .text import BATCH, DataError, check_amount, decoded_lines
+from ..utils.names import unknown_name
+from .errors import DataError
+from .lines import BATCH, check_amount, decoded_lines
 
 
 SUFFIXES = (".txt", ".csv", ".tsv", ".jsonl", ".json", ".parquet")
@@ -343,7 +344,7 @@ class _Errors:
 def _check_header(path: Path, header: list[str], columns: list[str] | None) -> None:
     for name in columns or ():
         if name not in header:
-            raise DataError(unknown(f"column of {str(path)!r} (it has {', '.join(header)})", name, header))
+            raise DataError(unknown_name(f"column of {str(path)!r} (it has {', '.join(header)})", name, header))
 
 
 def _text_features(features: Features) -> dict[str, bool]:
@@ -410,7 +411,7 @@ def _open_folder(path: Path, split: str | None) -> Source:
         )
     split = split or "train"
     if split not in splits:
-        raise DataError(unknown(f"split of {str(path)!r} (it has {', '.join(splits)})", split, splits))
+        raise DataError(unknown_name(f"split of {str(path)!r} (it has {', '.join(splits)})", split, splits))
     found = splits[split]
     if isinstance(found, Path):
         return _saved(found)

@@ -7,7 +7,7 @@ from tokenizers import Regex, Tokenizer, decoders, normalizers, pre_tokenizers, 
 from tokenizers.models import WordLevel
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-from .text import DataError
+from .errors import DataError
 
 
 PAD_TOKEN, BOS_TOKEN, EOS_TOKEN, UNK_TOKEN = "<pad>", "<bos>", "<eos>", "<unk>"
@@ -206,3 +206,6 @@ def special_token_ids(tokenizer: PreTrainedTokenizerBase) -> tuple[int, int, int
         raise ValueError("The tokenizer has no EOS token, so no text would end; set tokenizer.eos_token.")
     bos, pad = tokenizer.bos_token_id, tokenizer.pad_token_id
     return (eos if bos is None else bos), eos, (eos if pad is None else pad)
+
+
+__all__ = ["character_tokenizer", "discriminator_tokenizer", "word_tokenizer"]

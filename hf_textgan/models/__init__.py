@@ -1,43 +1,40 @@
 """Generators and discriminators; importing this package registers them with the Auto classes."""
 
-from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForSequenceClassification
+from types import ModuleType
 
-from .configuration_cnn_discriminator import CNNDiscriminatorConfig
-from .configuration_conv_critic import ConvCriticConfig
-from .configuration_conv_generator import ConvGeneratorConfig
-from .configuration_latent_critic import LatentCriticConfig
-from .configuration_latent_generator import LatentGeneratorConfig
-from .configuration_recurrent_autoencoder import RecurrentAutoencoderConfig
-from .configuration_recurrent_discriminator import RecurrentDiscriminatorConfig
-from .configuration_recurrent_generator import RecurrentGeneratorConfig
-from .modeling_cnn_discriminator import CNNDiscriminator
-from .modeling_conv_critic import ConvCritic
-from .modeling_conv_generator import ConvGenerator
-from .modeling_latent_critic import LatentCritic
-from .modeling_latent_generator import LatentGenerator
-from .modeling_one_shot import OneShotGeneratorMixin
-from .modeling_outputs import (
-    AutoencoderOutput,
-    DiscriminatorOutput,
-    OneShotGeneratorOutput,
-    RecurrentCausalLMOutput,
-    RecurrentState,
-)
-from .modeling_recurrent_autoencoder import RecurrentAutoencoder
-from .modeling_recurrent_discriminator import RecurrentDiscriminator
-from .modeling_recurrent_generator import RecurrentGeneratorForCausalLM
+import transformers
+from transformers import AutoConfig, AutoModel, PreTrainedModel
+
+from .configuration_cnn_discriminator import *
+from .configuration_conv_critic import *
+from .configuration_conv_generator import *
+from .configuration_latent_critic import *
+from .configuration_latent_generator import *
+from .configuration_recurrent_autoencoder import *
+from .configuration_recurrent_discriminator import *
+from .configuration_recurrent_generator import *
+from .modeling_cnn_discriminator import *
+from .modeling_conv_critic import *
+from .modeling_conv_generator import *
+from .modeling_latent_critic import *
+from .modeling_latent_generation_utils import *
+from .modeling_latent_generator import *
+from .modeling_outputs import *
+from .modeling_recurrent_autoencoder import *
+from .modeling_recurrent_discriminator import *
+from .modeling_recurrent_generator import *
 
 
-# Class -> the Auto classes, beside AutoModel, that load it.
-MODELS = {
-    RecurrentGeneratorForCausalLM: (AutoModelForCausalLM,),
-    CNNDiscriminator: (AutoModelForSequenceClassification,),
-    RecurrentDiscriminator: (AutoModelForSequenceClassification,),
-    ConvGenerator: (),
-    ConvCritic: (AutoModelForSequenceClassification,),
-    LatentGenerator: (),
-    LatentCritic: (),
-    RecurrentAutoencoder: (),
+_MODULES = [
+    module for module in tuple(globals().values()) if isinstance(module, ModuleType) and module.__package__ == __name__
+]
+
+# Class -> the Auto classes, beside AutoModel, that load it: those that it declares.
+MODELS: dict[type[PreTrainedModel], tuple[type, ...]] = {
+    value: tuple(getattr(transformers, name) for name in value.auto_classes)
+    for module in _MODULES
+    for value in map(vars(module).get, module.__all__)
+    if "auto_classes" in getattr(value, "__dict__", ())
 }
 
 for model_class, auto_classes in MODELS.items():
@@ -45,29 +42,4 @@ for model_class, auto_classes in MODELS.items():
     for auto_class in (AutoModel, *auto_classes):
         auto_class.register(model_class.config_class, model_class, exist_ok=True)
 
-
-__all__ = [
-    "AutoencoderOutput",
-    "CNNDiscriminator",
-    "CNNDiscriminatorConfig",
-    "ConvCritic",
-    "ConvCriticConfig",
-    "ConvGenerator",
-    "ConvGeneratorConfig",
-    "DiscriminatorOutput",
-    "LatentCritic",
-    "LatentCriticConfig",
-    "LatentGenerator",
-    "LatentGeneratorConfig",
-    "MODELS",
-    "OneShotGeneratorMixin",
-    "OneShotGeneratorOutput",
-    "RecurrentAutoencoder",
-    "RecurrentAutoencoderConfig",
-    "RecurrentCausalLMOutput",
-    "RecurrentDiscriminator",
-    "RecurrentDiscriminatorConfig",
-    "RecurrentGeneratorConfig",
-    "RecurrentGeneratorForCausalLM",
-    "RecurrentState",
-]
+__all__ = ["MODELS", *(name for module in _MODULES for name in module.__all__ if name in globals())]

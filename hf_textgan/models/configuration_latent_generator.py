@@ -28,7 +28,7 @@ class LatentGeneratorConfig(PreTrainedConfig):
             Width of the code.
         embedding_size, hidden_size (`int`, *optional*, default to `300`):
             Sizes of the decoder.
-        feedback (`"greedy"` or `"soft"`, *optional*, defaults to `"greedy"`):
+        decoder_input (`"greedy"` or `"soft"`, *optional*, defaults to `"greedy"`):
             What the decoder is told of the position before: its most probable symbol, or the mean of the embeddings
             under its probabilities, which is differentiable.
         frozen_decoder (`bool`, *optional*, defaults to `True`):
@@ -60,7 +60,7 @@ class LatentGeneratorConfig(PreTrainedConfig):
     code_size: int = 300
     embedding_size: int = 300
     hidden_size: int = 300
-    feedback: Literal["greedy", "soft"] = "greedy"
+    decoder_input: Literal["greedy", "soft"] = "greedy"
     frozen_decoder: bool = True
     readout: Literal["argmax", "sample"] = "argmax"
     initializer_range: float = 0.02

@@ -21,10 +21,10 @@ class RecurrentAutoencoderConfig(PreTrainedConfig):
             Width of the embeddings, of which encoder and decoder have their own.
         hidden_size (`int`, *optional*, defaults to `512`):
             Width of the states and of the code.
-        padding (`"symbol"` or `"masked"`, *optional*, defaults to `"symbol"`):
+        padding (`"token"` or `"masked"`, *optional*, defaults to `"token"`):
             Whether padding is a symbol like others, so that every sequence has `sequence_length` of them (TextKD-GAN),
             or what nobody reads (ARAE, where the encoder reads BOS and the symbols before EOS).
-        feedback (`"greedy"`, `"soft"` or `"gold"`, *optional*, defaults to `"greedy"`):
+        decoder_input (`"greedy"`, `"soft"` or `"teacher_forcing"`, *optional*, defaults to `"greedy"`):
             What the decoder is told of the position before while it is trained: its own most probable symbol, the
             mean of the embeddings under its own probabilities, or the true symbol (teacher forcing).
         normalize_code (`bool`, *optional*, defaults to `False`):
@@ -46,8 +46,8 @@ class RecurrentAutoencoderConfig(PreTrainedConfig):
     sequence_length: int = 32
     embedding_size: int = 128
     hidden_size: int = 512
-    padding: Literal["symbol", "masked"] = "symbol"
-    feedback: Literal["greedy", "soft", "gold"] = "greedy"
+    padding: Literal["token", "masked"] = "token"
+    decoder_input: Literal["greedy", "soft", "teacher_forcing"] = "greedy"
     normalize_code: bool = False
     initializer_range: float = 0.1
     bos_token_id: int | None = 1

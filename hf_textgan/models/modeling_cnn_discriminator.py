@@ -7,12 +7,12 @@ from transformers import PreTrainedModel
 from transformers import initialization as init
 
 from .configuration_cnn_discriminator import CNNDiscriminatorConfig
-from .modeling_convolution import fill_padding, looked_up_features, pooled_features
 from .modeling_outputs import DiscriminatorOutput
+from .modeling_text_cnn_utils import fill_padding, looked_up_features, pooled_features
 
 
 # How many sequences `classify` takes at once: for the convolutions, and for what follows.
-_SEQUENCES_AT_ONCE = 16384
+_SCORING_BATCH_SIZE = 16384
 _FEATURES_AT_ONCE = 1024
 
 
@@ -55,6 +55,8 @@ class CNNDiscriminator(CNNDiscriminatorPreTrainedModel):
     Padding is an ordinary symbol with its own embedding, as in the paper: every input is padded to
     `config.sequence_length` with `config.pad_token_id`, so the score does not depend on how a batch was padded.
     """
+
+    auto_classes = ("AutoModelForSequenceClassification",)
 
     def __init__(self, config: CNNDiscriminatorConfig):
         super().__init__(config)
@@ -132,7 +134,7 @@ class CNNDiscriminator(CNNDiscriminatorPreTrainedModel):
                 Token ids without BOS.
         """
         logits = []
-        for ids in input_ids.split(_SEQUENCES_AT_ONCE):
+        for ids in input_ids.split(_SCORING_BATCH_SIZE):
             ids = F.pad(ids, (0, self._missing(ids.shape[1])), value=self.config.pad_token_id)
             features = looked_up_features(self.convolutions, self.embed_tokens.weight, ids)
             for start in range(0, len(ids), _FEATURES_AT_ONCE):
@@ -160,4 +162,4 @@ class CNNDiscriminator(CNNDiscriminatorPreTrainedModel):
         return pooled_features(self.convolutions, embeds, twice_differentiable)
 
 
-__all__ = ["CNNDiscriminator", "CNNDiscriminatorPreTrainedModel"]
+__all__ = ["CNNDiscriminator"]

@@ -6,9 +6,9 @@ from torch.nn import functional as F
 from transformers import PreTrainedModel
 
 from .configuration_conv_critic import ConvCriticConfig
-from .modeling_convolution import fill_padding
 from .modeling_outputs import DiscriminatorOutput
-from .modeling_residual_convolution import PositionConvolution, ResidualBlock, autocast_where_fast, initialize
+from .modeling_resnet_utils import PositionConvolution, ResidualBlock, autocast_where_fast, initialize
+from .modeling_text_cnn_utils import fill_padding
 
 
 class ConvCriticPreTrainedModel(PreTrainedModel):
@@ -31,6 +31,8 @@ class ConvCritic(ConvCriticPreTrainedModel):
     Padding is an ordinary symbol, as in the paper: every input is padded to `config.sequence_length` with
     `config.pad_token_id`, so the score does not depend on how a batch was padded.
     """
+
+    auto_classes = ("AutoModelForSequenceClassification",)
 
     def __init__(self, config: ConvCriticConfig):
         super().__init__(config)
@@ -147,4 +149,4 @@ class ConvCritic(ConvCriticPreTrainedModel):
         return fill_padding(embeds, attention_mask, pad, self.config.sequence_length - length)
 
 
-__all__ = ["ConvCritic", "ConvCriticPreTrainedModel"]
+__all__ = ["ConvCritic"]

@@ -5,9 +5,9 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from .configuration_conv_generator import ConvGeneratorConfig
-from .modeling_one_shot import OneShotGeneratorMixin
-from .modeling_outputs import OneShotGeneratorOutput
-from .modeling_residual_convolution import PositionConvolution, ResidualBlock, autocast_where_fast, initialize
+from .modeling_latent_generation_utils import LatentGenerationMixin
+from .modeling_outputs import LatentGenerationOutput
+from .modeling_resnet_utils import PositionConvolution, ResidualBlock, autocast_where_fast, initialize
 
 
 class ConvGeneratorPreTrainedModel(PreTrainedModel):
@@ -21,12 +21,14 @@ class ConvGeneratorPreTrainedModel(PreTrainedModel):
             initialize(module, before_relu=module is not self.project)
 
 
-class ConvGenerator(OneShotGeneratorMixin, ConvGeneratorPreTrainedModel):
+class ConvGenerator(LatentGenerationMixin, ConvGeneratorPreTrainedModel):
     """
     A linear layer, residual blocks of convolutions and a linear layer at each position (WGAN-GP, arXiv 1704.00028,
     the character-level language model). All positions are made at once; the softmax of the scores is what the critic
     of the paper reads.
     """
+
+    auto_classes = ()
 
     def __init__(self, config: ConvGeneratorConfig):
         super().__init__(config)
@@ -40,7 +42,7 @@ class ConvGenerator(OneShotGeneratorMixin, ConvGeneratorPreTrainedModel):
 
     def forward(
         self, latents: torch.FloatTensor | None = None, return_dict: bool | None = None, **kwargs
-    ) -> OneShotGeneratorOutput | tuple:
+    ) -> LatentGenerationOutput | tuple:
         r"""
         Args:
             latents (`torch.FloatTensor` of shape `(batch_size, latent_size)`):
@@ -57,8 +59,8 @@ class ConvGenerator(OneShotGeneratorMixin, ConvGeneratorPreTrainedModel):
             for block in self.blocks:
                 hidden = block(hidden)
             logits = self.lm_head(hidden).transpose(0, 1).contiguous()  # (B, L, V)
-        output = OneShotGeneratorOutput(logits=logits)
+        output = LatentGenerationOutput(logits=logits)
         return output if return_dict else output.to_tuple()
 
 
-__all__ = ["ConvGenerator", "ConvGeneratorPreTrainedModel"]
+__all__ = ["ConvGenerator"]

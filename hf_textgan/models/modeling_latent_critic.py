@@ -28,6 +28,8 @@ class LatentCriticPreTrainedModel(PreTrainedModel):
 class LatentCritic(LatentCriticPreTrainedModel):
     """Linear layers with leaky ReLU, and an unbounded score for each code (ARAE, arXiv 1706.04223)."""
 
+    auto_classes = ()
+
     def __init__(self, config: LatentCriticConfig):
         super().__init__(config)
         sizes = [config.code_size, *config.layer_sizes]
@@ -55,4 +57,4 @@ class LatentCritic(LatentCriticPreTrainedModel):
         return output if return_dict else output.to_tuple()
 
 
-__all__ = ["LatentCritic", "LatentCriticPreTrainedModel"]
+__all__ = ["LatentCritic"]

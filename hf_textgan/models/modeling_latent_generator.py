@@ -7,9 +7,9 @@ from transformers import PreTrainedModel
 from transformers import initialization as init
 
 from .configuration_latent_generator import LatentGeneratorConfig
-from .modeling_one_shot import OneShotGeneratorMixin
-from .modeling_outputs import OneShotGeneratorOutput
-from .modeling_recurrent_decoder import RecurrentDecoder
+from .modeling_latent_generation_utils import LatentGenerationMixin
+from .modeling_outputs import LatentGenerationOutput
+from .modeling_recurrent_decoder_utils import RecurrentDecoder
 
 
 class LatentGeneratorPreTrainedModel(PreTrainedModel):
@@ -38,11 +38,13 @@ class LatentGeneratorPreTrainedModel(PreTrainedModel):
                 init.zeros_(module.num_batches_tracked)
 
 
-class LatentGenerator(OneShotGeneratorMixin, LatentGeneratorPreTrainedModel):
+class LatentGenerator(LatentGenerationMixin, LatentGeneratorPreTrainedModel):
     """
     ``[Linear, normalization, ReLU]`` for each of `config.layer_sizes`, Linear: noise to code. A recurrent decoder
     writes the text (ARAE, arXiv 1706.04223). The code is not normalized.
     """
+
+    auto_classes = ()
 
     def __init__(self, config: LatentGeneratorConfig):
         super().__init__(config)
@@ -71,7 +73,7 @@ class LatentGenerator(OneShotGeneratorMixin, LatentGeneratorPreTrainedModel):
         batch_statistics: bool = False,
         return_dict: bool | None = None,
         **kwargs,
-    ) -> OneShotGeneratorOutput | tuple:
+    ) -> LatentGenerationOutput | tuple:
         r"""
         Args:
             latents (`torch.FloatTensor` of shape `(batch_size, latent_size)`):
@@ -85,7 +87,7 @@ class LatentGenerator(OneShotGeneratorMixin, LatentGeneratorPreTrainedModel):
         return_dict = return_dict if return_dict is not None else self.config.return_dict
         codes = self.codes(latents, batch_statistics)
         logits = self._write(codes)[0] if decode else None
-        output = OneShotGeneratorOutput(logits=logits, codes=codes)
+        output = LatentGenerationOutput(logits=logits, codes=codes)
         return output if return_dict else output.to_tuple()
 
     def codes(self, latents: torch.FloatTensor, batch_statistics: bool = False) -> torch.FloatTensor:
@@ -101,17 +103,17 @@ class LatentGenerator(OneShotGeneratorMixin, LatentGeneratorPreTrainedModel):
         return self.to_code(hidden)
 
     def _write(self, codes: torch.Tensor) -> tuple[torch.Tensor, torch.LongTensor]:
-        return self.decoder.free_running(codes, self.config.sequence_length, self.config.feedback)
+        return self.decoder.free_running(codes, self.config.sequence_length, self.config.decoder_input)
 
-    def _read(
+    def _read_out(
         self, latents: torch.Tensor, temperature: float | None, generator: torch.Generator | None
     ) -> torch.LongTensor:
-        if temperature is None or self.config.feedback == "soft":
-            return super()._read(latents, temperature, generator)
+        if temperature is None or self.config.decoder_input == "soft":
+            return super()._read_out(latents, temperature, generator)
         # A decoder that is told symbols is told those that are drawn.
         return self.decoder.free_running(
             self.codes(latents), self.config.sequence_length, "sample", temperature, generator
         )[1]
 
 
-__all__ = ["LatentGenerator", "LatentGeneratorPreTrainedModel"]
+__all__ = ["LatentGenerator"]

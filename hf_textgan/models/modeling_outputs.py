@@ -53,7 +53,7 @@ class RecurrentCausalLMOutput(ModelOutput):
 
 
 @dataclass
-class OneShotGeneratorOutput(ModelOutput):
+class LatentGenerationOutput(ModelOutput):
     """
     Output of a generator that makes a whole sequence of a latent vector.
 
@@ -110,7 +110,7 @@ class DiscriminatorOutput(ModelOutput):
 __all__ = [
     "AutoencoderOutput",
     "DiscriminatorOutput",
-    "OneShotGeneratorOutput",
+    "LatentGenerationOutput",
     "RecurrentCausalLMOutput",
     "RecurrentState",
 ]

@@ -7,10 +7,10 @@ from transformers import PreTrainedModel
 from transformers import initialization as init
 
 from .configuration_recurrent_autoencoder import RecurrentAutoencoderConfig
-from .modeling_one_shot import end
+from .modeling_latent_generation_utils import truncate_at_eos
 from .modeling_outputs import AutoencoderOutput
-from .modeling_recurrence import run_recurrence
-from .modeling_recurrent_decoder import RecurrentDecoder
+from .modeling_recurrence_utils import run_recurrence
+from .modeling_recurrent_decoder_utils import RecurrentDecoder
 
 
 class RecurrentAutoencoderPreTrainedModel(PreTrainedModel):
@@ -34,6 +34,8 @@ class RecurrentAutoencoder(RecurrentAutoencoderPreTrainedModel):
     An LSTM reads a sequence, its last state is the code, and an LSTM that is told the code at every position writes
     the sequence again (TextKD-GAN, arXiv 1905.01976; ARAE, arXiv 1706.04223).
     """
+
+    auto_classes = ()
 
     def __init__(self, config: RecurrentAutoencoderConfig):
         super().__init__(config)
@@ -79,10 +81,10 @@ class RecurrentAutoencoder(RecurrentAutoencoderPreTrainedModel):
         loss = logits = None
         if decode:
             decoded = codes if code_noise is None else codes + code_noise
-            if self.config.feedback == "gold":
+            if self.config.decoder_input == "teacher_forcing":
                 logits = self.decoder.teacher_forced(decoded, input_ids)
             else:
-                logits, _ = self.decoder.free_running(decoded, input_ids.shape[1], self.config.feedback)
+                logits, _ = self.decoder.free_running(decoded, input_ids.shape[1], self.config.decoder_input)
             if labels is not None:
                 labels = F.pad(labels, (0, input_ids.shape[1] - labels.shape[1]), value=-100)
                 loss = F.cross_entropy(logits.flatten(0, 1).float(), labels.flatten())
@@ -101,7 +103,7 @@ class RecurrentAutoencoder(RecurrentAutoencoderPreTrainedModel):
             )
         if attention_mask is not None:
             input_ids = input_ids.masked_fill(attention_mask == 0, config.pad_token_id)
-        if config.padding == "symbol":
+        if config.padding == "token":
             return F.pad(input_ids, (0, config.sequence_length - input_ids.shape[1]), value=config.pad_token_id), None
         if attention_mask is None:
             attention_mask = (input_ids != config.pad_token_id).long()
@@ -130,9 +132,9 @@ class RecurrentAutoencoder(RecurrentAutoencoderPreTrainedModel):
         What the decoder writes for codes of shape `(batch_size, hidden_size)`, told its own most probable symbols (or,
         if it was trained so, their probabilities): `(batch_size, sequence_length)`, through EOS, then padding.
         """
-        feedback = "soft" if self.config.feedback == "soft" else "greedy"
-        _, symbols = self.decoder.free_running(codes, self.config.sequence_length, feedback)
-        return end(symbols, self.config.eos_token_id, self.config.pad_token_id)
+        decoder_input = "soft" if self.config.decoder_input == "soft" else "greedy"
+        _, symbols = self.decoder.free_running(codes, self.config.sequence_length, decoder_input)
+        return truncate_at_eos(symbols, self.config.eos_token_id, self.config.pad_token_id)
 
     @torch.no_grad()
     def interpolate(self, first: torch.LongTensor, second: torch.LongTensor, num_steps: int = 7) -> torch.LongTensor:
@@ -149,4 +151,4 @@ class RecurrentAutoencoder(RecurrentAutoencoderPreTrainedModel):
         return self.decode(F.normalize(codes, dim=1) if self.config.normalize_code else codes)
 
 
-__all__ = ["RecurrentAutoencoder", "RecurrentAutoencoderPreTrainedModel"]
+__all__ = ["RecurrentAutoencoder"]

@@ -8,7 +8,7 @@ from transformers import initialization as init
 
 from .configuration_recurrent_discriminator import RecurrentDiscriminatorConfig
 from .modeling_outputs import DiscriminatorOutput
-from .modeling_recurrence import run_recurrence
+from .modeling_recurrence_utils import run_recurrence
 
 
 class RecurrentDiscriminatorPreTrainedModel(PreTrainedModel):
@@ -40,6 +40,8 @@ class RecurrentDiscriminator(RecurrentDiscriminatorPreTrainedModel):
     Without an EOS, and without a mask, every position is a symbol, the pad id included. A sequence without any real
     token has the zero state.
     """
+
+    auto_classes = ("AutoModelForSequenceClassification",)
 
     def __init__(self, config: RecurrentDiscriminatorConfig):
         super().__init__(config)
@@ -129,4 +131,4 @@ class RecurrentDiscriminator(RecurrentDiscriminatorPreTrainedModel):
         return torch.cat(state[0][-self.num_directions :].unbind(0), dim=1)  # of (layers * directions, B, H)
 
 
-__all__ = ["RecurrentDiscriminator", "RecurrentDiscriminatorPreTrainedModel"]
+__all__ = ["RecurrentDiscriminator"]

@@ -7,7 +7,7 @@ from transformers import initialization as init
 
 from .configuration_recurrent_generator import RecurrentGeneratorConfig
 from .modeling_outputs import RecurrentCausalLMOutput, RecurrentState
-from .modeling_recurrence import run_recurrence
+from .modeling_recurrence_utils import run_recurrence
 
 
 class RecurrentGeneratorPreTrainedModel(PreTrainedModel):
@@ -35,6 +35,8 @@ class RecurrentGeneratorForCausalLM(RecurrentGeneratorPreTrainedModel, Generatio
     The LSTM of the paper has one bias per gate, PyTorch's two that are added: the second one (`bias_hh`) starts at
     zero, so that their sum has the paper's distribution.
     """
+
+    auto_classes = ("AutoModelForCausalLM",)
 
     def __init__(self, config: RecurrentGeneratorConfig):
         super().__init__(config)
@@ -121,4 +123,4 @@ class RecurrentGeneratorForCausalLM(RecurrentGeneratorPreTrainedModel, Generatio
         return output if return_dict else output.to_tuple()
 
 
-__all__ = ["RecurrentGeneratorForCausalLM", "RecurrentGeneratorPreTrainedModel"]
+__all__ = ["RecurrentGeneratorForCausalLM"]

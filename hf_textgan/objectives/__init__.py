@@ -1,30 +1,24 @@
 """One file per paper's objective."""
 
-from .arae import ARAEObjective
-from .base import Objective, ObjectiveOutput, ObjectiveReport, StepContext
-from .iwgan import IWGANObjective
-from .mle import MLEObjective
-from .seqgan import SeqGANObjective
-from .textkd_gan import TextKDObjective
+from types import ModuleType
+
+from ..core.objective import Objective
+from .arae import *
+from .iwgan import *
+from .mle import *
+from .rewards import *
+from .seqgan import *
+from .textkd_gan import *
 
 
+_MODULES = [module for module in tuple(globals().values()) if isinstance(module, ModuleType)]
+
+# Objectives by the name of their file.
 OBJECTIVES: dict[str, type[Objective]] = {
-    "arae": ARAEObjective,
-    "iwgan": IWGANObjective,
-    "mle": MLEObjective,
-    "seqgan": SeqGANObjective,
-    "textkd_gan": TextKDObjective,
+    module.__name__.rpartition(".")[2]: value
+    for module in _MODULES
+    for value in map(globals().get, module.__all__)
+    if isinstance(value, type) and issubclass(value, Objective)
 }
 
-__all__ = [
-    "ARAEObjective",
-    "IWGANObjective",
-    "MLEObjective",
-    "OBJECTIVES",
-    "Objective",
-    "ObjectiveOutput",
-    "ObjectiveReport",
-    "SeqGANObjective",
-    "StepContext",
-    "TextKDObjective",
-]
+__all__ = ["OBJECTIVES", *(name for module in _MODULES for name in module.__all__ if name in globals())]

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 import torch
 from transformers import PreTrainedModel
 
-from ..losses import wasserstein_gap
-from ..regularization import gradient_penalty, input_gradient, interpolate
-from ..sampling import RolloutEngine
-from ..trainer.players import Players
-from ..trainer.timetable import Turn
-from .base import Objective, ObjectiveOutput, ObjectiveReport, StepContext
+from ..core.context import ObjectiveOutput, ObjectiveReport, StepContext
+from ..core.objective import Objective
+from ..core.players import Players
+from ..core.schedule import Update
+from ..losses.adversarial import score_gap
+from ..losses.regularization import gradient_penalty, input_gradient, interpolate
+from ..sampling.engine import RolloutEngine
 
 
 _INTERPOLATIONS = 3  # pairs of sentences
@@ -22,15 +23,15 @@ class ARAEObjective(Objective):
     Adversarially regularized autoencoder (Zhao, Kim, Zhang, Rush, LeCun, ICML 2018, arXiv 1706.04223).
 
     An autoencoder maps a sentence to a code ``c`` of norm 1 and writes it again; a generator makes codes ``g = G(z)``
-    of noise, and a critic ``f`` compares the two. Each round is that of the official code: a reconstruction step of
-    the autoencoder (cross-entropy per token of the sentence given the code plus noise), `discriminator_
-    steps` steps of the critic on ``E f(g) - E f(c)`` with gradient penalty, a step of the encoder that lowers ``E
-    f(c)``, a step of the generator that raises ``E f(g)``. The generator carries a copy of the decoder, brought up to
-    date at its step, so that it writes text by itself.
+    of noise, and a critic ``f`` compares the two. Each iteration is that of the official code: a reconstruction step
+    of the autoencoder (cross-entropy per token of the sentence given the code plus noise), `discriminator_steps` steps
+    of the critic on ``E f(g) - E f(c)`` with gradient penalty, a step of the encoder that lowers ``E f(c)``, a step of
+    the generator that raises ``E f(g)``. The generator carries a copy of the decoder, brought up to date before its
+    step, so that it writes text by itself.
 
     Args:
         discriminator_steps (`int`, *optional*, defaults to `5`):
-            Critic steps per round.
+            Critic steps per iteration.
         gradient_penalty (`float`, *optional*, defaults to `1.0`):
             Weight of the penalty, at points on the lines between the codes of a batch and generated ones.
         penalize_batch_mean (`bool`, *optional*, defaults to `False`):
@@ -41,7 +42,7 @@ class ARAEObjective(Objective):
         code_noise (`float`, *optional*, defaults to `0.05`):
             Standard deviation of the noise on codes that are reconstructed.
         noise_decay (`float`, *optional*, defaults to `0.9995`):
-            Multiplies it every `noise_decay_every` rounds.
+            Multiplies `code_noise` every `noise_decay_every` iterations.
         noise_decay_every (`int`, *optional*, defaults to `100`):
             See `noise_decay`.
 
@@ -64,6 +65,14 @@ class ARAEObjective(Objective):
     noise_decay: float = 0.9995
     noise_decay_every: int = 100
 
+    noise_keys = ("code_noise", "discriminator_latents", "generator_latents", "alpha")
+    panels = {
+        "critic's score gap": ("discriminator/score_gap",),
+        "critic's gradient norm": ("discriminator/input_gradient_norm",),
+        "norm of the codes": ("generator/code_norm",),
+        "reconstruction accuracy": ("autoencoder/accuracy", "eval_reconstruction_accuracy"),
+    }
+
     # The generator's batch normalization: its statistics are those of one micro-batch.
     couples_batch = True
 
@@ -76,16 +85,16 @@ class ARAEObjective(Objective):
         if self.noise_decay_every < 1:
             raise ValueError(f"noise_decay_every is {self.noise_decay_every}; set it to 1 or more.")
 
-    def turns(self) -> dict[str, tuple[Turn, ...]]:
-        turns = [
-            Turn("autoencoder", "reconstruction_loss"),
-            Turn("discriminator", "discriminator_loss", repeat=self.discriminator_steps),
-            Turn("autoencoder", "encoder_loss"),
-            Turn("generator", "generator_loss"),
+    def updates(self) -> dict[str, tuple[Update, ...]]:
+        updates = [
+            Update("autoencoder", "reconstruction_loss"),
+            Update("discriminator", "discriminator_loss", repeat=self.discriminator_steps),
+            Update("autoencoder", "encoder_loss"),
+            Update("generator", "generator_loss"),
         ]
-        if self.encoder_weight == 0.0:  # some optimizers move without a gradient, too
-            del turns[2]
-        return {"adversarial": tuple(turns)}
+        if self.encoder_weight == 0.0:  # some optimizers change parameters even without a gradient
+            del updates[2]
+        return {"adversarial": tuple(updates)}
 
     def check_players(self, models: dict[str, PreTrainedModel], engine: RolloutEngine) -> None:
         generator, autoencoder = models["generator"], models["autoencoder"]
@@ -96,12 +105,12 @@ class ARAEObjective(Objective):
             "vocab_size": "vocab_size",
             "bos_token_id": "bos_token_id",
         }
-        for ours, theirs in pairs.items():
-            mine, its = getattr(generator.config, ours, None), getattr(autoencoder.config, theirs)
-            if mine != its:
+        for name, source_name in pairs.items():
+            value, source_value = getattr(generator.config, name, None), getattr(autoencoder.config, source_name)
+            if value != source_value:
                 raise ValueError(
-                    f"The generator has {ours} {mine} and the autoencoder {theirs} {its}, but it carries its decoder; "
-                    f"set --generator.{ours} {its}."
+                    f"The generator has {name} {value} and the autoencoder {source_name} {source_value}, but it "
+                    f"carries its decoder; set --generator.{name} {source_value}."
                 )
         if getattr(models["discriminator"].config, "code_size", None) is None:
             raise ValueError(
@@ -115,24 +124,24 @@ class ARAEObjective(Objective):
                 f"{autoencoder.config.hidden_size}."
             )
 
-    def noise(self, tick: int) -> float:
-        """The standard deviation of the noise on codes in this round."""
-        return self.code_noise * self.noise_decay ** (tick // self.noise_decay_every)
+    def noise_std(self, iteration: int) -> float:
+        """Returns the standard deviation of the noise on codes in an iteration."""
+        return self.code_noise * self.noise_decay ** (iteration // self.noise_decay_every)
 
     def reconstruction_loss(
         self, players: Players, engine: RolloutEngine, batch: dict, context: StepContext
     ) -> ObjectiveOutput:
         sequences, mask = batch["input_ids"][:, 1:], batch["attention_mask"][:, 1:]
         size = players.unwrap("autoencoder").config.hidden_size
-        deviation = self.noise(context.tick)
-        noise = deviation * context.randn("noise on the codes", len(sequences), size).to(sequences.device)
+        std = self.noise_std(context.iteration)
+        noise = std * context.randn("code_noise", len(sequences), size).to(sequences.device)
         output = players["autoencoder"](
             input_ids=sequences, attention_mask=mask, code_noise=noise, labels=sequences.masked_fill(mask == 0, -100)
         )
         metrics = {
             "autoencoder/nll_per_token": output.loss.detach(),
             "autoencoder/accuracy": _accuracy(output.logits, sequences, mask),
-            "autoencoder/code_noise": deviation,
+            "autoencoder/code_noise": std,
         }
         return ObjectiveOutput(output.loss, metrics, weight=float(mask.sum()))
 
@@ -142,16 +151,16 @@ class ARAEObjective(Objective):
         critic = players.unwrap("discriminator")
         with torch.no_grad():
             real = players["autoencoder"](**_inputs(batch), decode=False).codes
-            fake = self._codes(players, len(real), context, "discriminator", batch_statistics=True)
-            shares = context.rand("shares", len(real)).to(real.device)
-            between = interpolate(fake, real, shares)
+            fake = self._codes(players, len(real), context, "discriminator_latents", batch_statistics=True)
+            alpha = context.rand("alpha", len(real)).to(real.device)
+            between = interpolate(fake, real, alpha)
         scores = players["discriminator"](codes=torch.cat([real, fake])).logits.squeeze(1)
-        gap = wasserstein_gap(*scores.chunk(2))
+        gap = score_gap(*scores.chunk(2))
         gradients = input_gradient(lambda codes: critic(codes=codes).logits.squeeze(1), between)
         num_examples = len(real) * context.num_shards if self.penalize_batch_mean else 1
         penalty, norms = gradient_penalty(gradients, num_examples)
         metrics = {
-            "discriminator/gap": gap.detach(),
+            "discriminator/score_gap": gap.detach(),
             "discriminator/penalty": penalty.detach(),
             "discriminator/input_gradient_norm": norms.mean(),
             "generator/code_norm": fake.norm(dim=1).mean(),
@@ -169,14 +178,14 @@ class ARAEObjective(Objective):
         self, players: Players, engine: RolloutEngine, batch: dict, context: StepContext
     ) -> ObjectiveOutput:
         _carry_decoder(players)
-        codes = self._codes(players, len(batch["input_ids"]), context, "generator")
+        codes = self._codes(players, len(batch["input_ids"]), context, "generator_latents")
         score = players["discriminator"](codes=codes).logits.float().mean()
         return ObjectiveOutput(-score, {}, weight=float(len(codes)))
 
-    def _codes(self, players: Players, num_rows: int, context: StepContext, turn: str, **options) -> torch.FloatTensor:
-        """``G(z)``."""
+    def _codes(self, players: Players, num_rows: int, context: StepContext, noise_key: str, **options) -> torch.Tensor:
+        """Returns ``G(z)``."""
         generator = players.unwrap("generator")
-        latents = context.randn(f"latents of the {turn}", num_rows, generator.config.latent_size)
+        latents = context.randn(noise_key, num_rows, generator.config.latent_size)
         return players["generator"](latents=latents.to(generator.device), decode=False, **options).codes
 
     def report(self, players: Players, engine: RolloutEngine, batch: dict) -> ObjectiveReport:
@@ -185,12 +194,12 @@ class ARAEObjective(Objective):
         output = autoencoder(input_ids=sequences, attention_mask=mask, labels=sequences.masked_fill(mask == 0, -100))
         written = autoencoder.decode(output.codes)
         width = sequences.shape[1]
-        right = (written[:, :width] == sequences.masked_fill(mask == 0, autoencoder.config.pad_token_id)).all(1)
+        exact = (written[:, :width] == sequences.masked_fill(mask == 0, autoencoder.config.pad_token_id)).all(1)
         codes = generator.codes(generator.sample_latents(len(sequences)))
         metrics = {
             "reconstruction_nll_per_token": float(output.loss),
             "reconstruction_accuracy": float(_accuracy(output.logits, sequences, mask)),
-            "reconstructed_exactly": float(right.double().mean()),
+            "exact_match": float(exact.double().mean()),
             # Norms apart are the critic's easiest cue; a collapse shows as a much smaller variance.
             "generator_code_norm": float(codes.norm(dim=1).mean()),
             "generator_code_variance": float(codes.var(0, unbiased=False).sum()),
@@ -211,17 +220,17 @@ def _inputs(batch: dict) -> dict[str, torch.Tensor]:
 
 @torch.no_grad()
 def _accuracy(logits: torch.Tensor, sequences: torch.LongTensor, mask: torch.LongTensor) -> torch.Tensor:
-    """Share of the symbols, EOS included, that are the most probable ones; `logits` may be longer."""
-    right = logits[:, : sequences.shape[1]].argmax(-1) == sequences
-    return (right * mask).sum() / mask.sum()
+    """Returns the fraction of tokens, EOS included, that are the most probable ones; `logits` may be longer."""
+    correct = logits[:, : sequences.shape[1]].argmax(-1) == sequences
+    return (correct * mask).sum() / mask.sum()
 
 
 @torch.no_grad()
 def _carry_decoder(players: Players) -> None:
     """Brings the generator's copy of the decoder up to date."""
     source = players.unwrap("autoencoder").decoder
-    for ours, theirs in zip(players.unwrap("generator").decoder.parameters(), source.parameters(), strict=True):
-        ours.copy_(theirs)
+    for target, parameter in zip(players.unwrap("generator").decoder.parameters(), source.parameters(), strict=True):
+        target.copy_(parameter)
 
 
 __all__ = ["ARAEObjective"]

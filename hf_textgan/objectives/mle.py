@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 
-from ..losses import token_nll
-from ..sampling import RolloutEngine, Samples
-from ..trainer.players import Players
-from ..trainer.timetable import Turn
-from .base import Objective, ObjectiveOutput, StepContext
+from ..core.context import ObjectiveOutput, StepContext
+from ..core.objective import Objective
+from ..core.players import Players
+from ..core.schedule import Update
+from ..losses.likelihood import token_nll
+from ..sampling.engine import RolloutEngine
+from ..sampling.samples import Samples
 
 
 @dataclass
@@ -17,7 +19,7 @@ class MLEObjective(Objective):
 
     Args:
         scheduled_sampling (`float`, *optional*, defaults to `0.0`):
-            Probability that an input is the model's own draw instead of the true token, at the end of the phase; it
+            Probability at the end of the phase that an input is the model's own draw instead of the true token. It
             rises linearly from 0 (scheduled sampling, Bengio et al. 2015, arXiv 1506.03099). The targets stay the
             true tokens.
 
@@ -30,14 +32,17 @@ class MLEObjective(Objective):
 
     scheduled_sampling: float = 0.0
 
+    panels = {"NLL per token (nats)": ("generator/nll_per_token",)}
+
     def __post_init__(self) -> None:
         if not 0.0 <= self.scheduled_sampling <= 1.0:
             raise ValueError(f"scheduled_sampling is {self.scheduled_sampling}; set it to a probability from 0 to 1.")
 
-    def turns(self) -> dict[str, tuple[Turn, ...]]:
-        return {"pretrain_generator": (Turn("generator", "mle_loss"),)}
+    def updates(self) -> dict[str, tuple[Update, ...]]:
+        return {"pretrain_generator": (Update("generator", "mle_loss"),)}
 
     def mle_loss(self, players: Players, engine: RolloutEngine, batch: dict, context: StepContext) -> ObjectiveOutput:
+        engine = engine.at(1.0)  # likelihood is that of the model's own distribution
         real = Samples(batch["input_ids"][:, 1:], batch["attention_mask"][:, 1:])
         if self.scheduled_sampling == 0.0:
             logps = engine.per_token_logps(players["generator"], real)
@@ -48,8 +53,8 @@ class MLEObjective(Objective):
         loss, num_tokens = token_nll(logps, real.attention_mask)
         if self.scheduled_sampling == 0.0:
             metrics = {"generator/nll_per_token": float(loss.detach())}
-        else:  # the loss is no likelihood of the text
-            metrics = {"generator/own_inputs": probability}
+        else:  # the loss is not the likelihood of the text
+            metrics = {"generator/scheduled_sampling_prob": probability}
         return ObjectiveOutput(loss, metrics, weight=float(num_tokens))
 
 

@@ -6,14 +6,16 @@ from typing import Any, Literal
 
 import torch
 
-from ..losses import policy_gradient_loss, real_fake_cross_entropy
-from ..regularization import output_layer_l2
-from ..rewards import BleuScore, probability_of_real, rollout_rewards
-from ..sampling import NegativePool, RolloutEngine, Samples
-from ..trainer.players import Players
-from ..trainer.timetable import Phase, Turn
-from .base import ObjectiveOutput, StepContext
+from ..core.context import ObjectiveOutput, StepContext
+from ..core.players import Players
+from ..core.schedule import Phase, Update
+from ..losses.adversarial import policy_gradient_loss, real_fake_cross_entropy
+from ..losses.regularization import output_layer_l2
+from ..sampling.engine import RolloutEngine
+from ..sampling.samples import Samples
 from .mle import MLEObjective
+from .negative_pool import NegativePool
+from .rewards import BleuScore, probability_of_real, rollout_rewards
 
 
 @dataclass
@@ -29,9 +31,9 @@ class SeqGANObjective(MLEObjective):
         num_rollouts (`int`, *optional*, defaults to `16`):
             Completions per prefix.
         generator_steps (`int`, *optional*, defaults to `1`):
-            Generator steps per round of adversarial training.
+            Generator steps per iteration of adversarial training.
         discriminator_steps (`int`, *optional*, defaults to `5`):
-            Discriminator steps per round, each of one batch of real and one of generated sequences.
+            Discriminator steps per iteration, each of one batch of real and one of generated sequences.
         num_negatives (`int`, *optional*, defaults to `0`):
             Size of the pool of generated sequences that serves several discriminator steps; 0 draws fresh ones at
             every step. The published schedule refreshes a pool of 10,000 five times a round.
@@ -40,7 +42,7 @@ class SeqGANObjective(MLEObjective):
         l2_weight (`float`, *optional*, defaults to `0.2`):
             Weight of the penalty on the discriminator's output layer.
         reward (`"discriminator"`, `"bleu"` or `"constant"`, *optional*, defaults to `"discriminator"`):
-            What scores a completion. `"bleu"` is PG-BLEU, the paper's baseline: BLEU against the training data.
+            The score of a completion. `"bleu"` is PG-BLEU, the paper's baseline: BLEU against the training data.
             `"constant"` is a control: the gradient then has the expectation zero, so whatever changes is the effect
             of the noise and not of a discriminator. Both have no use for a discriminator and train none.
         bleu_order (`int`, *optional*, defaults to `3`):
@@ -86,29 +88,32 @@ class SeqGANObjective(MLEObjective):
     constant_reward: float = 1.0
     bf16_rewards: bool = False
 
+    panels = {**MLEObjective.panels, "reward, accuracy": ("reward/*", "discriminator/accuracy*")}
+
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, least in (("num_rollouts", 1), ("num_negatives", 0), ("negative_epochs", 1), ("bleu_order", 2)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} is {getattr(self, name)}; set it to {least} or more.")
+        for name, minimum in (("num_rollouts", 1), ("num_negatives", 0), ("negative_epochs", 1), ("bleu_order", 2)):
+            if getattr(self, name) < minimum:
+                raise ValueError(f"{name} is {getattr(self, name)}; set it to {minimum} or more.")
         if self.reward not in ("discriminator", "bleu", "constant"):
             raise ValueError(f"reward is {self.reward!r}; set it to 'discriminator', 'bleu' or 'constant'.")
         self._pool = NegativePool(self.num_negatives, self.negative_epochs) if self.num_negatives else None
         self._bleu: BleuScore | None = None
 
-    def turns(self) -> dict[str, tuple[Turn, ...]]:
-        generator = Turn("generator", "generator_loss", repeat=self.generator_steps)
+    def updates(self) -> dict[str, tuple[Update, ...]]:
+        generator = Update("generator", "generator_loss", repeat=self.generator_steps)
         if self.reward != "discriminator":
-            return {**super().turns(), "adversarial": (generator,)}
+            return {**super().updates(), "adversarial": (generator,)}
         return {
-            **super().turns(),
-            "pretrain_discriminator": (Turn("discriminator", "discriminator_loss"),),
-            "adversarial": (generator, Turn("discriminator", "discriminator_loss", repeat=self.discriminator_steps)),
+            **super().updates(),
+            "pretrain_discriminator": (Update("discriminator", "discriminator_loss"),),
+            "adversarial": (generator, Update("discriminator", "discriminator_loss", repeat=self.discriminator_steps)),
         }
 
     def phases(self, pretrain_generator: int, pretrain_discriminator: int, adversarial: int) -> list[Phase]:
-        without = self.reward != "discriminator"  # its steps, which the system may prescribe, are left out
-        return super().phases(pretrain_generator, 0 if without else pretrain_discriminator, adversarial)
+        if self.reward != "discriminator":  # its steps, which the system may prescribe, are left out
+            pretrain_discriminator = 0
+        return super().phases(pretrain_generator, pretrain_discriminator, adversarial)
 
     @property
     def unused_players(self) -> frozenset[str]:
@@ -126,9 +131,9 @@ class SeqGANObjective(MLEObjective):
         self, players: Players, engine: RolloutEngine, batch: dict, context: StepContext
     ) -> ObjectiveOutput:
         policy = players.unwrap("generator")
-        samples = engine.sample(policy, len(batch["input_ids"]), context.temperature)
-        rewards = self._rewards(players, engine, samples, context)
-        logps = engine.per_token_logps(players["generator"], samples, context.temperature)
+        samples = engine.sample(policy, len(batch["input_ids"]))
+        rewards = self._rewards(players, engine, samples)
+        logps = engine.per_token_logps(players["generator"], samples)
         loss = policy_gradient_loss(logps, rewards, samples.attention_mask)
 
         mask = samples.attention_mask
@@ -141,10 +146,8 @@ class SeqGANObjective(MLEObjective):
         }
         return ObjectiveOutput(loss, metrics, reduction="sum")
 
-    def _rewards(
-        self, players: Players, engine: RolloutEngine, samples: Samples, context: StepContext
-    ) -> torch.Tensor:
-        """The action values, of shape `(batch_size, max_length)`; 0 at padding."""
+    def _rewards(self, players: Players, engine: RolloutEngine, samples: Samples) -> torch.Tensor:
+        """Returns the action values, of shape `(batch_size, max_length)`; 0 at padding."""
         if self.reward == "constant":
             return self.constant_reward * samples.attention_mask.float()
         if self.reward == "bleu":
@@ -158,7 +161,7 @@ class SeqGANObjective(MLEObjective):
                 return probability_of_real(discriminator, sequences, self.bf16_rewards)
 
         policy = players.unwrap("generator")
-        return rollout_rewards(engine, policy, samples, score, self.num_rollouts, context.temperature, batch_size=None)
+        return rollout_rewards(engine, policy, samples, score, self.num_rollouts, batch_size=None)
 
     def discriminator_loss(
         self, players: Players, engine: RolloutEngine, batch: dict, context: StepContext
@@ -166,7 +169,7 @@ class SeqGANObjective(MLEObjective):
         discriminator = players["discriminator"]
         real = engine.real_sequences(batch)
         if self._pool is None:
-            fake = engine.sample(players["generator"], len(real), context.temperature).sequences
+            fake = engine.sample(players["generator"], len(real)).sequences
         else:
             fake = self._pool.batch(engine, players["generator"], len(real), context)
 

@@ -1,8 +1,14 @@
 """Sampling from generators; knows token ids only, neither tokenizers nor rewards."""
 
-from .categorical import draw_categorical
-from .negative_pool import NegativePool
-from .rollout_engine import RolloutChunk, RolloutEngine, Samples
+from types import ModuleType
+
+from .capabilities import *
+from .categorical import *
+from .engine import *
+from .loading import *
+from .samples import *
 
 
-__all__ = ["NegativePool", "RolloutChunk", "RolloutEngine", "Samples", "draw_categorical"]
+_MODULES = [module for module in tuple(globals().values()) if isinstance(module, ModuleType)]
+
+__all__ = [name for module in _MODULES for name in module.__all__ if name in globals()]

@@ -5,11 +5,11 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from .output_layer import LOG2_E, ROWS_AT_ONCE, OutputLayer
+from .output_layer import LOG2_E, ROW_BATCH_SIZE, OutputLayer
 
 
 _BLOCK = 64  # symbols
-_OFTEN_ENOUGH = 256  # symbols that usually hold the nucleus
+_NUCLEUS_GUESS = 256  # symbols that usually hold the nucleus
 
 
 def draw_categorical(
@@ -84,7 +84,7 @@ def draw_from_hidden(
     if hidden.device.type != "cpu" or hidden.dtype != torch.float32 or head.weight.dtype != torch.float32:
         return draw_categorical(head(hidden), temperature, num_draws, top_k, top_p)
     if top_k is not None or top_p is not None:
-        parts = hidden.split(ROWS_AT_ONCE)
+        parts = hidden.split(ROW_BATCH_SIZE)
         return torch.cat([draw_categorical(head(part), temperature, num_draws, top_k, top_p) for part in parts])
     check_sampling(temperature)
     layer = layer or OutputLayer(head.weight, head.bias, temperature)
@@ -113,7 +113,7 @@ def _most_probable(scores: torch.Tensor, top_k: int | None, top_p: float | None)
         return _nucleus(scores, scores.logsumexp(1, keepdim=True), top_p), symbols
     # The whole vocabulary is sorted only where few symbols do not hold the nucleus.
     total = scores.logsumexp(1, keepdim=True)
-    best, symbols = scores.topk(min(_OFTEN_ENOUGH, vocab_size), dim=1)
+    best, symbols = scores.topk(min(_NUCLEUS_GUESS, vocab_size), dim=1)
     if bool(((best - total).exp().sum(1) < top_p).any()):
         best, symbols = scores.sort(dim=1, descending=True)
     return _nucleus(best, total, top_p), symbols
@@ -138,11 +138,11 @@ def _invert(
     `write` puts the unnormalised probabilities of some rows into a tensor of shape `(vocab_size, rows)`.
     """
     num_blocks = -(-vocab_size // _BLOCK)
-    buffer = torch.empty(num_blocks * _BLOCK * min(num_rows, ROWS_AT_ONCE))
+    buffer = torch.empty(num_blocks * _BLOCK * min(num_rows, ROW_BATCH_SIZE))
     drawn = torch.empty(num_rows, num_draws, dtype=torch.long)
-    places = torch.arange(min(num_rows, ROWS_AT_ONCE))[:, None]
-    for start in range(0, num_rows, ROWS_AT_ONCE):
-        rows = slice(start, min(start + ROWS_AT_ONCE, num_rows))
+    places = torch.arange(min(num_rows, ROW_BATCH_SIZE))[:, None]
+    for start in range(0, num_rows, ROW_BATCH_SIZE):
+        rows = slice(start, min(start + ROW_BATCH_SIZE, num_rows))
         size = rows.stop - start
         weights = buffer[: num_blocks * _BLOCK * size].view(-1, size)
         write(rows, weights[:vocab_size])
@@ -173,4 +173,4 @@ def _race(logits: torch.Tensor, temperature: float, num_draws: int) -> torch.Lon
     return torch.stack(races, dim=1)
 
 
-__all__ = ["check_sampling", "draw_categorical", "draw_from_hidden"]
+__all__ = ["check_sampling", "draw_categorical"]

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from .output_layer import ROWS_AT_ONCE, OutputLayer
+from .output_layer import ROW_BATCH_SIZE, OutputLayer
 
 
 def linear_logps(
@@ -84,13 +84,13 @@ class _LinearLogps(torch.autograd.Function):
 
 
 def _buffer(hidden: torch.Tensor, layer: OutputLayer) -> torch.Tensor:
-    return hidden.new_empty(layer.vocab_size * min(len(hidden), ROWS_AT_ONCE))
+    return hidden.new_empty(layer.vocab_size * min(len(hidden), ROW_BATCH_SIZE))
 
 
 def _parts(buffer: torch.Tensor, layer: OutputLayer, num_rows: int):
     """A few rows after the others, each with its part of the buffer, `(vocab_size, rows)`."""
-    for start in range(0, num_rows, ROWS_AT_ONCE):
-        rows = slice(start, min(start + ROWS_AT_ONCE, num_rows))
+    for start in range(0, num_rows, ROW_BATCH_SIZE):
+        rows = slice(start, min(start + ROW_BATCH_SIZE, num_rows))
         size = rows.stop - start
         yield rows, buffer[: layer.vocab_size * size].view(-1, size)
 

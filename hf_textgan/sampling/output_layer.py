@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 
 LOG2_E = 1 / math.log(2)
-ROWS_AT_ONCE = 256  # rows whose scores are held at once
+ROW_BATCH_SIZE = 256  # rows whose scores are held at once
 _LARGEST_EXPONENT = 90.0  # 2^90 times any vocabulary is finite in single precision, and 2^-90 is not 0
 
 
@@ -62,4 +62,4 @@ class OutputLayer:
         return largest
 
 
-__all__ = ["LOG2_E", "ROWS_AT_ONCE", "OutputLayer"]
+__all__ = ["LOG2_E", "ROW_BATCH_SIZE", "OutputLayer"]

@@ -26,7 +26,7 @@ SYSTEM = SystemSpec(
                 "embedding_size": 300,
                 "hidden_size": 300,
                 "padding": "masked",
-                "feedback": "gold",
+                "decoder_input": "teacher_forcing",
                 "normalize_code": True,
             },
         ),

@@ -1,9 +1,10 @@
 """The record of a system. Importing it, and the systems, needs neither torch nor transformers."""
 
-import difflib
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
+
+from ..utils.names import unknown_name
+from .replaceable import REPLACEABLE
 
 
 if TYPE_CHECKING:
@@ -23,32 +24,6 @@ class Paper:
     @property
     def url(self) -> str | None:
         return f"https://arxiv.org/abs/{self.arxiv_id}" if self.arxiv_id else None
-
-
-# Discriminators of whole sequences that can take each other's place: class and values of their configuration.
-DISCRIMINATORS: dict[str, tuple[str, dict[str, Any]]] = {
-    "cnn": ("CNNDiscriminatorConfig", {}),
-    "recurrent": ("RecurrentDiscriminatorConfig", {"bidirectional": False}),
-    "bidirectional": ("RecurrentDiscriminatorConfig", {"bidirectional": True}),
-}
-# Generators of whole sequences of noise that can.
-GENERATORS: dict[str, tuple[str, dict[str, Any]]] = {
-    "convolutional": ("ConvGeneratorConfig", {}),
-    "recurrent": (
-        "LatentGeneratorConfig",
-        {
-            "latent_size": 128,
-            "layer_sizes": [],
-            "normalization": "none",
-            "code_size": 512,
-            "embedding_size": 128,
-            "hidden_size": 512,
-            "feedback": "soft",
-            "frozen_decoder": False,
-        },
-    ),
-}
-EXCHANGEABLE = {"discriminator": DISCRIMINATORS, "generator": GENERATORS}
 
 
 @dataclass(frozen=True)
@@ -96,7 +71,7 @@ class SystemSpec:
         if name is None:
             return {}
         if name not in self.presets:
-            raise ValueError(unknown(f"preset of {self.name}", name, self.presets))
+            raise ValueError(unknown_name(f"preset of {self.name}", name, self.presets))
         return self.presets[name]
 
     def with_player(self, player: str, kind: str) -> "SystemSpec":
@@ -104,17 +79,17 @@ class SystemSpec:
         This system with another model for a player, one of [`DISCRIMINATORS`] or [`GENERATORS`], in its default size:
         the sizes that the system and its presets give to their own do not apply to it.
         """
-        known = EXCHANGEABLE[player]
+        known = REPLACEABLE[player]
         if kind not in known:
-            raise ValueError(unknown(player, kind, known))
+            raise ValueError(unknown_name(player, kind, known))
         class_name, values = known[kind]
         own = self.players.get(player)
         if own is None or own[0] not in {name for name, _ in known.values()}:
-            what = "whole sequences" if player == "discriminator" else "whole sequences from noise"
-            raise ValueError(f"{self.name} has no {player} of {what} to exchange; leave {player} out.")
+            kind = "discriminator of sequences" if player == "discriminator" else "latent-variable generator"
+            raise ValueError(f"{self.name} has no {kind} to replace; leave {player} out.")
         if own[0] == class_name:
             return replace(self, players={**self.players, player: (class_name, {**own[1], **values})})
-        from ..trainer.adversarial_config import OPTIMIZER_ARGUMENTS
+        from ..core.optimizer_arguments import OPTIMIZER_ARGUMENTS
 
         def applies(key: str) -> bool:
             return not key.startswith(f"{player}.") or key.partition(".")[2] in OPTIMIZER_ARGUMENTS
@@ -133,7 +108,7 @@ class SystemSpec:
         known = OBJECTIVES[name].__dataclass_fields__
         for key in (*defaults, *hyperparameters):
             if key not in known:
-                raise ValueError(unknown(f"hyperparameter of {self.name}", key, known))
+                raise ValueError(unknown_name(f"hyperparameter of {self.name}", key, known))
         return OBJECTIVES[name](**{**defaults, **hyperparameters})
 
     def build_player(
@@ -156,13 +131,13 @@ class SystemSpec:
         from .. import models
 
         if player not in self.players:
-            raise ValueError(unknown(f"player of {self.name}", player, self.players))
+            raise ValueError(unknown_name(f"player of {self.name}", player, self.players))
         class_name, defaults = self.players[player]
         config_class = getattr(models, class_name)
         known = config_fields(config_class)
         for key in (*defaults, *(overrides or {})):
             if key not in known:
-                raise ValueError(unknown(f"option of the {player} of {self.name}", key, known))
+                raise ValueError(unknown_name(f"option of the {player} of {self.name}", key, known))
         following = {key: value for key, value in (from_data or {}).items() if key in known}  # what it has use for
         return AutoModel.from_config(config_class(**{**following, **defaults, **(overrides or {})}))
 
@@ -179,12 +154,4 @@ def config_fields(config_class: type) -> set[str]:
     return declared
 
 
-def unknown(what: str, name: str, known: Iterable[str]) -> str:
-    """An error sentence for a name that is not known, with the nearest one that is."""
-    known = sorted(known)
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(known) or '(none)'}."
-    return f"There is no {what} called {name!r}; {hint}"
-
-
-__all__ = ["DISCRIMINATORS", "GENERATORS", "Paper", "SystemSpec", "config_fields", "unknown"]
+__all__ = ["Paper", "SystemSpec", "config_fields"]

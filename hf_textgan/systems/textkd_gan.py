@@ -49,7 +49,7 @@ SYSTEM = SystemSpec(
             "autoencoder.hidden_size": 128,
             "autoencoder.embedding_size": 64,
             # In a short run the paper's teacher, which is told its own symbols, remains a blur.
-            "autoencoder.feedback": "gold",
+            "autoencoder.decoder_input": "teacher_forcing",
             "pretrain_autoencoder_steps": 6000,
         },
         "paper": {"vocab_size": 100},

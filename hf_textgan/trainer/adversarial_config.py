@@ -1,26 +1,56 @@
 """The arguments of adversarial training."""
 
 import copy
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 
 from transformers import TrainingArguments
 from transformers.training_args import OptimizerNames
 
+from ..core.optimizer_arguments import OPTIMIZER_ARGUMENTS
 
-# Arguments that one player, or one optimizer of a player, may have for itself.
-OPTIMIZER_ARGUMENTS = (
-    "learning_rate",
-    "lr_scheduler_type",
-    "lr_scheduler_kwargs",
-    "warmup_steps",
-    "optim",
-    "optim_args",
-    "weight_decay",
-    "adam_beta1",
-    "adam_beta2",
-    "adam_epsilon",
-    "max_grad_norm",
-)
+
+# Arguments of TrainingArguments that several players leave without a meaning, and the reason. Any other value than the
+# default is an error, and the help of the command line does not list them.
+UNSUPPORTED: dict[str, str] = {
+    "num_train_epochs": "adversarial training counts iterations; set max_steps and pretrain_generator_steps instead",
+    "fp16": "its loss scaling is shared by all optimizers and breaks with several players; use bf16",
+    "fp16_full_eval": "evaluation samples and scores in the dtype of the models; leave it out",
+    "bf16_full_eval": "it would leave the models in bfloat16 for the training that follows; use bf16",
+    "auto_find_batch_size": "a run cannot start again with other batches; set per_device_train_batch_size",
+    "ignore_data_skip": "a resumed run reads the data of its iteration without skipping; leave it out",
+    "deepspeed": "training with several players does not support it; leave it out",
+    "fsdp": "training with several players does not support it; leave it out",
+    "fsdp_config": "training with several players does not support FSDP; leave it out",
+    "parallelism_config": "training with several players supports data parallelism only; leave it out",
+    "torch_compile": "sampling calls the models with a new length at each position; leave it out",
+    "torch_compile_backend": "sampling calls the models with a new length at each position; leave it out",
+    "torch_compile_mode": "sampling calls the models with a new length at each position; leave it out",
+    "use_liger_kernel": "the losses of the objectives do not use its kernels; leave it out",
+    "liger_kernel_config": "the losses of the objectives do not use its kernels; leave it out",
+    "neftune_noise_alpha": "no objective adds noise to embeddings; leave it out",
+    "label_smoothing_factor": "the losses are those of the objective; leave it out",
+    "average_tokens_across_devices": "a step always divides by the tokens of all processes; leave it out",
+    "optim_target_modules": "the optimizers that need it are not supported; leave it out",
+    "prediction_loss_only": "an evaluation measures likelihood and samples; leave it out",
+    "eval_do_concat_batches": "an evaluation measures likelihood and samples; leave it out",
+    "eval_use_gather_object": "an evaluation measures likelihood and samples; leave it out",
+    "eval_accumulation_steps": "an evaluation measures likelihood and samples; leave it out",
+    "include_for_metrics": "an evaluation measures likelihood and samples; pass text_metrics or sequence_metrics",
+    "batch_eval_metrics": "an evaluation measures likelihood and samples; leave it out",
+    "include_num_input_tokens_seen": "the real and the generated tokens of several players have no common count; "
+    "leave it out",
+    "restore_callback_states_from_checkpoint": "the schedule of a resumed run is that of its arguments; leave it out",
+    "enable_jit_checkpoint": "a checkpoint within an iteration could not be resumed exactly; lower save_steps",
+    "dataloader_drop_last": "the batches of a player follow one another across epochs and are always full; "
+    "leave it out",
+    "train_sampling_strategy": "each player reads permutations of the data; leave it out",
+    "length_column_name": "each player reads permutations of the data; leave it out",
+    "remove_unused_columns": "the rows are read by this library and not by the model's forward; leave it out",
+    "label_names": "a generator has no labels; leave it out",
+    "do_train": "the Trainer does not read it; call train()",
+    "do_eval": "the Trainer does not read it; set eval_strategy",
+    "do_predict": "a generator has no predictions; sample from it",
+}
 
 
 @dataclass
@@ -31,11 +61,11 @@ class AdversarialConfig(TrainingArguments):
     > Steps
 
     max_steps (`int`, *optional*, defaults to `0`):
-        Adversarial generator steps.
+        Iterations of adversarial training.
     pretrain_generator_steps (`int`, *optional*, defaults to `0`):
-        Maximum-likelihood steps of the generator before them.
+        Iterations of maximum-likelihood pre-training of the generator before them.
     pretrain_discriminator_steps (`int`, *optional*, defaults to `0`):
-        Discriminator steps between the two.
+        Iterations of pre-training of the discriminator between the two.
 
     > Optimizers
 
@@ -69,12 +99,12 @@ class AdversarialConfig(TrainingArguments):
 
     _VALID_DICT_FIELDS = [*TrainingArguments._VALID_DICT_FIELDS, "player_optimizers"]
 
-    max_steps: int = field(default=0, metadata={"help": "Adversarial generator steps."})
+    max_steps: int = field(default=0, metadata={"help": "Iterations of adversarial training."})
     pretrain_generator_steps: int = field(
-        default=0, metadata={"help": "Maximum-likelihood steps of the generator before adversarial training."}
+        default=0, metadata={"help": "Iterations of maximum-likelihood training before adversarial training."}
     )
     pretrain_discriminator_steps: int = field(
-        default=0, metadata={"help": "Discriminator steps before adversarial training."}
+        default=0, metadata={"help": "Iterations of discriminator training before adversarial training."}
     )
 
     player_optimizers: dict | str | None = field(
@@ -117,29 +147,24 @@ class AdversarialConfig(TrainingArguments):
         if self.greater_is_better is None and self.metric_for_best_model is not None:
             smaller = ("loss", "nll", "self_bleu", "jsd", "error")
             self.greater_is_better = not any(word in self.metric_for_best_model for word in smaller)
+        self._check_unsupported()  # before TrainingArguments fills in what is not set
         super().__post_init__()
-        self._refuse_unsupported()
+        self._check_values()
         self._check_player_optimizers()
 
-    def _refuse_unsupported(self) -> None:
-        if self.num_train_epochs != 3.0:
-            raise ValueError(
-                f"num_train_epochs is {self.num_train_epochs}, but adversarial training counts steps; set max_steps "
-                "and pretrain_generator_steps instead."
-            )
+    def _check_unsupported(self) -> None:
+        for f in fields(self):
+            if f.name in UNSUPPORTED:
+                default = f.default_factory() if f.default_factory is not MISSING else f.default
+                if getattr(self, f.name) not in (default, None, False, ""):
+                    raise ValueError(f"{f.name} is {getattr(self, f.name)!r}, but {UNSUPPORTED[f.name]}.")
+
+    def _check_values(self) -> None:
         for name in ("eval_strategy", "save_strategy", "logging_strategy"):
-            if getattr(self, name) == "epoch":
-                raise ValueError(f'{name} is "epoch", but a run has no epochs; set it to "steps" or "no".')
-        if self.fp16:
-            raise ValueError(
-                "fp16 is set, but its loss scaling is shared by all optimizers and breaks with several players; "
-                "use bf16."
-            )
-        for name in ("auto_find_batch_size", "ignore_data_skip", "deepspeed", "fsdp"):
-            if getattr(self, name):
+            if getattr(self, name) in ("epoch", "best"):
                 raise ValueError(
-                    f"{name} is {getattr(self, name)!r}, which training with several players does not support; "
-                    "remove it."
+                    f'{name} is "{getattr(self, name).value}", but a run has no epochs and keeps its best models by '
+                    'itself; set it to "steps" or "no".'
                 )
         if self.push_to_hub and self.hub_strategy != "end":
             raise ValueError(
@@ -175,4 +200,4 @@ class AdversarialConfig(TrainingArguments):
         return arguments
 
 
-__all__ = ["AdversarialConfig", "OPTIMIZER_ARGUMENTS"]
+__all__ = ["AdversarialConfig", "UNSUPPORTED"]

@@ -1,13 +1,12 @@
-"""The Trainer of adversarial systems: a shell around the timetable, the rounds, the players and the objective."""
+"""The Trainer of adversarial systems: a shell around the schedule, the rounds, the players and the objective."""
 
 import copy
 import functools
-import itertools
 import json
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,32 +20,32 @@ from transformers.trainer_callback import (
     PrinterCallback,
     ProgressCallback,
     TrainerCallback,
-    TrainerState,
 )
 from transformers.utils import logging
 
 from .. import evaluation
-from ..data.text import collate
+from ..core.batches import AlternatingBatches
+from ..core.context import StepContext
+from ..core.objective import Objective
+from ..core.players import Players
+from ..core.schedule import PhaseSchedule
+from ..core.step import PlayerOptimizer, StepResult, take_step
+from ..data.collator import collate
+from ..data.statistics import scan_dataset
 from ..data.tokenizers import discriminator_tokenizer
-from ..objectives.base import Objective, StepContext
-from ..randomness import own_randomness, seed_tick
-from ..sampling import Samples
-from . import checkpoints
+from ..sampling.capabilities import capabilities_of
+from ..sampling.samples import Samples
+from ..utils.files import clear_partial, strict_json, write_text, writing_folder
+from ..utils.random import fork_rng, seed_iteration
+from . import checkpoints, inputs
 from .adversarial_config import AdversarialConfig
 from .callbacks import AdversarialProgressCallback, PhaseCallback, SamplesCallback
-from .checks import check_data, check_players
-from .players import PlayerOptimizer, Players, StepResult, take_step
-from .rounds import Rounds
-from .survey import build_engine, survey
-from .timetable import Timetable, phases_before
+from .engine import build_engine
+from .validation import check_data, check_players
 from .weights import load_weights, no_progress_bars
 
 
 logger = logging.get_logger(__name__)
-
-PLAYERS_STATE = "players.pt"
-RUN = "run.json"
-TRAINER_STATE = "trainer_state.json"
 
 
 def _first(items: list) -> Any:
@@ -55,23 +54,24 @@ def _first(items: list) -> Any:
 
 class AdversarialTrainer(Trainer):
     """
-    Trains a generator against other players, in the turns and with the losses of an objective.
+    Trains a generator against other players, with the updates and losses of an objective.
 
     One call of [`~AdversarialTrainer.train`] runs all phases: maximum-likelihood pre-training of the generator,
-    pre-training of the discriminator, adversarial training. `global_step` counts the ticks of all phases.
+    pre-training of the discriminator, adversarial training. `global_step` counts the iterations of all phases.
 
     Args:
-        model (`PreTrainedModel`):
-            The generator: one of this library's, or any causal language model.
+        model (`PreTrainedModel` or `str`):
+            The generator: one of this library's, or any causal language model; or its folder or name on the Hub.
         args ([`AdversarialConfig`]):
             The arguments.
-        objective ([`Objective`]):
-            The losses and the turns.
-        train_dataset (`datasets.Dataset` or sequence of `dict`):
-            Encoded text: `input_ids` from BOS to EOS ([`~data.text.encode_lines`]).
-        eval_dataset (`datasets.Dataset` or sequence of `dict`, *optional*):
-            Held-out text, encoded alike; its likelihood is part of every evaluation.
-        processing_class (`PreTrainedTokenizerBase`):
+        objective ([`Objective`] or `str`):
+            The losses and the updates, or the name of an objective with its defaults.
+        train_dataset (`datasets.Dataset`, [`EncodedText`], `str` or sequence):
+            Encoded text: `input_ids` from BOS to EOS ([`~data.encoding.encode_text`]). Or text, which the tokenizer
+            encodes: a data set with a column of text, sentences, or the path of a file.
+        eval_dataset (as `train_dataset`, *optional*):
+            Held-out text; its likelihood is part of every evaluation.
+        processing_class (`PreTrainedTokenizerBase`, *optional*):
             The tokenizer; saved with the models.
         players (`dict[str, PreTrainedModel]`, *optional*):
             The other models by name, for example `{"discriminator": ...}`.
@@ -84,31 +84,37 @@ class AdversarialTrainer(Trainer):
     """
 
     args: AdversarialConfig
-    num_reported = 256  # lines on which an objective reports
+    num_report_lines = 256  # lines on which an objective reports
 
     def __init__(
         self,
-        model: PreTrainedModel,
+        model: PreTrainedModel | str,
         args: AdversarialConfig,
-        objective: Objective,
-        train_dataset: Sequence[dict[str, Any]],
-        eval_dataset: Sequence[dict[str, Any]] | None = None,
+        objective: Objective | str,
+        train_dataset: Any,
+        eval_dataset: Any = None,
         processing_class: PreTrainedTokenizerBase | None = None,
         players: dict[str, PreTrainedModel] | None = None,
         text_metrics: Callable[[list[str]], dict[str, float]] | None = None,
         sequence_metrics: Callable[[Samples], dict[str, float]] | None = None,
         callbacks: list[TrainerCallback] | None = None,
+        **unsupported: Any,
     ):
+        inputs.check_unsupported(unsupported)
+        args, objective, model = inputs.as_config(args), inputs.as_objective(objective), inputs.as_generator(model)
+        train_dataset = inputs.as_encoded(train_dataset, "train_dataset", processing_class, args.max_length)
+        if eval_dataset is not None:
+            eval_dataset = inputs.as_encoded(eval_dataset, "eval_dataset", processing_class)
         self.objective = objective
         phases = objective.phases(args.pretrain_generator_steps, args.pretrain_discriminator_steps, args.max_steps)
-        self.timetable = Timetable(phases)
-        self.other_players = dict(players or {})
+        self.schedule = PhaseSchedule(phases)
+        self.other_players = inputs.check_instances(players)
         # Without a tokenizer there are no texts.
         self.text_metrics = text_metrics if processing_class is not None else None
         self.sequence_metrics = sequence_metrics
         self.last_samples: list[str] = []
-        self.last_shown: dict[str, list[str]] = {}  # what the objective shows beside them
-        shortest, longest, self._data_checksum = survey(train_dataset)
+        self.eval_sequences: dict[str, list[str]] = {}  # of the objective's report
+        shortest, longest, self._data_checksum = scan_dataset(train_dataset)
         self.engine = build_engine(model, processing_class, args, longest)
         if self.engine.eos_token_id is None and shortest != longest:
             raise ValueError(
@@ -136,18 +142,18 @@ class AdversarialTrainer(Trainer):
         )
         for player in self.other_players.values():
             player.to(args.device)
-        self.add_callback(PhaseCallback(self.timetable))
+        self.add_callback(PhaseCallback(self.schedule))
         self.add_callback(SamplesCallback(self))
         if self.pop_callback(ProgressCallback) or self.pop_callback(PrinterCallback):
-            progress = PrinterCallback() if args.disable_tqdm else AdversarialProgressCallback(self.timetable)
+            progress = PrinterCallback() if args.disable_tqdm else AdversarialProgressCallback(self.schedule)
             self.add_callback(progress)
 
         self.players: Players | None = None
         self.player_optimizers: dict[tuple[str, str], PlayerOptimizer] = {}
         self.best: dict[str, dict[str, float]] = {}  # phase -> metric and step of its best models
         self._metrics: dict[str, list[float]] = defaultdict(list)
-        self._round: list[list[list[dict]]] = []
-        self._shown_loss = self._shown_grad_norm = 0.0  # of the last tick that had a finite step
+        self._micro_batches: list[list[list[dict]]] = []
+        self._reported_loss = self._reported_grad_norm = 0.0  # of the last iteration with a finite step
 
     # ---- Checks and set-up --------------------------------------------------------------------------------------
 
@@ -156,7 +162,7 @@ class AdversarialTrainer(Trainer):
         name = args.metric_for_best_model
         if name is None or args.eval_strategy == "no":
             return
-        likelihood = evaluation.has_likelihood(model)
+        likelihood = capabilities_of(model).likelihood == "exact"
         names = {*evaluation.NLL_METRICS, "loss"} if has_text and likelihood else set()
         if self._samples_are_measured and name.removeprefix("eval_") not in names:
             rows = [train_dataset[i] for i in range(min(8, len(train_dataset)))]
@@ -170,9 +176,9 @@ class AdversarialTrainer(Trainer):
             )
 
     def _set_generation_config(self, model) -> None:
-        """What `generate` does by default with the saved generator: the model's own distribution."""
+        """Makes the model's own distribution the default of `generate` with the saved generator."""
         config = getattr(model, "generation_config", None)
-        if config is None:  # a generator of whole sequences, which has its own configuration
+        if config is None:  # a one-shot generator, which has its own configuration
             return
         config.do_sample, config.top_k, config.top_p, config.temperature = True, 0, 1.0, 1.0
         config.max_length, config.max_new_tokens = None, self.engine.max_length
@@ -181,9 +187,9 @@ class AdversarialTrainer(Trainer):
         config.pad_token_id = self.engine.pad_token_id
 
     def get_train_dataloader(self) -> DataLoader:
-        rounds = Rounds(
+        batches = AlternatingBatches(
             self.train_dataset,
-            self.timetable,
+            self.schedule,
             self.args.per_device_train_batch_size,
             self._collate,
             seed=self.args.data_seed if self.args.data_seed is not None else self.args.seed,
@@ -191,9 +197,9 @@ class AdversarialTrainer(Trainer):
             world_size=self.args.world_size,
         )
         loader = DataLoader(
-            rounds,
+            batches,
             batch_size=1,
-            sampler=SequentialSampler(rounds),
+            sampler=SequentialSampler(batches),
             collate_fn=_first,
             num_workers=self.args.dataloader_num_workers,
             pin_memory=self.args.dataloader_pin_memory and self.args.device.type != "cpu",
@@ -207,7 +213,7 @@ class AdversarialTrainer(Trainer):
         return super().set_initial_training_values(one_epoch, dataloader)
 
     def create_optimizer(self, model=None):
-        # The Trainer steps its optimizer once a tick. The players step theirs within their turns and clear the
+        # The Trainer steps its optimizer once a iteration. The players step theirs within their turns and clear the
         # gradients, so it gets one that never finds any.
         if self.optimizer is None:
             self.optimizer = torch.optim.SGD(self.model.parameters(), lr=0.0)
@@ -220,7 +226,7 @@ class AdversarialTrainer(Trainer):
 
     def _prepare_for_training(self, max_steps, train_dataloader, resume_from_checkpoint):
         model, train_dataloader = super()._prepare_for_training(max_steps, train_dataloader, resume_from_checkpoint)
-        moving = {player for player, _ in self.timetable.optimizers()}
+        moving = {player for player, _ in self.schedule.optimizers()}
         modules = {"generator": model}
         for name, player in self.other_players.items():
             if resume_from_checkpoint is not None:
@@ -230,7 +236,7 @@ class AdversarialTrainer(Trainer):
         self.players = Players(modules, self._unwrap, self._mean_over_processes)
         self.best.clear()
         self._metrics.clear()
-        self.player_optimizers = {key: self._create_player_optimizer(*key) for key in self.timetable.optimizers()}
+        self.player_optimizers = {key: self._create_player_optimizer(*key) for key in self.schedule.optimizers()}
         if resume_from_checkpoint is not None:
             self._load_players_state(Path(resume_from_checkpoint))
         return model, train_dataloader
@@ -254,7 +260,7 @@ class AdversarialTrainer(Trainer):
         # Neither the optimizer nor the schedule is prepared by Accelerate: within an accumulation a prepared optimizer
         # silently does not step, and a prepared schedule steps once for each process.
         optimizer = optimizer_class(groups, **options)
-        steps = self.timetable.before(self.timetable.total, player, name)
+        steps = self.schedule.steps_before(self.schedule.total, player, name)
         scheduler = get_scheduler(
             arguments.lr_scheduler_type,
             optimizer,
@@ -276,9 +282,9 @@ class AdversarialTrainer(Trainer):
         """
         output_dir = Path(self.args.output_dir)
         if self.is_world_process_zero():  # the other processes read finished folders only
-            checkpoints.clear_partial(output_dir)
+            clear_partial(output_dir)
         if resume_from_checkpoint:
-            resume_from_checkpoint = str(self._find_checkpoint(resume_from_checkpoint, output_dir))
+            resume_from_checkpoint = str(self.find_checkpoint(resume_from_checkpoint))
         elif self.is_world_process_zero() and (old := checkpoints.checkpoints(output_dir)):
             logger.warning(
                 f"{old[0]} is there already: this run starts afresh, but resume_from_checkpoint=True would later "
@@ -286,75 +292,93 @@ class AdversarialTrainer(Trainer):
             )
         return super().train(resume_from_checkpoint=resume_from_checkpoint or None, **kwargs)
 
-    def _find_checkpoint(self, wanted: str | bool, output_dir: Path) -> Path:
-        if wanted is True:
-            checkpoint, skipped = checkpoints.newest_complete(output_dir)
-            if checkpoint is None:
+    def find_checkpoint(self, checkpoint: str | bool) -> Path:
+        """
+        Returns a checkpoint that this run can resume: the named one, or the newest complete one for `True`.
+
+        Raises:
+            `ValueError`: If there is none, it is not complete, or it belongs to a run with other arguments.
+        """
+        output_dir = Path(self.args.output_dir)
+        if checkpoint is True:
+            path, skipped = checkpoints.newest_complete(output_dir)
+            if path is None:
                 reasons = "".join(f" ({path.name}: {reason})" for path, reason in skipped)
                 raise ValueError(
                     f"{output_dir} holds no complete checkpoint{reasons}; start it without resume_from_checkpoint."
                 )
             if self.is_world_process_zero():
-                for path, reason in skipped:
-                    logger.warning(f"Skipped {path}: {reason}.")
-                logger.warning(f"Resuming from {checkpoint}.")
+                for incomplete, reason in skipped:
+                    logger.warning(f"Skipped {incomplete}: {reason}.")
         else:
-            checkpoint = Path(wanted)
-            reason = checkpoints.why_incomplete(checkpoint)
+            path = Path(checkpoint)
+            reason = checkpoints.checkpoint_problem(path)
             if reason is not None:
                 raise ValueError(
-                    f"{checkpoint} cannot be resumed: {reason}; name a complete checkpoint, or pass True for the "
-                    "newest."
+                    f"{path} cannot be resumed: {reason}; name a complete checkpoint, or pass True for the newest."
                 )
-        self._check_same_run(checkpoint)
-        return checkpoint
+        checkpoints.check_same_run(path, self._describe_run())
+        if self.is_world_process_zero():
+            logger.warning(f"Resuming from {path}.")
+        return path
 
     def get_batch_samples(self, epoch_iterator, num_batches, device):
-        self._round = [batches for _, batches in zip(range(num_batches), epoch_iterator, strict=False)]
-        return self._round, None
+        self._micro_batches = [batches for _, batches in zip(range(num_batches), epoch_iterator, strict=False)]
+        return self._micro_batches, None
 
     def training_step(self, model, inputs, num_items_in_batch=None) -> torch.Tensor:
-        # The turns need all micro-batches of the tick; the last micro-step has them, with gradient synchronisation on.
-        if inputs is not self._round[-1]:
+        # The updates need all micro-batches of the iteration; the last micro-step has them, with gradient
+        # synchronization on.
+        if inputs is not self._micro_batches[-1]:
             return torch.zeros((), device=self.args.device)
-        tick = self.state.global_step
-        position = self.timetable.at(tick)
-        context = StepContext(tick, position.phase.name, position.progress, self.args.temperature, seed=self.args.seed)
-        seed_tick(self.args.seed, tick, self.args.process_index)
+        iteration = self.state.global_step
+        position = self.schedule.at(iteration)
+        context = StepContext(
+            iteration, position.phase.name, position.progress, self.args.temperature, seed=self.args.seed
+        )
+        seed_iteration(self.args.seed, iteration, self.args.process_index)
 
-        begun = tick - position.tick_in_phase
+        phase_start = iteration - position.iteration_in_phase
         steps = {  # of each player in this phase
-            turn.player: self.timetable.before(tick, turn.player) - self.timetable.before(begun, turn.player)
-            for turn in position.turns
+            update.player: self.schedule.steps_before(iteration, update.player)
+            - self.schedule.steps_before(phase_start, update.player)
+            for update in position.updates
         }
         taken: dict[str, list[StepResult]] = defaultdict(list)
-        for number, turn in enumerate(position.turns):
-            optimizer = self.player_optimizers[turn.player, position.phase.optimizer_of(turn)]
-            for k in range(turn.repeat):
-                batches = [micro[number][k] for micro in self._round]
-                now = replace(context, step=steps[turn.player])
-                steps[turn.player] += 1
+        for number, update in enumerate(position.updates):
+            optimizer = self.player_optimizers[update.player, position.phase.optimizer_of(update)]
+            for k in range(update.repeat):
+                batches = [micro[number][k] for micro in self._micro_batches]
+                step_context = replace(context, step=steps[update.player])
+                steps[update.player] += 1
                 result = take_step(
-                    self.accelerator, self.players, optimizer, turn, batches, self.objective, self.engine, now
+                    self.accelerator,
+                    self.players,
+                    optimizer,
+                    update,
+                    batches,
+                    self.objective,
+                    self.engine,
+                    step_context,
                 )
                 if result.skipped:
-                    self._report_skipped(turn, optimizer, result)
+                    self._report_skipped(update, optimizer, result)
                     continue
-                taken[turn.player].append(result)
-                self._metrics[f"{turn.player}/loss"].append(result.loss)
-                self._metrics[f"{turn.player}/grad_norm"].append(result.grad_norm)
-                self._metrics[f"{turn.player}/learning_rate"].append(optimizer.scheduler.get_last_lr()[0])
+                taken[update.player].append(result)
+                self._metrics[f"{update.player}/loss"].append(result.loss)
+                self._metrics[f"{update.player}/grad_norm"].append(result.grad_norm)
+                self._metrics[f"{update.player}/learning_rate"].append(optimizer.scheduler.get_last_lr()[0])
                 for key, value in result.metrics.items():
                     self._metrics[key].append(value)
-        if taken:  # the Trainer's own `loss` and `grad_norm` are the generator's where it moves
+        if taken:  # the Trainer's own `loss` and `grad_norm` are the generator's where it is updated
             shown = taken.get("generator") or next(reversed(taken.values()))
-            self._shown_loss = sum(result.loss for result in shown) / len(shown)
-            self._shown_grad_norm = shown[-1].grad_norm
-        return torch.tensor(self._shown_loss, device=self.args.device)
+            self._reported_loss = sum(result.loss for result in shown) / len(shown)
+            self._reported_grad_norm = shown[-1].grad_norm
+        return torch.tensor(self._reported_loss, device=self.args.device)
 
-    def _report_skipped(self, turn, optimizer: PlayerOptimizer, result) -> None:
+    def _report_skipped(self, update, optimizer: PlayerOptimizer, result) -> None:
         what = f"loss {result.loss:.4g}, gradient norm {result.grad_norm:.4g}"
-        where = f"step {self.state.global_step}, {turn.player}/{turn.loss}"
+        where = f"step {self.state.global_step}, {update.player}/{update.loss}"
         if optimizer.skipped_in_a_row >= self.args.max_skipped_steps:
             newest, _ = checkpoints.newest_complete(Path(self.args.output_dir))
             kept = f"the last good checkpoint is {newest}" if newest else "no checkpoint was written yet"
@@ -366,16 +390,16 @@ class AdversarialTrainer(Trainer):
             logger.warning(f"Skipped a step that is not finite at {where}: {what}.")
 
     def _clip_grad_norm(self, model):
-        return self._shown_grad_norm  # the players clip their own gradients
+        return self._reported_grad_norm  # the players clip their own gradients
 
     def _get_grad_norm(self, model, grad_norm=None):
-        return self._shown_grad_norm
+        return self._reported_grad_norm
 
     def _get_learning_rate(self) -> float:
-        position = self.timetable.at(min(self.state.global_step, self.timetable.total - 1))
-        moved = position.turns or position.phase.turns
-        turn = next((turn for turn in moved if turn.player == "generator"), moved[-1])
-        optimizer = self.player_optimizers[turn.player, position.phase.optimizer_of(turn)]
+        position = self.schedule.at(min(self.state.global_step, self.schedule.total - 1))
+        moved = position.updates or position.phase.updates
+        update = next((update for update in moved if update.player == "generator"), moved[-1])
+        optimizer = self.player_optimizers[update.player, position.phase.optimizer_of(update)]
         return float(optimizer.scheduler.get_last_lr()[0])
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
@@ -394,8 +418,8 @@ class AdversarialTrainer(Trainer):
         super().log(logs, start_time)
 
     def phase_after(self, step: int) -> str:
-        """The phase that the last of `step` ticks belonged to."""
-        return self.timetable.at(max(step - 1, 0)).phase.name
+        """Returns the name of the phase of the last of `step` iterations."""
+        return self.schedule.at(max(step - 1, 0)).phase.name
 
     # ---- Evaluation ---------------------------------------------------------------------------------------------
 
@@ -422,8 +446,8 @@ class AdversarialTrainer(Trainer):
         model.eval()
         metrics: dict[str, float] = {}
         try:
-            with own_randomness("evaluation", self.args.eval_seed), self.accelerator.autocast():
-                if has_text and evaluation.has_likelihood(model):
+            with fork_rng("evaluation", self.args.eval_seed), self.accelerator.autocast():
+                if has_text and capabilities_of(model).likelihood == "exact":
                     sums = evaluation.corpus_nll(
                         model,
                         self.engine,
@@ -452,12 +476,11 @@ class AdversarialTrainer(Trainer):
     def _sample_metrics(self, model, rank: int, world_size: int) -> dict[str, float]:
         if not self._samples_are_measured:
             return {}
-        number, temperature = self.args.eval_num_samples, self.args.temperature
-        mine = evaluation.sample_sequences(
-            model, self.engine, number, self.args.eval_seed, temperature, rank, world_size
-        )
+        number = self.args.eval_num_samples
+        engine = self.engine.at(self.args.temperature)
+        own = evaluation.sample_sequences(model, engine, number, self.args.eval_seed, rank, world_size)
         blocks = self.accelerator.gather(
-            self.accelerator.pad_across_processes(mine, pad_index=self.engine.pad_token_id)
+            self.accelerator.pad_across_processes(own, pad_index=self.engine.pad_token_id)
         )
         if world_size > 1:
             # (world, blocks, SAMPLE_BLOCK, T): block b of rank r is block b * world_size + r of the whole.
@@ -465,9 +488,9 @@ class AdversarialTrainer(Trainer):
             blocks = blocks.transpose(0, 1).reshape(-1, self.engine.max_length)
         samples = self.engine.as_samples(blocks[:number])
         metrics: dict[str, float] = {}
-        if evaluation.has_likelihood(model):
+        if capabilities_of(model).likelihood == "exact":
             part = Samples(samples.sequences[rank::world_size], samples.attention_mask[rank::world_size])
-            sums = evaluation.sample_nll(model, self.engine, part, temperature).to(self.args.device)
+            sums = evaluation.sample_nll(model, engine, part).to(self.args.device)
             metrics["nll_div"] = evaluation.nll_metrics(self.accelerator.reduce(sums).cpu())["nll_per_token"]
         result: list = [None]
         if self.is_world_process_zero():
@@ -478,8 +501,8 @@ class AdversarialTrainer(Trainer):
         return result[0]
 
     def _report(self, dataset) -> dict[str, float]:
-        """What the objective has to say of the players; the same in every process."""
-        rows = [dataset[i] for i in range(min(self.num_reported, len(dataset)))]
+        """Returns the metrics of the objective's report, the same in every process, and keeps its texts."""
+        rows = [dataset[i] for i in range(min(self.num_report_lines, len(dataset)))]
         batch = self._collate(rows)
         width = self.engine.max_length + 1  # held-out text may be longer than the generated
         batch = {k: (v[:, :width] if v.dim() == 2 else v).to(self.args.device) for k, v in batch.items()}
@@ -489,11 +512,11 @@ class AdversarialTrainer(Trainer):
             for player in models.values():
                 player.eval()
             with torch.no_grad():
-                report = self.objective.report(Players(models), self.engine, batch)
+                report = self.objective.report(Players(models), self.engine.at(self.args.temperature), batch)
         finally:
             for name, player in models.items():
                 player.train(modes[name])
-        self.last_shown = {
+        self.eval_sequences = {
             name: evaluation.decode(self.processing_class, sequences) for name, sequences in report.sequences.items()
         }
         return report.metrics
@@ -514,7 +537,7 @@ class AdversarialTrainer(Trainer):
         folder = Path(output_dir if output_dir is not None else self.args.output_dir)
         self._save_models(folder, state_dict)
         arguments = json.dumps(self.args.to_dict(), indent=2, default=str)
-        checkpoints.write_text(folder / "training_args.json", arguments + "\n")
+        write_text(folder / "training_args.json", arguments + "\n")
 
     def _save_models(self, folder: Path, state_dict=None) -> None:
         """The generator and the tokenizer at the root, the other players in subfolders."""
@@ -535,13 +558,15 @@ class AdversarialTrainer(Trainer):
         self.store_flos()
         final = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
         if self.args.should_save:
-            with checkpoints.writing_folder(final) as folder:
+            with writing_folder(final) as folder:
                 self._save(str(folder))
                 if not self.args.save_only_model:
-                    torch.save(self._players_state(), folder / PLAYERS_STATE)
-                (folder / RUN).write_text(json.dumps(self._describe_run(), indent=2) + "\n")
+                    torch.save(self._players_state(), folder / checkpoints.PLAYERS_STATE_FILE)
+                (folder / checkpoints.RUN_DESCRIPTION_FILE).write_text(
+                    json.dumps(self._describe_run(), indent=2) + "\n"
+                )
                 self._export_callback_states()
-                self.state.save_to_json(str(folder / TRAINER_STATE))
+                self.state.save_to_json(str(folder / checkpoints.TRAINER_STATE_FILE))
             if self.args.save_total_limit is not None and self.args.save_total_limit > 0:
                 checkpoints.rotate(final, self.args.save_total_limit)
         self.accelerator.wait_for_everyone()
@@ -563,7 +588,7 @@ class AdversarialTrainer(Trainer):
         }
 
     def _load_players_state(self, checkpoint: Path) -> None:
-        state = torch.load(checkpoint / PLAYERS_STATE, map_location="cpu", weights_only=True)
+        state = torch.load(checkpoint / checkpoints.PLAYERS_STATE_FILE, map_location="cpu", weights_only=True)
         for key, optimizer in self.player_optimizers.items():
             name = "/".join(key)
             if name in state["optimizers"]:  # a run extended by a phase has an optimizer more
@@ -575,49 +600,10 @@ class AdversarialTrainer(Trainer):
         """The Trainer's own optimizer has no state; the players' are loaded with the players."""
 
     def _describe_run(self) -> dict[str, Any]:
-        """What must be the same for a resumed run to take the steps of the uninterrupted one."""
-        return {
-            "seed": self.args.seed,
-            "data_seed": self.args.data_seed,
-            "world_size": self.args.world_size,
-            "gradient_accumulation_steps": self.args.gradient_accumulation_steps,
-            "per_device_train_batch_size": self.args.per_device_train_batch_size,
-            "num_train_examples": len(self.train_dataset),
-            "train_data_checksum": self._data_checksum,
-            "max_length": self.engine.max_length,
-            "temperature": self.args.temperature,
-            "objective": type(self.objective).__name__,
-            "hyperparameters": self.objective.hyperparameters(),
-            "players": {
-                name: f"{type(player).__name__} of {player.num_parameters():,} parameters"
-                for name, player in {"generator": self.model, **self.other_players}.items()
-            },
-            "phases": self.timetable.describe(),
-        }
-
-    def _check_same_run(self, checkpoint: Path) -> None:
-        if not (checkpoint / PLAYERS_STATE).is_file():
-            raise ValueError(
-                f"{checkpoint} was written with save_only_model, so it has no optimizers to resume; start from its "
-                "models instead."
-            )
-        then = json.loads((checkpoint / RUN).read_text())
-        now = json.loads(json.dumps(self._describe_run()))
-        phases_then, phases_now = then.pop("phases"), now.pop("phases")
-        for key in now:
-            if then.get(key) != now[key]:
-                raise ValueError(
-                    f"{checkpoint} was written with {key}={then.get(key)!r} and this run has {now[key]!r}; a resumed "
-                    "run must keep it, or it would see other data and take other steps."
-                )
-        # Only what lies ahead may change: the phase of the checkpoint may end later, and phases may follow.
-        step = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE)).global_step
-        for old, new in itertools.zip_longest(phases_before(step, phases_then), phases_before(step, phases_now)):
-            if old != new:
-                raise ValueError(
-                    f"Up to its step {step}, {checkpoint} was written in a run with the phase {old} where this one "
-                    f"has {new}; a resumed run may only change what lies ahead of the checkpoint."
-                )
+        models = {"generator": self.model, **self.other_players}
+        return checkpoints.describe_run(
+            self.args, self.engine, self.objective, models, self.schedule, len(self.train_dataset), self._data_checksum
+        )
 
     def _load_from_checkpoint(self, resume_from_checkpoint, model=None) -> None:
         load_weights(model if model is not None else self.model, Path(resume_from_checkpoint))
@@ -632,9 +618,11 @@ class AdversarialTrainer(Trainer):
         name = self.args.metric_for_best_model or "nll_per_token"
         key = name if name.startswith("eval_") else f"eval_{name}"
         phase = self.phase_after(self.state.global_step)
-        moves = any(turn.player == "generator" for p in self.timetable.phases if p.name == phase for turn in p.turns)
+        updated = any(
+            update.player == "generator" for p in self.schedule.phases if p.name == phase for update in p.updates
+        )
         value = float(metrics.get(key, math.nan))  # without held-out text there is no likelihood
-        if not moves or math.isnan(value):
+        if not updated or math.isnan(value):
             return False
         best = self.best.get(phase)
         better = best is None or (value > best["value"] if self.args.greater_is_better else value < best["value"])
@@ -644,9 +632,9 @@ class AdversarialTrainer(Trainer):
         self.state.best_metric, self.state.best_global_step = value, self.state.global_step  # for stock callbacks
         if self.args.should_save and self.args.save_strategy != "no":
             folder = Path(self.args.output_dir) / "best" / phase
-            with checkpoints.writing_folder(folder) as partial:
+            with writing_folder(folder) as partial:
                 self._save_models(partial)
-                (partial / "metrics.json").write_text(checkpoints.strict_json(metrics))
+                (partial / "metrics.json").write_text(strict_json(metrics))
         self.accelerator.wait_for_everyone()
         return True
 
@@ -656,8 +644,8 @@ class AdversarialTrainer(Trainer):
         return super()._finalize_training(trial, num_train_samples, start_time)
 
     def _load_best_model(self) -> None:
-        """Loads all players of the best evaluation of the last phase that had one."""
-        phase = next(p.name for p in reversed(self.timetable.phases) if p.name in self.best)
+        """Loads all players of the best evaluation in the last phase that has one."""
+        phase = next(p.name for p in reversed(self.schedule.phases) if p.name in self.best)
         folder = Path(self.args.output_dir) / "best" / phase
         logger.warning(f"Loading the best models of the {phase} phase, of step {self.best[phase]['step']}.")
         load_weights(self.model, folder)

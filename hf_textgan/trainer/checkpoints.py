@@ -5,142 +5,54 @@ A checkpoint is written to a folder with a temporary name, listed in a manifest,
 that is killed leaves either the finished folder or a temporary one, which is cleared at the next start.
 """
 
-import hashlib
+import itertools
 import json
-import math
-import os
 import re
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+from transformers import PreTrainedModel
+from transformers.trainer_callback import TrainerState
+
+from ..core.objective import Objective
+from ..core.schedule import PhaseSchedule, phases_before
+from ..sampling.engine import RolloutEngine
+from ..utils.files import MANIFEST_FILE, file_digest, remove_folder
+from .adversarial_config import AdversarialConfig
 
 
-MANIFEST = "manifest.json"
-_PARTIAL = "_partial-"  # the Hub upload of the Trainer leaves out names with an underscore
+PLAYERS_STATE_FILE = "players.pt"
+RUN_DESCRIPTION_FILE = "run.json"
+TRAINER_STATE_FILE = "trainer_state.json"
 
 
-def _fsync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _digest(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _sha256(file)
-
-
-def _sha256(file) -> str:  # Python 3.10
-    digest = hashlib.sha256()
-    while block := file.read(1 << 20):
-        digest.update(block)
-    return digest.hexdigest()
-
-
-def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
-
-
-def partial_folder(final: Path) -> Path:
-    """Where a folder is written before it is complete."""
-    return final.parent / f"{_PARTIAL}{final.name}"
-
-
-def finish_folder(final: Path) -> None:
-    """
-    Lists the files of the partial folder of `final` in its manifest, forces them to disk and renames it. A folder that
-    is there already is replaced.
-    """
-    partial = partial_folder(final)
-    manifest = {
-        str(path.relative_to(partial).as_posix()): {"size": path.stat().st_size, "sha256": _digest(path)}
-        for path in _files(partial)
-    }
-    (partial / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
-    for path in (*_files(partial), partial / MANIFEST):
-        _fsync(path)
-    for directory in (*(path for path in partial.rglob("*") if path.is_dir()), partial):
-        _fsync(directory)
-    if final.exists():  # a resumed run writes the same step again
-        remove_folder(final)
-    os.replace(partial, final)
-    _fsync(final.parent)
-
-
-@contextmanager
-def writing_folder(final: Path) -> Iterator[Path]:
-    """Yields a folder to write to, which becomes `final` when the block ends without an error."""
-    partial = partial_folder(final)
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    yield partial
-    finish_folder(final)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Writes a file that is complete or absent."""
-    temporary = path.with_name(f"{_PARTIAL}{path.name}")
-    with open(temporary, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
-
-
-def strict_json(content: dict | list) -> str:
-    """JSON that every reader accepts: values that are not finite, which JSON does not have, become null."""
-
-    def plain(value):
-        if isinstance(value, dict):
-            return {key: plain(item) for key, item in value.items()}
-        if isinstance(value, list | tuple):
-            return [plain(item) for item in value]
-        return None if isinstance(value, float) and not math.isfinite(value) else value
-
-    return json.dumps(plain(content), indent=2, allow_nan=False) + "\n"
-
-
-def remove_folder(folder: Path) -> None:
-    """Deletes a folder; if it is interrupted, what remains is no checkpoint, because the manifest goes first."""
-    (folder / MANIFEST).unlink(missing_ok=True)
-    shutil.rmtree(folder)
-
-
-def clear_partial(output_dir: Path) -> None:
-    """Deletes what killed processes left half-written."""
-    for path in list(output_dir.rglob(f"{_PARTIAL}*")):  # one may lie in another, and be gone with it
-        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-
-
-def why_incomplete(checkpoint: Path) -> str | None:
-    """What is wrong with a checkpoint, or `None`."""
+def checkpoint_problem(checkpoint: Path) -> str | None:
+    """Returns what is wrong with a checkpoint, or `None`."""
     if not checkpoint.is_dir():
         return "it is not a folder"
-    if not (checkpoint / MANIFEST).is_file():
-        return f"it has no {MANIFEST}, so it was not written to the end"
+    if not (checkpoint / MANIFEST_FILE).is_file():
+        return f"it has no {MANIFEST_FILE}, so it was not written to the end"
     try:
-        manifest = json.loads((checkpoint / MANIFEST).read_text())
+        manifest = json.loads((checkpoint / MANIFEST_FILE).read_text())
         files = [(name, entry["size"], entry["sha256"]) for name, entry in manifest.items()]
     except (ValueError, AttributeError, KeyError, TypeError):
         files = []
     if not files:
-        return f"its {MANIFEST} is damaged"
+        return f"its {MANIFEST_FILE} is damaged"
     for name, size, sha256 in files:
         path = checkpoint / name
         if not path.is_file():
             return f"{name} is missing"
         if path.stat().st_size != size:
             return f"{name} has {path.stat().st_size} bytes instead of {size}"
-        if _digest(path) != sha256:
+        if file_digest(path) != sha256:
             return f"{name} is damaged (its checksum differs)"
     return None
 
 
 def checkpoints(output_dir: Path) -> list[Path]:
-    """The folders `checkpoint-N`, complete or not, newest first."""
+    """Returns the folders `checkpoint-N`, complete or not, newest first."""
     found = [path for path in output_dir.glob("checkpoint-*") if re.fullmatch(r"checkpoint-\d+", path.name)]
     return sorted(found, key=_step, reverse=True)
 
@@ -164,24 +76,77 @@ def newest_complete(output_dir: Path) -> tuple[Path | None, list[tuple[Path, str
     """The newest complete checkpoint, and the newer ones that were skipped, each with the reason."""
     skipped = []
     for checkpoint in checkpoints(output_dir):
-        reason = why_incomplete(checkpoint)
+        reason = checkpoint_problem(checkpoint)
         if reason is None:
             return checkpoint, skipped
         skipped.append((checkpoint, reason))
     return None, skipped
 
 
+def describe_run(
+    args: AdversarialConfig,
+    engine: RolloutEngine,
+    objective: Objective,
+    models: Mapping[str, PreTrainedModel],
+    schedule: PhaseSchedule,
+    num_train_examples: int,
+    train_data_checksum: int,
+) -> dict[str, Any]:
+    """Returns the arguments that must match on resume, or the resumed run would make other steps."""
+    return {
+        "seed": args.seed,
+        "data_seed": args.data_seed,
+        "world_size": args.world_size,
+        "gradient_accumulation_steps": args.gradient_accumulation_steps,
+        "per_device_train_batch_size": args.per_device_train_batch_size,
+        "num_train_examples": num_train_examples,
+        "train_data_checksum": train_data_checksum,
+        "max_length": engine.max_length,
+        "temperature": args.temperature,
+        "objective": type(objective).__name__,
+        "hyperparameters": objective.hyperparameters(),
+        "players": {
+            name: f"{type(player).__name__} of {player.num_parameters():,} parameters"
+            for name, player in models.items()
+        },
+        "phases": schedule.describe(),
+    }
+
+
+def check_same_run(checkpoint: Path, description: dict[str, Any]) -> None:
+    """Raises `ValueError` if a checkpoint was not written by a run with the [`describe_run`] of this one."""
+    if not (checkpoint / PLAYERS_STATE_FILE).is_file():
+        raise ValueError(
+            f"{checkpoint} was written with save_only_model, so it has no optimizers to resume; start from its "
+            "models instead."
+        )
+    saved = json.loads((checkpoint / RUN_DESCRIPTION_FILE).read_text())
+    current = json.loads(json.dumps(description))
+    saved_phases, current_phases = saved.pop("phases"), current.pop("phases")
+    for key in current:
+        if saved.get(key) != current[key]:
+            raise ValueError(
+                f"{checkpoint} was written with {key}={saved.get(key)!r} and this run has {current[key]!r}; a resumed "
+                "run must keep it, or it would see other data and make other steps."
+            )
+    # Only the iterations ahead may change: the phase of the checkpoint may end later, and phases may follow.
+    step = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_FILE)).global_step
+    for old, new in itertools.zip_longest(phases_before(step, saved_phases), phases_before(step, current_phases)):
+        if old != new:
+            raise ValueError(
+                f"Up to its step {step}, {checkpoint} was written in a run with the phase {old} where this one has "
+                f"{new}; a resumed run may only change what lies ahead of the checkpoint."
+            )
+
+
 __all__ = [
-    "MANIFEST",
+    "PLAYERS_STATE_FILE",
+    "RUN_DESCRIPTION_FILE",
+    "TRAINER_STATE_FILE",
+    "check_same_run",
+    "checkpoint_problem",
     "checkpoints",
-    "clear_partial",
-    "finish_folder",
+    "describe_run",
     "newest_complete",
-    "partial_folder",
-    "remove_folder",
     "rotate",
-    "strict_json",
-    "why_incomplete",
-    "write_text",
-    "writing_folder",
 ]

@@ -1,0 +1,1 @@
+"""The loop of adversarial training without a Trainer: schedule, batches, players, objective and step."""

@@ -1,0 +1,140 @@
+"""
+One optimizer step of one player.
+
+Nothing here imports the Trainer: a loop over a bare `accelerate.Accelerator` can use it (examples/own_loop.py).
+"""
+
+import math
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+
+from ..sampling.engine import RolloutEngine
+from .context import ObjectiveOutput, StepContext
+from .objective import Objective
+from .players import Players
+from .schedule import Update
+
+
+@dataclass
+class PlayerOptimizer:
+    """
+    One optimizer of one player, with its schedule.
+
+    Args:
+        optimizer (`torch.optim.Optimizer`):
+            The optimizer; need not be prepared by the accelerator.
+        scheduler (`torch.optim.lr_scheduler.LRScheduler`):
+            Steps once per optimizer step.
+        max_grad_norm (`float`, *optional*, defaults to `0.0`):
+            Bound on the norm of the player's gradient; 0 for no clipping.
+    """
+
+    optimizer: torch.optim.Optimizer
+    scheduler: Any
+    max_grad_norm: float = 0.0
+    skipped_in_a_row: int = 0
+    skipped: int = 0
+
+    def state_dict(self) -> dict:
+        return {
+            "optimizer": self.optimizer.state_dict(),
+            "scheduler": self.scheduler.state_dict(),
+            "skipped": self.skipped,
+            "skipped_in_a_row": self.skipped_in_a_row,
+        }
+
+    def load_state_dict(self, state: dict) -> None:
+        """Restores moments, schedule and counts; a learning rate that differs from the saved one takes over."""
+        new_lrs = self.scheduler.base_lrs
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scheduler.load_state_dict(state["scheduler"])
+        if self.scheduler.base_lrs != new_lrs:
+            for group, new, old in zip(self.optimizer.param_groups, new_lrs, self.scheduler.base_lrs, strict=True):
+                group["initial_lr"] = new
+                group["lr"] = group["lr"] / old * new if old else new
+            self.scheduler.base_lrs = new_lrs
+            self.scheduler._last_lr = [group["lr"] for group in self.optimizer.param_groups]
+        self.skipped = state["skipped"]
+        self.skipped_in_a_row = state["skipped_in_a_row"]
+
+
+@dataclass
+class StepResult:
+    """The result of one optimizer step: its loss, its gradient norm before clipping, the objective's metrics."""
+
+    loss: float
+    grad_norm: float
+    skipped: bool
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
+def take_step(
+    accelerator: Accelerator,
+    players: Players,
+    optimizer: PlayerOptimizer,
+    update: Update,
+    batches: list[dict],
+    objective: Objective,
+    engine: RolloutEngine,
+    context: StepContext,
+) -> StepResult:
+    """
+    Makes one optimizer step of one player over the micro-batches of all processes.
+
+    The step minimizes the weighted mean of the micro-batches' losses, ``sum(weight * loss) / sum(weight)`` over
+    micro-batches and processes, or ``sum(weight * loss)`` where the objective says `reduction="sum"`; so accumulation
+    and data parallelism change nothing but memory and time. A step whose loss or gradient is not finite is skipped:
+    parameters and optimizer state stay as they are.
+    """
+    model = players.wrapped(update.player)
+    loss_function = objective.loss_of(update)
+    context = replace(context, noise_keys=objective.noise_keys)
+    engine = engine.at(context.temperature)
+    optimizer.optimizer.zero_grad(set_to_none=True)
+    outputs: list[ObjectiveOutput] = []
+    with players.updating(update.player):
+        for micro, batch in enumerate(batches):
+            last = micro == len(batches) - 1
+            with nullcontext() if last else accelerator.no_sync(model):
+                shard = micro * accelerator.num_processes + accelerator.process_index
+                part = context.for_shard(shard, len(batches) * accelerator.num_processes)
+                with accelerator.autocast():
+                    output = loss_function(players, engine, batch, part)
+                accelerator.backward(output.loss * output.weight)
+            outputs.append(output.detach())
+
+    weights = torch.tensor([float(o.weight) for o in outputs], dtype=torch.float64)
+    losses = torch.stack([o.loss.float() for o in outputs]).cpu().double()
+    sums = torch.stack([losses @ weights, weights.sum()])
+    if accelerator.num_processes > 1:
+        sums = accelerator.reduce(sums.to(accelerator.device), reduction="sum").cpu()
+    divisor = sums[1] if outputs[0].reduction == "mean" else torch.ones_like(sums[1])
+    loss = float(sums[0] / divisor)
+    # `backward` has divided by the accelerator's own accumulation steps, and data parallelism has averaged the
+    # gradients over the processes: undo both, then normalize.
+    scale = float(accelerator.gradient_accumulation_steps * accelerator.num_processes / divisor)
+
+    parameters = [parameter for parameter in model.parameters() if parameter.grad is not None]
+    if scale != 1.0 and parameters:
+        torch._foreach_mul_([parameter.grad for parameter in parameters], scale)
+    bound = optimizer.max_grad_norm or float("inf")
+    grad_norm = float(accelerator.clip_grad_norm_(parameters, bound))
+
+    skipped = not (math.isfinite(loss) and math.isfinite(grad_norm))
+    if skipped:
+        optimizer.skipped += 1
+        optimizer.skipped_in_a_row += 1
+    else:
+        optimizer.optimizer.step()
+        optimizer.skipped_in_a_row = 0
+    optimizer.scheduler.step()
+    optimizer.optimizer.zero_grad(set_to_none=True)
+    metrics = {key: sum(float(o.metrics[key]) for o in outputs) / len(outputs) for key in outputs[0].metrics}
+    return StepResult(loss=loss, grad_norm=grad_norm, skipped=skipped, metrics=metrics)
+
+
+__all__ = ["PlayerOptimizer", "StepResult", "take_step"]

@@ -1,0 +1,363 @@
+"""Text files, token ids and batches."""
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset, Features, List, Value
+from datasets.utils import tqdm
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
+
+from .cache import cached_dataset, fingerprint, write_arrow
+from .errors import DataError
+from .lines import check_lines, check_truncate, column_batches
+
+
+@dataclass
+class EncodedText:
+    """
+    Lines as token ids, ready for training.
+
+    Args:
+        dataset (`datasets.Dataset`):
+            One row per kept line with the column `input_ids`: the beginning-of-sequence token, the line's tokens, the
+            end-of-sequence token, which is missing where `truncate` cut the line or its tokens alone fill
+            `max_length`; between 3 and `max_length + 1` ids. Where the lines have them, also `labels` and
+            `condition_ids` (the condition's tokens and the end-of-sequence token). In memory if it comes from
+            [`encode_lines`], memory-mapped from the cache if it comes from [`encode_text`].
+        max_length (`int`):
+            Largest number of generated tokens of a line, the end-of-sequence token included and the
+            beginning-of-sequence token not.
+        num_dropped (`int`):
+            Lines left out because they, or their conditions, are too long.
+        num_lines (`int`):
+            Lines given, the dropped ones included.
+        num_tokens (`int`):
+            Tokens of the kept lines without the beginning- and end-of-sequence tokens.
+        num_unknown (`int`):
+            How many of these tokens are the unknown token (0 for a tokenizer that has none).
+        num_short (`int`, *optional*, defaults to 0):
+            Lines left out because they are shorter than `min_length`.
+        max_condition_length (`int`, *optional*):
+            Largest number of ids of a condition, if there are conditions.
+        num_cut (`int`, *optional*, defaults to 0):
+            Kept lines that lost tokens, because they have more than `max_length`.
+    """
+
+    dataset: Dataset
+    max_length: int
+    num_dropped: int
+    num_lines: int
+    num_tokens: int
+    num_unknown: int
+    num_short: int = 0
+    max_condition_length: int | None = None
+    num_cut: int = 0
+
+
+def encode_lines(
+    lines: Sequence[str],
+    tokenizer: PreTrainedTokenizerBase,
+    max_length: int | None = None,
+    truncate: bool = False,
+) -> EncodedText:
+    """
+    Encodes sentences as `[bos] + tokens + [eos]`. Lines that are too long are dropped, not cut, because a cut line
+    would teach the generator sentences without an end; where a window of text is what it shall learn, `truncate` cuts
+    them. Special tokens written out in a line are read as plain text.
+
+    Args:
+        lines (`Sequence[str]`):
+            The sentences.
+        tokenizer ([`~transformers.PreTrainedTokenizerBase`]):
+            Needs an `eos_token`, which also begins a line where there is no `bos_token`.
+        max_length (`int`, *optional*):
+            Largest number of generated tokens of a line: its tokens and the end-of-sequence token, without the
+            beginning-of-sequence token. Without it the longest line sets it and no line is dropped.
+        truncate (`bool`, *optional*, defaults to `False`):
+            Whether a line of `max_length` or more tokens becomes `[bos]` and its first `max_length` tokens, without
+            an end-of-sequence token, instead of being dropped. Needs `max_length`.
+
+    Returns:
+        [`EncodedText`]: The rows, at most `max_length + 1` ids each, and their counts.
+
+    Raises:
+        [`DataError`]: If there is no line, the tokenizer has no `eos_token`, a line has no token or holds the
+            end-of-sequence token, `max_length` is less than 2 or missing with `truncate`, or every line is too long.
+    """
+    check_lines(lines)
+    encoder = _Encoder(tokenizer, max_length, truncate=truncate)
+    rows = [row for batch in column_batches(lines) for row in encoder(batch)["input_ids"]]
+    return EncodedText(Dataset.from_dict({"input_ids": rows}), **encoder.result())
+
+
+def encode_text(
+    dataset: Dataset,
+    tokenizer: PreTrainedTokenizerBase,
+    max_length: int | None = None,
+    min_length: int | None = None,
+    max_condition_length: int | None = None,
+    cache_dir: str | Path | None = None,
+    progress: bool = True,
+    truncate: bool = False,
+) -> EncodedText:
+    """
+    Encodes a data set of text as [`encode_lines`] does a list, but from disk to disk: the memory that it takes does
+    not grow with the text. The result is kept in the cache and found again for the same text, tokenizer and options.
+
+    Args:
+        dataset (`datasets.Dataset`):
+            What [`load_text`] returns: the column `text`, and where there are such, `label` and `condition`.
+        tokenizer ([`~transformers.PreTrainedTokenizerBase`]):
+            As in [`encode_lines`].
+        max_length (`int`, *optional*):
+            As in [`encode_lines`].
+        min_length (`int`, *optional*):
+            Fewest tokens of a line, the end-of-sequence token not included. Shorter lines are dropped.
+        max_condition_length (`int`, *optional*):
+            Largest number of tokens of a condition, the end-of-sequence token included. Rows with longer ones are
+            dropped, also with `truncate`.
+        cache_dir (`str` or `Path`, *optional*):
+            Where the result is kept; by default the folder `hf_textgan` in the cache of 🤗 Datasets.
+        progress (`bool`, *optional*, defaults to `True`):
+            Whether a bar is shown for what takes more than a second.
+        truncate (`bool`, *optional*, defaults to `False`):
+            As in [`encode_lines`].
+
+    Returns:
+        [`EncodedText`]: The rows `input_ids`, and `labels` and `condition_ids` where there are such.
+
+    Raises:
+        [`DataError`]: As [`encode_lines`], or if the lengths contradict each other.
+    """
+    check_lines(dataset)
+    encoder = _Encoder(tokenizer, max_length, min_length, max_condition_length, truncate)
+    features = {"input_ids": List(Value("int32"))}
+    if "label" in dataset.column_names:
+        features["labels"] = dataset.features["label"]
+    if "condition" in dataset.column_names:
+        features["condition_ids"] = List(Value("int32"))
+
+    def batches() -> Iterator[dict[str, list]]:
+        with tqdm(total=len(dataset), unit=" lines", desc="Encoding", delay=1, disable=not progress) as bar:
+            for batch in column_batches(dataset):
+                yield encoder(batch)
+                bar.update(len(batch["text"]))
+
+    key = fingerprint(
+        "encode_text",
+        dataset._fingerprint,
+        str(dataset.features),
+        _tokenizer_state(tokenizer),
+        [max_length, min_length, max_condition_length, truncate],
+    )
+    encoded, counts = cached_dataset(
+        key, lambda path: write_arrow(path, Features(features), batches()) or encoder.result(), cache_dir
+    )
+    return EncodedText(encoded, **counts)
+
+
+def truncate_texts(texts: Dataset | Sequence[str], tokenizer: PreTrainedTokenizerBase, max_length: int) -> list[str]:
+    """
+    Cuts texts where `truncate` of [`encode_lines`] cuts their tokens, as text to compare generated texts with.
+
+    Args:
+        texts (`datasets.Dataset` or `Sequence[str]`):
+            The sentences: what [`load_text`] returns, or a list.
+        tokenizer ([`~transformers.PreTrainedTokenizerFast`]):
+            A fast tokenizer, which knows where its tokens stand in a text.
+        max_length (`int`):
+            Largest number of tokens of a text.
+
+    Returns:
+        `list[str]`: The texts in their order. One with more tokens ends with the last character of its token number
+        `max_length` (a character of several tokens, as byte-level tokenizers have them, stays whole), blanks before
+        the cut removed; the others are as they were.
+
+    Raises:
+        [`DataError`]: If there is no text, the tokenizer is not a fast one, or `max_length` is less than 1.
+    """
+    check_lines(texts)
+    if not isinstance(tokenizer, PreTrainedTokenizerFast):
+        raise DataError(
+            f"A {type(tokenizer).__name__} is not a fast tokenizer and does not say where its tokens end in a text; "
+            "load it as a PreTrainedTokenizerFast instead."
+        )
+    if max_length < 1:
+        raise DataError(f"max_length={max_length} leaves no token of a text; use 1 or more.")
+    cut = []
+    for batch in column_batches(texts, ["text"]):
+        encoded = tokenizer(
+            batch["text"],
+            add_special_tokens=False,
+            split_special_tokens=True,
+            return_attention_mask=False,
+            return_token_type_ids=False,
+            return_offsets_mapping=True,
+            verbose=False,
+        )
+        for text, offsets in zip(batch["text"], encoded["offset_mapping"], strict=True):
+            cut.append(text[: offsets[max_length - 1][1]].rstrip() if len(offsets) > max_length else text)
+    return cut
+
+
+class Tokens:
+    """The bare token ids of texts, batch after batch, checked; `what` begins the error messages."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, what: str = "Line"):
+        if tokenizer.eos_token_id is None:
+            raise DataError(
+                "The tokenizer has no eos_token, which ends every line; set tokenizer.eos_token to a token of its "
+                "vocabulary."
+            )
+        self.tokenizer = tokenizer
+        self.what = what
+        self.seen = 0
+
+    def __call__(self, lines: list[str]) -> list[list[int]]:
+        encoded = self.tokenizer(
+            lines,
+            add_special_tokens=False,
+            split_special_tokens=True,
+            return_attention_mask=False,
+            return_token_type_ids=False,
+            verbose=False,  # model_max_length does not apply: the length is checked against max_length
+        )
+        tokens: list[list[int]] = encoded["input_ids"]
+        eos = self.tokenizer.eos_token_id
+        for number, (line, ids) in enumerate(zip(lines, tokens, strict=True), start=self.seen + 1):
+            if not ids:
+                raise DataError(f"{self.what} {number} ({line!r}) has no token; remove blank lines from the text.")
+            if eos in ids:
+                raise DataError(
+                    f"{self.what} {number} contains the tokenizer's end-of-sequence token "
+                    f"{self.tokenizer.eos_token!r}; remove or replace it in the text."
+                )
+        self.seen += len(lines)
+        return tokens
+
+    def count_unknown(self, tokens: Iterable[Sequence[int]]) -> int:
+        unknown = self.tokenizer.unk_token_id
+        return 0 if unknown is None else sum(line.count(unknown) for line in tokens)
+
+
+class _Encoder:
+    """Makes rows of ids of batches of text; knows in the end what it has kept and dropped."""
+
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        max_length: int | None,
+        min_length: int | None = None,
+        max_condition_length: int | None = None,
+        truncate: bool = False,
+    ):
+        self.tokens = Tokens(tokenizer)
+        self.condition_tokens = Tokens(tokenizer, "The condition of line")
+        if max_length is not None and max_length < 2:
+            raise DataError(
+                f"max_length={max_length} leaves no room for a token and the end of the line; use 2 or more."
+            )
+        check_truncate(truncate, max_length)
+        if min_length is not None and min_length < 1:
+            raise DataError(f"min_length={min_length} is not a number of tokens; use 1 or more.")
+        if truncate and min_length is not None and min_length > max_length:
+            raise DataError(
+                f"min_length={min_length} is more than max_length={max_length}, at which lines are cut; use a "
+                f"min_length of at most {max_length}."
+            )
+        if not truncate and None not in (min_length, max_length) and min_length >= max_length:
+            raise DataError(
+                f"min_length={min_length} and the end of the line do not fit into max_length={max_length}; use a "
+                f"min_length of at most {max_length - 1}."
+            )
+        if max_condition_length is not None and max_condition_length < 2:
+            raise DataError(
+                f"max_condition_length={max_condition_length} leaves no room for a token and the end of the condition;"
+                " use 2 or more."
+            )
+        self.eos = tokenizer.eos_token_id
+        self.bos = self.eos if tokenizer.bos_token_id is None else tokenizer.bos_token_id
+        self.max_length, self.min_length = max_length, min_length
+        self.max_condition_length = max_condition_length
+        self.truncate = truncate
+        self.kept = self.dropped = self.short = self.cut = self.num_tokens = self.unknown = 0
+        self.shortest, self.longest, self.longest_condition = sys.maxsize, 0, 0
+
+    def __call__(self, batch: Mapping[str, list]) -> dict[str, list]:
+        tokens = self.tokens(batch["text"])
+        conditions = self.condition_tokens(batch["condition"]) if "condition" in batch else None
+        most = sys.maxsize if self.max_length is None or self.truncate else self.max_length
+        most_condition = sys.maxsize if self.max_condition_length is None else self.max_condition_length
+        places = []
+        for place, line in enumerate(tokens):
+            self.shortest, self.longest = min(self.shortest, len(line)), max(self.longest, len(line))
+            if len(line) >= most or (conditions is not None and len(conditions[place]) >= most_condition):
+                self.dropped += 1
+            elif self.min_length is not None and len(line) < self.min_length:
+                self.short += 1
+            else:
+                places.append(place)
+        self.kept += len(places)
+        kept = [tokens[place] for place in places]
+        if self.truncate:
+            self.cut += sum(len(line) > self.max_length for line in kept)
+            kept = [line[: self.max_length] for line in kept]
+        self.num_tokens += sum(map(len, kept))
+        self.unknown += self.tokens.count_unknown(kept)
+        rows: dict[str, list] = {"input_ids": [[self.bos, *line, self.eos] for line in kept]}
+        if self.truncate:  # no end where the tokens fill the window
+            rows["input_ids"] = [row[: self.max_length + 1] for row in rows["input_ids"]]
+        if "label" in batch:
+            rows["labels"] = [batch["label"][place] for place in places]
+        if conditions is not None:
+            rows["condition_ids"] = [[*conditions[place], self.eos] for place in places]
+            self.longest_condition = max([self.longest_condition, *map(len, rows["condition_ids"])])
+        return rows
+
+    def result(self) -> dict[str, Any]:
+        """The counts of [`EncodedText`]; an error if nothing is kept."""
+        lines = self.kept + self.dropped + self.short
+        too_long = not self.truncate and self.max_length is not None and self.shortest >= self.max_length
+        if self.kept == 0 and too_long:
+            raise DataError(
+                f"All {lines} lines are longer than max_length={self.max_length}; the shortest has "
+                f"{self.shortest + 1} tokens with the end of the line, so use a max_length of at least "
+                f"{self.shortest + 1}."
+            )
+        if self.kept == 0:
+            limits = [f"max_length={self.max_length}"] if self.max_length is not None else []
+            limits += [f"min_length={self.min_length}"] if self.min_length is not None else []
+            if self.max_condition_length is not None:
+                limits.append(f"max_condition_length={self.max_condition_length}")
+            raise DataError(
+                f"None of the {lines} lines, which have {self.shortest} to {self.longest} tokens, is kept with "
+                f"{' and '.join(limits)}; widen the limits."
+            )
+        return {
+            "max_length": self.longest + 1 if self.max_length is None else self.max_length,
+            "num_dropped": self.dropped,
+            "num_lines": lines,
+            "num_tokens": self.num_tokens,
+            "num_unknown": self.unknown,
+            "num_short": self.short,
+            "max_condition_length": self.longest_condition or None,
+            "num_cut": self.cut,
+        }
+
+
+def _tokenizer_state(tokenizer: PreTrainedTokenizerBase) -> list:
+    """What the ids of a text depend on, apart from the text."""
+    if isinstance(tokenizer, PreTrainedTokenizerFast):
+        backend = json.loads(tokenizer.backend_tokenizer.to_str())
+        backend["padding"] = backend["truncation"] = None  # left over from the last call
+    else:
+        backend = [sorted(tokenizer.get_vocab().items()), repr(sorted(tokenizer.init_kwargs.items()))]
+    ids = [tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.unk_token_id]
+    return [type(tokenizer).__name__, backend, ids]
+
+
+__all__ = ["EncodedText", "encode_lines", "encode_text", "truncate_texts"]

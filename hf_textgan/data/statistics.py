@@ -1,0 +1,34 @@
+"""Lengths and a checksum of an encoded data set."""
+
+import sys
+import zlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import datasets
+import numpy as np
+
+
+def scan_dataset(dataset: Sequence[dict[str, Any]]) -> tuple[int, int, int]:
+    """Returns the number of ids of the shortest and of the longest row, and a checksum of all rows."""
+    shortest, longest, checksum = sys.maxsize, 0, 0
+    for lengths, ids in iterate_ids(dataset):
+        shortest, longest = min(shortest, int(lengths.min())), max(longest, int(lengths.max()))
+        for part in (lengths, ids):
+            checksum = zlib.crc32(part.astype(np.int64).tobytes(), checksum)
+    return shortest, longest, checksum
+
+
+def iterate_ids(dataset: Sequence[dict[str, Any]], size: int = 10_000) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yields the lengths and the ids of `size` rows at a time; those of a memory-mapped data set stay arrays."""
+    if isinstance(dataset, datasets.Dataset) and dataset.format["type"] is None:
+        for table in dataset.select_columns(["input_ids"]).with_format("arrow").iter(size):
+            column = table["input_ids"].combine_chunks()
+            yield np.diff(column.offsets.to_numpy()), column.flatten().to_numpy()
+        return
+    for start in range(0, len(dataset), size):
+        rows = [np.asarray(dataset[i]["input_ids"]) for i in range(start, min(start + size, len(dataset)))]
+        yield np.array([len(row) for row in rows]), np.concatenate(rows)
+
+
+__all__ = ["iterate_ids", "scan_dataset"]

@@ -1,0 +1,60 @@
+"""Metrics of generated texts."""
+
+from collections.abc import Callable
+from typing import Any
+
+from ..metrics.ngrams import ReferenceTable, self_bleu
+
+
+MIN_HELD_OUT_LINES = 100  # for a comparison: one half stands for real text, the other is the reference
+
+# Rows of the figure of a run: the metrics of every evaluation.
+EVALUATION_PANELS = {
+    "NLL per token (nats)": ("eval_nll_per_token", "eval_nll_div"),
+    "NLL under the oracle": ("eval_nll_oracle",),
+    "token n-gram divergence (bits)": ("eval_jsd_*",),
+    "quality, diversity": ("eval_bleu_4", "eval_self_bleu_4", "eval_grammar_share"),
+}
+
+
+class TextMetrics:
+    """
+    The metrics of generated texts: BLEU against held-out text, Self-BLEU, and the scores of the caption grammar.
+
+    Args:
+        references (`list[str]`, *optional*):
+            Held-out text; the whole of it is the reference set of BLEU.
+        split (`Callable[[str], list[str]]`, *optional*):
+            Cuts a text into the units of the n-grams; by default at blanks.
+        grammar ([`CaptionGrammar`], *optional*):
+            The grammar that wrote the training text.
+        max_order (`int`, *optional*, defaults to `5`):
+            The longest n-grams.
+    """
+
+    def __init__(
+        self,
+        references: list[str] | None = None,
+        split: Callable[[str], list[str]] = str.split,
+        grammar: Any = None,
+        max_order: int = 5,
+    ):
+        self.split = split
+        self.grammar = grammar
+        self.max_order = max_order
+        self.table = ReferenceTable([split(text) for text in references], max_order) if references else None
+
+    def __call__(self, texts: list[str]) -> dict[str, float]:
+        tokens = [self.split(text) for text in texts]
+        metrics = {}
+        if self.table is not None:
+            metrics.update(self.table.score(tokens))
+        if len(tokens) > 1:
+            metrics.update(self_bleu(tokens, self.max_order))
+        metrics["distinct_texts"] = len(set(texts)) / len(texts)
+        if self.grammar is not None:
+            metrics.update(self.grammar.scores(texts))
+        return metrics
+
+
+__all__ = ["EVALUATION_PANELS", "MIN_HELD_OUT_LINES", "TextMetrics"]

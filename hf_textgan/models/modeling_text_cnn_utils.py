@@ -1,0 +1,165 @@
+"""
+Parallel convolutions over a sequence, ReLU and max-over-time pooling: the features of the convolutional discriminators
+(Kim 2014, arXiv 1408.5882; SeqGAN, arXiv 1609.05473, equations 12 and 13). One mathematics, three ways to compute it.
+"""
+
+from collections.abc import Iterable
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from .modeling_recurrence_utils import left_align
+
+
+_WINDOWS_AT_ONCE = 256  # sequences whose windows are looked up at once
+
+
+def fill_padding(
+    embeds: torch.Tensor, attention_mask: torch.LongTensor | None, pad: torch.Tensor, missing: int
+) -> torch.Tensor:
+    """
+    Moves padding to the end and fills it, and `missing` more positions, with what the padding symbol gives.
+
+    Args:
+        embeds (`torch.FloatTensor` of shape `(batch_size, length, size)`):
+            What the symbols give.
+        attention_mask (`torch.LongTensor` of shape `(batch_size, length)`, *optional*):
+            1 for real tokens, 0 for padding on either side.
+        pad (`torch.FloatTensor` of shape `(size,)`):
+            What the padding symbol gives.
+        missing (`int`):
+            Positions to add.
+
+    Returns:
+        `torch.FloatTensor` of shape `(batch_size, length + missing, size)`.
+    """
+    pad = pad.to(embeds.dtype)
+    if attention_mask is not None:
+        mask = attention_mask != 0
+        if not bool(mask[:, :1].all()):
+            order = left_align(attention_mask)
+            embeds = embeds.gather(1, order[..., None].expand_as(embeds))
+            mask = mask.gather(1, order)
+        embeds = torch.where(mask[..., None], embeds, pad)
+    if missing:
+        embeds = torch.cat([embeds, pad.expand(len(embeds), missing, -1)], dim=1)
+    return embeds
+
+
+def pooled_features(
+    convolutions: Iterable[nn.Conv1d], embeds: torch.Tensor, twice_differentiable: bool = True
+) -> torch.Tensor:
+    """
+    The largest response of every filter.
+
+    Args:
+        convolutions (`Iterable[nn.Conv1d]`):
+            Of several widths, stride 1, without padding.
+        embeds (`torch.FloatTensor` of shape `(batch_size, sequence_length, embedding_size)`):
+            The inputs.
+        twice_differentiable (`bool`, *optional*, defaults to `True`):
+            Whether gradients of gradients may be asked for, as by a gradient penalty. Without them, training on CPU
+            takes about half the time.
+
+    Returns:
+        `torch.FloatTensor` of shape `(batch_size, num_filters of all)`.
+    """
+    plain = embeds.device.type == "cpu" and embeds.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
+    if plain and not (twice_differentiable and torch.is_grad_enabled()):
+        by_position = embeds.transpose(0, 1).contiguous()  # (L, B, E)
+        return torch.cat([_PooledConvolution.apply(by_position, c.weight, c.bias) for c in convolutions], dim=1)
+    channels = embeds.transpose(1, 2)
+    return torch.cat([F.relu(convolution(channels)).amax(dim=2) for convolution in convolutions], dim=1)
+
+
+class _PooledConvolution(torch.autograd.Function):
+    """
+    A convolution as a sum of matrix products, one for each place of the window. With the positions in the first
+    dimension the inputs at a place are one piece of memory, so nothing is copied. Backwards, a filter has a gradient
+    at the one position that won.
+    """
+
+    @staticmethod
+    def forward(ctx, inputs, weight, bias):  # (L, B, E), (F, E, w), (F,)
+        (length, batch, size), (filters, _, width) = inputs.shape, weight.shape
+        positions = length - width + 1
+        taps = weight.permute(2, 1, 0).contiguous()  # (w, E, F)
+        responses = inputs.new_empty(positions * batch, filters)
+        torch.mm(inputs[:positions].view(-1, size), taps[0], out=responses)
+        for place in range(1, width):
+            responses.addmm_(inputs[place : place + positions].view(-1, size), taps[place])
+        largest, winner = responses.view(positions, batch, filters).max(dim=0)
+        features = largest.add_(bias).relu_()  # (B, F)
+        ctx.save_for_backward(inputs, weight, winner, features)
+        return features
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, gradient):
+        inputs, weight, winner, features = ctx.saved_tensors
+        (length, batch, size), (filters, _, width) = inputs.shape, weight.shape
+        positions = length - width + 1
+        gradient = gradient * (features > 0)
+        to_responses = gradient.new_zeros(positions, batch, filters)
+        to_responses.scatter_(0, winner[None], gradient[None])
+        to_responses = to_responses.view(-1, filters)
+        taps = weight.permute(2, 0, 1).contiguous()  # (w, F, E)
+        to_inputs = torch.zeros_like(inputs) if ctx.needs_input_grad[0] else None
+        to_taps = inputs.new_empty(width, size, filters)
+        for place in range(width):
+            seen = slice(place, place + positions)
+            if to_inputs is not None:
+                to_inputs[seen].view(-1, size).addmm_(to_responses, taps[place])
+            torch.mm(inputs[seen].view(-1, size).T, to_responses, out=to_taps[place])
+        return to_inputs, to_taps.permute(2, 1, 0), gradient.sum(0)
+
+
+@torch.no_grad()
+def looked_up_features(
+    convolutions: Iterable[nn.Conv1d], embedding: torch.Tensor, input_ids: torch.LongTensor
+) -> torch.Tensor | None:
+    """
+    ``pooled_features(convolutions, embedding[input_ids])`` of many sequences of few symbols, on CPU.
+
+    What a symbol adds at a place of a window is the product of its embedding with that slice of the filters. It is
+    computed once for every symbol that occurs, and a window is a sum of such products: a fraction of the arithmetic.
+
+    Args:
+        embedding (`torch.FloatTensor` of shape `(vocab_size, embedding_size)`):
+            The embeddings.
+        input_ids (`torch.LongTensor` of shape `(num_sequences, sequence_length)`):
+            The symbols.
+
+    Returns:
+        `torch.FloatTensor` of shape `(num_sequences, num_filters of all)`; `None` where this way would take longer.
+    """
+    if input_ids.device.type != "cpu" or embedding.dtype != torch.float32:
+        return None
+    occurs = torch.zeros(len(embedding), dtype=torch.bool)
+    occurs[input_ids.flatten()] = True
+    embeds = embedding[occurs]  # (S, E)
+    if 2 * len(embeds) >= input_ids.numel():
+        return None
+    ids = (occurs.int().cumsum(0, dtype=torch.int32) - 1)[input_ids]  # into `embeds`
+    convolutions = list(convolutions)
+    features = embedding.new_empty(len(ids), sum(convolution.out_channels for convolution in convolutions))
+    # One piece of memory for the products of all widths: to touch a fresh one takes longer than to compute them.
+    buffer = embedding.new_empty(len(embeds) * max(c.weight[:, 0].numel() for c in convolutions))
+    columns = features.split([convolution.out_channels for convolution in convolutions], dim=1)
+    with torch.autocast("cpu", enabled=False):  # sums of rounded products would be off by more
+        for convolution, largest in zip(convolutions, columns, strict=True):
+            filters, _, width = convolution.weight.shape
+            # (S, w, F): a symbol's products with the slices of the filters, one after the other.
+            products = buffer[: len(embeds) * width * filters].view(len(embeds), width * filters)
+            torch.mm(embeds, convolution.weight.permute(1, 2, 0).flatten(1), out=products)
+            products[:, :filters] += convolution.bias  # once per window
+            products = products.view(-1, filters)
+            windows = (ids * width).unfold(1, width, 1) + torch.arange(width, dtype=torch.int32)  # (B, P, w)
+            for rows, part in zip(largest.split(_WINDOWS_AT_ONCE), windows.split(_WINDOWS_AT_ONCE), strict=True):
+                sums = F.embedding_bag(part.flatten(0, 1), products, mode="sum")  # (B * P, F)
+                rows.copy_(sums.view(len(part), -1, filters).amax(1))  # into columns, `out` is twice as slow
+    return features.relu_()
+
+
+__all__ = ["fill_padding", "looked_up_features", "pooled_features"]

@@ -1,0 +1,121 @@
+"""The folder of a run: its record, and loading the trained generator."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from ..data.tokenizers import special_token_ids
+from ..sampling.capabilities import capabilities_of
+from ..sampling.engine import RolloutEngine
+from ..sampling.loading import load_generator
+from ..trainer.checkpoints import newest_complete
+from ..utils.files import write_text
+from ..utils.names import is_hub_name
+
+
+RUN_RECORD_FILE = "textgan.json"
+ORACLE_FOLDER = "oracle"  # folder of the oracle of a run on synthetic data
+
+
+@dataclass
+class Run:
+    """A trained generator, with its tokenizer and the engine to sample from it."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase | None
+    engine: RolloutEngine
+    record: dict[str, Any]
+    root: Path | None = None  # the folder of the run, for a model that lies in one
+
+
+def run_folder(folder: Path) -> Path | None:
+    """Returns the folder of the run to which `folder`, for example one of its checkpoints, belongs."""
+    return next((path for path in (folder, *folder.parents[:2]) if (path / RUN_RECORD_FILE).is_file()), None)
+
+
+def read_record(folder: Path) -> dict[str, Any] | None:
+    """Returns the record of the run to which `folder`, for example a checkpoint, belongs."""
+    root = run_folder(folder)
+    return json.loads((root / RUN_RECORD_FILE).read_text(encoding="utf-8")) if root is not None else None
+
+
+def write_record(folder: Path, record: dict[str, Any]) -> None:
+    """Writes the record of a run to its folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / RUN_RECORD_FILE, json.dumps(record, indent=2) + "\n")
+
+
+def check_output_dir(folder: Path, system: str, resume: bool) -> None:
+    """Raises `ValueError` if a run of `system` would destroy something in `folder`."""
+    if folder.is_file():
+        raise ValueError(f"{folder} is a file; name a folder for the output.")
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return
+    record = read_record(folder) if (folder / RUN_RECORD_FILE).is_file() else None
+    if record is None:
+        raise ValueError(f"{folder} is not empty and holds no run; name another output folder.")
+    if record["system"] != system:
+        raise ValueError(f"{folder} holds a run of {record['system']}, not of {system}; name another output folder.")
+    if not resume:
+        raise ValueError(
+            f"{folder} already holds a run of {system}; add --resume to continue it, or name another folder."
+        )
+
+
+def load_run(path: str, max_length: int | None = None) -> Run:
+    """
+    Loads a trained generator from a folder (a finished run, a checkpoint or any causal language model) or the Hub.
+
+    Args:
+        path (`str`):
+            Folder or repository.
+        max_length (`int`, *optional*):
+            Number of generated tokens, EOS included; by default that of the training.
+    """
+    folder = Path(path)
+    if folder.is_dir() and not (folder / "config.json").is_file():
+        newest, _ = newest_complete(folder)
+        hint = f"its newest checkpoint is {newest}" if newest else "train one with `textgan train`"
+        raise ValueError(f"{folder} holds no finished model (no config.json); {hint}.")
+    if not folder.exists() and not is_hub_name(path):
+        raise ValueError(f"There is no folder {path}; name the output folder of a run, or a repository as org/name.")
+    try:
+        model = load_generator(path)
+        # A generator of sequences of one length, without EOS, writes ids and no text.
+        has_text = model.config.eos_token_id is not None or model.config.bos_token_id is None
+        tokenizer = AutoTokenizer.from_pretrained(path) if has_text else None
+    except Exception as error:  # safetensors, huggingface_hub and json each raise their own
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{path} cannot be loaded ({type(error).__name__}: {reason[:300]}).") from error
+    model.eval()
+    if capabilities_of(model).sampling == "one-shot":
+        length = model.config.sequence_length
+        if max_length not in (None, length):
+            raise ValueError(f"max_length is {max_length}, but {path} makes {length} tokens at once; leave it out.")
+        max_length = length
+    if max_length is None:
+        max_length = model.generation_config.max_new_tokens or getattr(model.config, "max_position_embeddings", None)
+    if max_length is None:
+        raise ValueError(f"{path} does not say how long its texts are; set max_length.")
+    if tokenizer is None:
+        bos, eos, pad = model.config.bos_token_id, None, model.config.bos_token_id
+    else:
+        bos, eos, pad = special_token_ids(tokenizer)
+    root = run_folder(folder) if folder.is_dir() else None
+    record = read_record(folder) if root is not None else {}
+    return Run(model, tokenizer, RolloutEngine(max_length, bos, pad, eos), record, root)
+
+
+__all__ = [
+    "ORACLE_FOLDER",
+    "RUN_RECORD_FILE",
+    "Run",
+    "check_output_dir",
+    "load_run",
+    "read_record",
+    "run_folder",
+    "write_record",
+]

@@ -1,0 +1,126 @@
+"""The encoded data of a run, with the metrics that belong to it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from accelerate import PartialState
+from datasets import Dataset
+from transformers import PreTrainedTokenizerBase
+
+from ..data.encoding import encode_text, truncate_texts
+from ..data.oracle import dataset_samples, make_oracle, oracle_sizes, sample_oracle
+from ..data.report import format_report
+from ..data.tokenizers import special_token_ids
+from ..evaluation.oracle import OracleMetrics
+from ..evaluation.text_metrics import TextMetrics
+from ..sampling.samples import Samples
+from .arguments import TrainArguments
+from .data import TEXT_OPTIONS, Texts, describe_texts, load_texts, make_tokenizer, raise_if_set
+
+
+@dataclass
+class Task:
+    """
+    The data and the metrics of a run.
+
+    Args:
+        train, eval (`Dataset`):
+            Encoded rows.
+        max_length (`int`):
+            Number of generated tokens of the longest row.
+        sizes (`dict`):
+            Values that follow for the configurations of the players, such as `vocab_size`.
+        report (`str`):
+            A description for the user, before the first step.
+    """
+
+    train: Dataset
+    eval: Dataset | None
+    max_length: int
+    sizes: dict[str, Any]
+    report: str
+    tokenizer: PreTrainedTokenizerBase | None = None
+    text_metrics: TextMetrics | None = None
+    sequence_metrics: Callable[[Samples], dict[str, float]] | None = None
+
+
+def text_task(
+    arguments: TrainArguments, tokenizer: PreTrainedTokenizerBase | None = None, texts: Texts | None = None
+) -> Task:
+    """
+    Encodes the texts of a run.
+
+    Args:
+        arguments ([`TrainArguments`]):
+            Name the texts and the options of their encoding.
+        tokenizer (`PreTrainedTokenizerBase`, *optional*):
+            By default the one that the arguments name, or one built from the training text.
+        texts ([`Texts`], *optional*):
+            Texts in the place of those that the arguments name.
+    """
+    data, max_length = arguments.data, arguments.training.max_length
+    if tokenizer is not None and data.tokenizer_name_or_path is not None:
+        raise ValueError(
+            f"--tokenizer_name_or_path and --generator_name_or_path {arguments.run.generator_name_or_path} are both "
+            "given; leave the former out: a generator comes with its tokenizer."
+        )
+    with PartialState().main_process_first():  # the others find the result in the cache
+        texts = load_texts(data) if texts is None else texts
+        if tokenizer is None:
+            tokenizer = make_tokenizer(data, texts)
+        encoded = encode_text(texts.train, tokenizer, max_length, data.min_length, truncate=data.truncate)
+        window = encoded.max_length if data.truncate else None
+        held_out = None
+        if texts.eval is not None:
+            held_out = encode_text(texts.eval, tokenizer, window, truncate=data.truncate).dataset
+    report = describe_texts(data, texts, tokenizer, encoded.max_length)
+    references = None if texts.eval is None else texts.eval["text"][:]
+    if references is not None and data.truncate:  # samples are compared with what they could be
+        references = truncate_texts(references, tokenizer, encoded.max_length)
+    bos, eos, pad = special_token_ids(tokenizer)
+    return Task(
+        train=encoded.dataset,
+        eval=held_out,
+        max_length=encoded.max_length,
+        sizes={
+            "vocab_size": len(tokenizer),
+            "sequence_length": encoded.max_length,
+            "bos_token_id": bos,
+            "eos_token_id": eos,
+            "pad_token_id": pad,
+        },
+        report=format_report(report),
+        tokenizer=tokenizer,
+        text_metrics=TextMetrics(references, data.split, texts.grammar),
+    )
+
+
+def oracle_task(arguments: TrainArguments) -> Task:
+    """Draws the sequences of the field's synthetic task from an LSTM oracle, which also scores the samples."""
+    options, length = arguments.oracle, arguments.training.max_length
+    raise_if_set(arguments.data, TEXT_OPTIONS, "--dataset_name oracle")
+    oracle = make_oracle(
+        options.oracle_path, options.oracle_seed, options.oracle_vocab_size, options.oracle_hidden_size
+    )
+    train = sample_oracle(oracle, options.oracle_train_size, length, options.oracle_seed, "train")
+    held_out = sample_oracle(oracle, options.oracle_eval_size, length, options.oracle_seed, "test")
+    metrics = OracleMetrics(oracle)
+    sizes = oracle.config
+    report = (
+        f"oracle: {sizes.vocab_size:,} tokens, embedding {sizes.embedding_size}, hidden {sizes.hidden_size}, "
+        f"{options.oracle_path or f'seed {options.oracle_seed}'}\n"
+        f"sequences of {length} tokens: {len(train):,} to train on, {len(held_out):,} held out, with "
+        f"{metrics(dataset_samples(held_out))['nll_oracle']:.3f} nats a token under the oracle itself"
+    )
+    return Task(
+        train=train,
+        eval=held_out,
+        max_length=length,
+        sizes={**oracle_sizes(oracle), "sequence_length": length},
+        report=report,
+        sequence_metrics=metrics,
+    )
+
+
+__all__ = ["Task", "oracle_task", "text_task"]

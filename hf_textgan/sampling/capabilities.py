@@ -1,0 +1,45 @@
+"""What a generator can do: declared by the model, asked here and nowhere else."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """
+    The abilities of a generator.
+
+    Args:
+        likelihood (`"exact"`, `"bound"` or `None`):
+            Whether the model gives a text its probability, a bound on it, or neither.
+        prompts (`bool`):
+            Whether it can continue the beginning of a text.
+        sampling (`"autoregressive"`, `"encoder-decoder"` or `"one-shot"`):
+            Whether it draws one token after the other, the same given a source text, or all tokens of a sequence at
+            once.
+        temperature (`bool`):
+            Whether its draws depend on a temperature.
+    """
+
+    likelihood: Literal["exact", "bound"] | None = "exact"
+    prompts: bool = True
+    sampling: Literal["autoregressive", "encoder-decoder", "one-shot"] = "autoregressive"
+    temperature: bool = True
+
+
+def capabilities_of(model: Any) -> Capabilities:
+    """
+    Returns the [`Capabilities`] that a generator, or its class, declares in the attributes `likelihood`,
+    `accepts_prompts`, `sampling_kind` and `uses_temperature`. A language model of transformers declares none of them:
+    it has an exact likelihood, accepts prompts and draws one token after the other.
+    """
+    encoder_decoder = getattr(getattr(model, "config", None), "is_encoder_decoder", False)
+    return Capabilities(
+        likelihood=getattr(model, "likelihood", "exact"),
+        prompts=getattr(model, "accepts_prompts", True),
+        sampling=getattr(model, "sampling_kind", "encoder-decoder" if encoder_decoder else "autoregressive"),
+        temperature=bool(getattr(model, "uses_temperature", True)),
+    )
+
+
+__all__ = ["Capabilities", "capabilities_of"]

@@ -1,0 +1,391 @@
+"""
+Sampling, Monte-Carlo rollouts and log-probabilities for any causal language model.
+
+A generator that keeps a state between steps returns it under one of the names that `generate` knows (a key-value
+cache, or the recurrent state of our own generators), and the state reorders its rows. Nothing else is assumed, so one
+engine serves an LSTM and a pretrained transformer.
+"""
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+from transformers import PreTrainedModel
+
+from ..models.modeling_latent_generation_utils import truncate_at_eos
+from .capabilities import capabilities_of
+from .categorical import check_sampling
+from .likelihood import linear_logps
+from .reader import Reader, evaluating, passing_through, state_bytes
+from .samples import RolloutChunk, Samples
+
+
+_MIN_VOCAB_SIZE = 512  # from here on scores are the better part of the time
+_MAX_CONTINUATIONS = 16384  # continuations of a chunk at most
+_MAX_STATE_BYTES = 2**30  # of their states at full length
+
+
+def _max_logits(device: torch.device) -> int:
+    """
+    Scores of symbols to hold at once where memory is bounded: on CPU few enough for the allocator to use the same
+    memory again, because touching fresh memory costs more than computing them.
+    """
+    return 2**22 if device.type == "cpu" else 2**27
+
+
+class RolloutEngine:
+    """
+    Draws sequences from a generator and scores them under it.
+
+    Args:
+        max_length (`int`):
+            Number of generated tokens, EOS included, BOS excluded.
+        bos_token_id (`int`):
+            The first input of every sequence.
+        pad_token_id (`int`):
+            Fills the positions after EOS; may be the EOS itself.
+        eos_token_id (`int`, *optional*):
+            Ends a sequence. `None` for sequences of fixed length.
+        chunk_size (`int`, *optional*):
+            Bound on the number of continuations that `rollout` advances together; memory is proportional to it. By
+            default so many that their scores take little memory, whatever the vocabulary.
+        temperature (`float`, *optional*, defaults to `1.0`):
+            Divides the scores of the generator in every draw and every log-probability; below 1 sharpens. Bound here
+            or by [`~RolloutEngine.at`], so that draws and log-probabilities cannot disagree.
+    """
+
+    def __init__(
+        self,
+        max_length: int,
+        bos_token_id: int,
+        pad_token_id: int,
+        eos_token_id: int | None = None,
+        chunk_size: int | None = None,
+        temperature: float = 1.0,
+    ):
+        if max_length < 1:
+            raise ValueError(f"max_length is {max_length}; set it to 1 or more generated tokens.")
+        if chunk_size is not None and chunk_size < 1:
+            raise ValueError(f"chunk_size is {chunk_size}; set it to 1 or more.")
+        self.max_length = max_length
+        self.bos_token_id = bos_token_id
+        self.pad_token_id = pad_token_id
+        self.eos_token_id = eos_token_id
+        self.chunk_size = chunk_size
+        check_sampling(temperature)
+        self.temperature = temperature
+        self._heads: WeakKeyDictionary[PreTrainedModel, nn.Linear | None] = WeakKeyDictionary()
+
+    def at(self, temperature: float) -> "RolloutEngine":
+        """Returns this engine bound to another temperature."""
+        check_sampling(temperature)
+        bound = copy.copy(self)  # shares the output layers that were found
+        bound.temperature = temperature
+        return bound
+
+    @torch.no_grad()
+    def sample(
+        self,
+        model: PreTrainedModel,
+        num_samples: int,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        prompt: Sequence[int] = (),
+    ) -> Samples:
+        """
+        Ancestral sampling from the unwrapped `model`, dropout off, without gradient.
+
+        Args:
+            model (`PreTrainedModel`):
+                The bare generator.
+            num_samples (`int`):
+                How many sequences.
+            top_k, top_p:
+                See [`draw_categorical`].
+            prompt (`Sequence[int]`, *optional*):
+                Tokens, without BOS, with which every sequence begins; they are read once for all.
+
+        Returns:
+            [`Samples`] of `num_samples` sequences, padded to `max_length`.
+        """
+        check_sampling(self.temperature, top_k, top_p)
+        if capabilities_of(model).sampling == "one-shot":
+            return self._sample_one_shot(model, num_samples, top_k, top_p, prompt)
+        if len(prompt) >= self.max_length:
+            raise ValueError(
+                f"The prompt has {len(prompt)} tokens and max_length is {self.max_length}; shorten it, or raise "
+                "max_length."
+            )
+        device = model.device
+        sequences = torch.full((num_samples, self.max_length), self.pad_token_id, device=device)
+        sequences[:, : len(prompt)] = torch.tensor(list(prompt), dtype=torch.long, device=device)
+        lengths = torch.full((num_samples,), self.max_length, device=device)
+        if not num_samples:
+            return Samples(sequences, self._mask(lengths))
+        alive = torch.arange(num_samples, device=device)  # rows still growing
+        reader = Reader(model, self.temperature)
+        with evaluating(model):
+            # All sequences begin alike: one row reads the prompt, and they are draws from its distribution.
+            reader.read(torch.tensor([[self.bos_token_id, *prompt]], device=device))
+            tokens = reader.draw(slice(None), num_samples, top_k, top_p)[0]
+            reader.select(torch.zeros_like(alive))
+            for position in range(len(prompt), self.max_length):
+                if position > len(prompt):
+                    reader.read(tokens)
+                    tokens = reader.draw(slice(None), None, top_k, top_p)
+                sequences[alive, position] = tokens
+                if self.eos_token_id is not None:
+                    ended = tokens == self.eos_token_id
+                    if bool(ended.any()):
+                        lengths[alive[ended]] = position + 1
+                        kept = (~ended).nonzero().squeeze(1)
+                        alive, tokens = alive[kept], tokens[kept]
+                        if not len(alive):
+                            break
+                        reader.select(kept)
+        return Samples(sequences, self._mask(lengths))
+
+    @torch.no_grad()
+    def rollout(self, model: PreTrainedModel, samples: Samples, num_rollouts: int) -> Iterator[RolloutChunk]:
+        """
+        Completes every proper prefix of every sequence `num_rollouts` times with the current policy (SeqGAN, arXiv
+        1609.05473, equation 3): the prefixes of lengths 1 to `length - 1`, since a finished sequence has one
+        completion, itself.
+
+        All continuations of a chunk advance together, one model call per position: a continuation enters the batch
+        with the state of its prefix, which is read once, and leaves it at EOS.
+
+        Yields:
+            [`RolloutChunk`] of at most about `chunk_size` completions (of one sequence, if it has more), dropout off,
+            without gradient.
+        """
+        if num_rollouts < 1:
+            raise ValueError(f"num_rollouts is {num_rollouts}; set it to 1 or more.")
+        per_row = num_rollouts * max(1, self.max_length - 1)
+        chunk_size = self.chunk_size or self._default_chunk_size(model)
+        rows_at_once = max(1, chunk_size // per_row)
+        for start in range(0, len(samples.sequences), rows_at_once):
+            rows = slice(start, start + rows_at_once)
+            chunk = self._rollout_chunk(model, samples.sequences[rows], samples.attention_mask[rows], num_rollouts)
+            chunk.row += start
+            yield chunk
+
+    def _sample_one_shot(
+        self, model: Any, num_samples: int, top_k: int | None, top_p: float | None, prompt: Sequence[int]
+    ) -> Samples:
+        """Samples from a one-shot generator; top-k, top-p and prompts are not supported."""
+        name = type(model).__name__
+        for option, value in (
+            ("top_k", top_k),
+            ("top_p", None if top_p == 1.0 else top_p),
+            ("prompt", prompt or None),
+        ):
+            if value is not None:
+                raise ValueError(f"{option} is {value!r}, but a {name} makes all tokens at once; leave it out.")
+        if not capabilities_of(model).temperature and self.temperature != 1.0:
+            raise ValueError(
+                f"temperature is {self.temperature}, but this {name} takes the most probable tokens; leave it out, or "
+                "set readout to 'sample' in its configuration."
+            )
+        with evaluating(model):
+            sequences = model.generate(num_samples, temperature=self.temperature)
+        missing = self.max_length - sequences.shape[1]
+        return self.as_samples(F.pad(sequences, (0, missing), value=self.pad_token_id))
+
+    def _default_chunk_size(self, model: PreTrainedModel) -> int:
+        """How many continuations take little memory: their states, and their scores where the model computes all."""
+        reader = Reader(model, self.temperature)
+        with evaluating(model):
+            reader.read(torch.full((1,), self.bos_token_id, device=model.device))
+        # A key-value cache grows with the sequence, a recurrent state does not; both may.
+        state_size = max(1, state_bytes(reader.state) * self.max_length)
+        chunk_size = min(_MAX_CONTINUATIONS, _MAX_STATE_BYTES // state_size)
+        if reader.head is None:
+            chunk_size = min(chunk_size, _max_logits(model.device) // model.config.vocab_size)
+        return max(1, chunk_size)
+
+    def _rollout_chunk(
+        self,
+        model: PreTrainedModel,
+        sequences: torch.LongTensor,
+        attention_mask: torch.LongTensor,
+        num_rollouts: int,
+    ) -> RolloutChunk:
+        device = sequences.device
+        lengths = attention_mask.sum(1)  # (B,)
+        # Every completion to come: (row, prefix_length), prefix by prefix, so that they join the batch in order.
+        prefix_lengths = torch.arange(1, self.max_length, device=device)
+        prefix, row = (prefix_lengths[:, None] < lengths).nonzero(as_tuple=True)
+        row = row.repeat_interleave(num_rollouts)
+        prefix = prefix_lengths[prefix].repeat_interleave(num_rollouts)
+        completions = sequences[row]
+        positions = torch.arange(self.max_length, device=device)
+        completions[positions >= prefix[:, None]] = self.pad_token_id
+
+        reader = Reader(model, self.temperature)
+        trunk = torch.arange(len(sequences), device=device)  # sequences whose prefixes are being read
+        alive = torch.empty(0, dtype=torch.long, device=device)  # completions still growing
+        tokens = torch.full((len(sequences),), self.bos_token_id, device=device)
+        joined = 0
+        with evaluating(model):
+            reader.read(tokens)
+            for position in range(1, self.max_length):
+                # The batch is [trunk, alive]; it reads the token before `position`.
+                kept = (lengths[trunk] > position).nonzero().squeeze(1)
+                if not len(kept) and not len(alive):
+                    break
+                if len(kept) < len(trunk):
+                    reader.select(torch.cat([kept, torch.arange(len(trunk), reader.size, device=device)]))
+                    trunk = trunk[kept]
+                tokens = torch.cat([sequences[trunk, position - 1], completions[alive, position - 1]])
+                reader.read(tokens)
+
+                # The prefixes of this length join: `num_rollouts` copies of each row of the trunk.
+                copies = torch.arange(len(trunk), device=device).repeat_interleave(num_rollouts)
+                joining = torch.arange(joined, joined + len(copies), device=device)
+                joined += len(copies)
+                source = torch.cat([torch.arange(len(trunk), reader.size, device=device), copies])
+                alive = torch.cat([alive, joining])
+                # The copies of a prefix share its distribution.
+                first = reader.draw(slice(len(trunk)), num_rollouts)
+                drawn = torch.cat([reader.draw(slice(len(trunk), None)), first.flatten()])
+                completions[alive, position] = drawn
+
+                if self.eos_token_id is not None:
+                    growing = (drawn != self.eos_token_id).nonzero().squeeze(1)
+                    alive, source = alive[growing], source[growing]
+                reader.select(torch.cat([torch.arange(len(trunk), device=device), source]))
+        return RolloutChunk(row, prefix, completions)
+
+    @torch.no_grad()
+    def mix_inputs(self, model: PreTrainedModel, samples: Samples, probability: float) -> torch.LongTensor:
+        """
+        The inputs of scheduled sampling (Bengio et al. 2015, arXiv 1506.03099, section 2.4): after BOS each input is
+        with `probability` the model's own draw given the inputs so far, else the true token.
+
+        Args:
+            model (`PreTrainedModel`):
+                The bare generator.
+            samples ([`Samples`]):
+                Real sequences.
+            probability (`float`):
+                From 0 (teacher forcing) to 1 (the model reads its own draws only).
+
+        Returns:
+            `torch.LongTensor` of shape `(batch_size, longest)`: for [`~RolloutEngine.per_token_logps`].
+        """
+        targets = samples.sequences[:, : max(1, int(samples.attention_mask.sum(1).max()))]
+        inputs = torch.cat([torch.full_like(targets[:, :1], self.bos_token_id), targets[:, :-1]], dim=1)
+        own = torch.rand(inputs.shape, device=inputs.device) < probability
+        reader = Reader(model, self.temperature)
+        with evaluating(model):
+            for position in range(1, inputs.shape[1]):
+                reader.read(inputs[:, position - 1])
+                drawn = reader.draw(slice(None))
+                inputs[:, position] = torch.where(own[:, position], drawn, inputs[:, position])
+        return inputs
+
+    def per_token_logps(
+        self,
+        model: Callable,
+        samples: Samples,
+        inputs: torch.LongTensor | None = None,
+    ) -> torch.Tensor:
+        """
+        Log-probabilities of given sequences in one teacher-forced call, with gradient.
+
+        Args:
+            model (`torch.nn.Module`):
+                The generator; wrapped, where it is trained under data parallelism.
+            samples ([`Samples`]):
+                Sequences without BOS.
+            inputs (`torch.LongTensor` of shape `(batch_size, longest)`, *optional*):
+                What the model reads instead of BOS and the sequences ([`~RolloutEngine.mix_inputs`]).
+
+        Returns:
+            `torch.FloatTensor` of shape `(batch_size, sequence_length)`: ``log p(y_t | y_1..y_{t-1})`` in nats, 0 at
+            padding.
+        """
+        sequences, mask = samples.sequences, samples.attention_mask
+        width = max(1, int(mask.sum(1).max()))  # padding at the end costs nothing
+        targets = sequences[:, :width]
+        if inputs is None:
+            bos = torch.full_like(targets[:, :1], self.bos_token_id)
+            inputs = torch.cat([bos, targets[:, :-1]], dim=1)
+        # The padding is on the right and the model is causal: no mask has to reach it.
+        head = self._head_to_skip(model)
+        if head is not None:
+            with passing_through(head):
+                hidden = model(input_ids=inputs, use_cache=False).logits  # what the output layer reads
+            logps = linear_logps(hidden.flatten(0, 1), head, targets.flatten(), self.temperature).view_as(targets)
+            logps = logps.masked_fill(mask[:, :width] == 0, 0.0)
+            return F.pad(logps, (0, sequences.shape[1] - width))  # (B, T)
+        logits = model(input_ids=inputs, use_cache=False).logits.float()
+        if self.temperature != 1.0:
+            logits = logits / self.temperature
+        # Flat rows: with the symbols in the middle dimension the CPU kernels take more than twice as long.
+        logps = -F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none").view_as(targets)
+        logps = logps.masked_fill(mask[:, :width] == 0, 0.0)
+        return F.pad(logps, (0, sequences.shape[1] - width))  # (B, T)
+
+    def _head_to_skip(self, model: Callable) -> nn.Linear | None:
+        """
+        The output layer, if its scores are better computed a few rows at a time: on CPU, in single precision, with
+        many symbols, and where nothing comes after it. Under data parallelism it stays in the wrapped forward pass,
+        which must see all parameters that get a gradient.
+        """
+        if not isinstance(model, PreTrainedModel) or model.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
+            return None
+        if getattr(model.config, "vocab_size", 0) < _MIN_VOCAB_SIZE or model.dtype != torch.float32:
+            return None
+        known = self._heads.get(model)
+        if model not in self._heads or known not in (None, model.get_output_embeddings()):  # new, or resized
+            reader = Reader(model, self.temperature)
+            with evaluating(model), torch.no_grad():
+                reader.read(torch.full((1,), self.bos_token_id))
+            self._heads[model] = reader.head
+        return self._heads[model]
+
+    @torch.no_grad()
+    def score(self, model: PreTrainedModel, samples: Samples) -> torch.Tensor:
+        """
+        [`~RolloutEngine.per_token_logps`] without gradient and dropout, a few rows at a time: memory does not grow
+        with the number of sequences, and on CPU temporaries that stay small are several times as fast.
+        """
+        device = model.device
+        rows = max(1, _max_logits(device) // (samples.sequences.shape[1] * model.config.vocab_size))
+        parts = []
+        with evaluating(model):
+            for start in range(0, len(samples.sequences), rows):
+                part = slice(start, start + rows)
+                part = Samples(samples.sequences[part].to(device), samples.attention_mask[part].to(device))
+                parts.append(self.per_token_logps(model, part))
+        return torch.cat(parts) if parts else samples.sequences.float()
+
+    def real_sequences(self, batch: dict[str, torch.Tensor]) -> torch.LongTensor:
+        """The sequences of a batch of real text without BOS, padded to `(batch_size, max_length)`."""
+        real = batch["input_ids"][:, 1:].masked_fill(batch["attention_mask"][:, 1:] == 0, self.pad_token_id)
+        return F.pad(real, (0, self.max_length - real.shape[1]), value=self.pad_token_id)
+
+    def truncate_at_eos(self, sequences: torch.LongTensor) -> torch.LongTensor:
+        """Returns sequences of any tokens, ended where EOS or padding comes first: EOS there, padding after it."""
+        return truncate_at_eos(sequences, self.eos_token_id, self.pad_token_id)
+
+    def as_samples(self, sequences: torch.LongTensor) -> Samples:
+        """The [`Samples`] of bare sequences `(batch_size, sequence_length)`: each ends with its first EOS."""
+        length = sequences.shape[1]
+        if self.eos_token_id is None:
+            return Samples(sequences, torch.ones_like(sequences))
+        ended = sequences == self.eos_token_id
+        lengths = torch.where(ended.any(1), ended.long().argmax(1) + 1, length)
+        return Samples(sequences, (torch.arange(length, device=sequences.device) < lengths[:, None]).long())
+
+    def _mask(self, lengths: torch.LongTensor) -> torch.LongTensor:
+        return (torch.arange(self.max_length, device=lengths.device) < lengths[:, None]).long()
+
+
+__all__ = ["RolloutEngine"]

@@ -1,0 +1,53 @@
+"""A system beside its maximum-likelihood baseline of equal budget."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ..comparison.prepare import ComparisonArguments, run_comparison
+from ..runs.arguments import TrainArguments
+from ..runs.build import build_trainer, checkpoint_to_resume
+from ..runs.mle_baseline import BASELINE_FOLDER, PRETRAINED_FOLDER, baseline_arguments, early_stopping
+from ..trainer.adversarial_trainer import AdversarialTrainer
+
+
+def train_baseline(
+    arguments: TrainArguments, trainer: AdversarialTrainer, seconds: float, report: Callable[[str], Any] | None = None
+) -> AdversarialTrainer:
+    """
+    Trains the baseline of a trained run by maximum likelihood, for at most as long as the run took.
+
+    Args:
+        arguments ([`TrainArguments`]):
+            The arguments of the run.
+        trainer ([`AdversarialTrainer`]):
+            The trainer of the run.
+        seconds (`float`):
+            The wall-clock time of the run, which limits that of the baseline.
+        report (`Callable[[str], Any]`, *optional*):
+            Called with the description of data and models.
+
+    Returns:
+        [`AdversarialTrainer`]: of the baseline, whose models are saved in the folder `mle_baseline` of the run.
+    """
+    baseline = baseline_arguments(arguments, trainer.model)
+    baseline.run.max_seconds = seconds
+    baseline_trainer = build_trainer(baseline, report=report)
+    baseline_trainer.add_callback(early_stopping())
+    baseline_trainer.train(resume_from_checkpoint=checkpoint_to_resume(baseline_trainer, baseline))
+    baseline_trainer.save_model()
+    return baseline_trainer
+
+
+def compare_with_baseline(output_dir: Path) -> dict[str, Any]:
+    """
+    Compares a run, the generator with which its adversarial training began, and its baseline; writes the report to
+    the folder `report` of the run.
+    """
+    pretrained = output_dir / PRETRAINED_FOLDER
+    sources = [output_dir, *([pretrained] if (pretrained / "config.json").is_file() else [])]
+    sources.append(output_dir / BASELINE_FOLDER)
+    return run_comparison(ComparisonArguments([*map(str, sources)], output_dir=str(output_dir / "report")))
+
+
+__all__ = ["compare_with_baseline", "train_baseline"]

@@ -1,0 +1,42 @@
+"""The RolloutEngine of a run."""
+
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from ..data.tokenizers import special_token_ids
+from ..sampling.engine import RolloutEngine
+from .adversarial_config import AdversarialConfig
+
+
+def build_engine(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None, args: AdversarialConfig, longest_row: int
+) -> RolloutEngine:
+    """Builds the engine for a generator and its training data, whose longest row has `longest_row` ids."""
+    longest = longest_row - 1  # without BOS
+    if tokenizer is None and model.config.eos_token_id is None:
+        return _build_fixed_length_engine(model, args, longest)
+    bos, eos, pad = special_token_ids(tokenizer if tokenizer is not None else model.config)
+    max_length = args.max_length if args.max_length is not None else longest
+    if longest > max_length:
+        raise ValueError(
+            f"max_length is {max_length}, but the longest training text has {longest} tokens with EOS; leave the "
+            "longer texts out (encode_lines does) or raise max_length."
+        )
+    return RolloutEngine(max_length, bos, pad, eos, args.rollout_chunk_size)
+
+
+def _build_fixed_length_engine(model: PreTrainedModel, args: AdversarialConfig, longest: int) -> RolloutEngine:
+    """Builds the engine for sequences of one length, without EOS, as in the field's synthetic tasks."""
+    bos, pad = model.config.bos_token_id, model.config.pad_token_id
+    if bos is None:
+        raise ValueError(
+            "The generator has no bos_token_id, so nothing begins a sequence; set it in its configuration."
+        )
+    if args.max_length not in (None, longest):
+        raise ValueError(
+            f"max_length is {args.max_length}, but the training sequences have {longest} tokens and no EOS; leave "
+            "max_length out."
+        )
+    return RolloutEngine(longest, bos, bos if pad is None else pad, None, args.rollout_chunk_size)
+
+
+__all__ = ["build_engine"]

@@ -1,0 +1,80 @@
+"""Validation of the arguments before the first step."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from ..core.objective import Objective
+from ..core.schedule import Phase, PhaseSchedule
+from ..data.lines import check_batch
+from ..sampling.engine import RolloutEngine
+from .adversarial_config import AdversarialConfig
+
+
+def check_data(
+    args: AdversarialConfig,
+    objective: Objective,
+    train_dataset: Sequence[dict[str, Any]],
+    eval_dataset: Sequence[dict[str, Any]] | None,
+) -> None:
+    """Raises `ValueError` if the data do not fill the steps."""
+    check_batch(len(train_dataset), args.per_device_train_batch_size)
+    objective.check_step_size(args.per_device_train_batch_size * args.gradient_accumulation_steps * args.world_size)
+    if eval_dataset is not None and len(eval_dataset) == 0:
+        raise ValueError("eval_dataset has 0 rows; give held-out text, or leave eval_dataset out.")
+    if objective.couples_batch and args.gradient_accumulation_steps > 1:
+        raise ValueError(
+            f"gradient_accumulation_steps is {args.gradient_accumulation_steps}, but {type(objective).__name__} "
+            "compares the examples of a batch with each other; set it to 1 and raise the batch size."
+        )
+
+
+def check_players(
+    generator: PreTrainedModel,
+    others: dict[str, PreTrainedModel],
+    args: AdversarialConfig,
+    objective: Objective,
+    phases: Sequence[Phase],
+    engine: RolloutEngine,
+    tokenizer: PreTrainedTokenizerBase | None,
+) -> None:
+    """
+    Raises `ValueError` if an updated player or a loss is missing, or the models do not fit the texts and each other.
+    """
+    if "generator" in others:
+        raise ValueError('players has a "generator", but the generator is passed as model; leave it out of players.')
+    named = {"generator": generator, **others}
+    for player, _ in PhaseSchedule(phases).optimizers():
+        if player not in named:
+            raise ValueError(
+                f"{type(objective).__name__} updates the player {player!r}, but this run has {', '.join(named)}; pass "
+                "it in players."
+            )
+    for phase in phases:
+        for update in phase.updates:
+            objective.loss_of(update)
+    optimizers = {f"{update.player}/{phase.optimizer_of(update)}" for phase in phases for update in phase.updates}
+    for key in args.player_optimizers:
+        if key not in {*named, *optimizers}:
+            raise ValueError(
+                f"player_optimizers names {key!r}; this run has {', '.join([*named, *sorted(optimizers)])}."
+            )
+    objective.check_players(named, engine)
+    for name, player in named.items():
+        vocab_size = getattr(player.config, "vocab_size", None)
+        if tokenizer is not None and vocab_size is not None and vocab_size < len(tokenizer):
+            raise ValueError(
+                f"The {name} has vocab_size {vocab_size} and the tokenizer {len(tokenizer)} tokens; build the "
+                f"{name} with vocab_size={len(tokenizer)}."
+            )
+        for option in ("sequence_length", "max_position_embeddings"):
+            positions = getattr(player.config, option, None)
+            if positions is not None and positions < engine.max_length:
+                raise ValueError(
+                    f"The {name} reads {positions} tokens and max_length is {engine.max_length}; build it with "
+                    f"{option}={engine.max_length}, or lower max_length and leave longer texts out."
+                )
+
+
+__all__ = ["check_data", "check_players"]

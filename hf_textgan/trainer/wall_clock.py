@@ -1,0 +1,61 @@
+"""The wall-clock time of a training."""
+
+import json
+import time
+from pathlib import Path
+
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
+from transformers import TrainerCallback
+
+from ..utils.files import write_text
+
+
+class WallClock(TrainerCallback):
+    """
+    Writes the seconds that a run has trained, all interrupted parts together, to its folder: in total and at each
+    evaluation.
+    """
+
+    clock = staticmethod(time.monotonic)
+
+    def __init__(self, output_dir: Path):
+        self.path = output_dir / "training_seconds.json"
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        resumed = state.global_step > 0 and self.path.is_file()
+        kept = json.loads(self.path.read_text(encoding="utf-8")) if resumed else {}
+        self.before, self.evaluations = kept.get("seconds", 0.0), kept.get("evaluations", {})
+        self.started = self.clock()
+
+    def on_evaluate(self, args, state, control, **kwargs):
+        self.evaluations[str(state.global_step)] = self.seconds
+
+    def on_save(self, args, state, control, **kwargs):
+        if state.is_world_process_zero:
+            write_text(self.path, json.dumps({"seconds": self.seconds, "evaluations": self.evaluations}))
+
+    on_train_end = on_save
+
+    @property
+    def seconds(self) -> float:
+        """The seconds of training so far."""
+        return self.before + self.clock() - self.started
+
+
+class TimeLimit(WallClock):
+    """Ends a training after so many seconds, those before an interruption counted."""
+
+    def __init__(self, output_dir: Path, limit: float):
+        super().__init__(output_dir)
+        self.limit = limit
+
+    def on_step_end(self, args, state, control, **kwargs):
+        over = self.seconds > self.limit
+        if PartialState().num_processes > 1:  # the processes must agree, or some would wait for others for ever
+            over = broadcast_object_list([over])[0]
+        if over:
+            control.should_evaluate = control.should_save = control.should_training_stop = True
+
+
+__all__ = ["TimeLimit", "WallClock"]

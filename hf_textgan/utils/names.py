@@ -1,0 +1,24 @@
+"""Names: error sentences for unknown ones, and names on the Hub."""
+
+import difflib
+import re
+from collections.abc import Iterable
+
+
+_HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
+    """Returns an error sentence for a name that is not known, with the nearest one that is."""
+    known = sorted(known)
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(known) or '(none)'}."
+    return f"There is no {kind} called {name!r}; {hint}"
+
+
+def is_hub_name(name: str) -> bool:
+    """Returns whether a name has the form `org/name` of a repository on the Hub."""
+    return _HUB_NAME.fullmatch(name) is not None
+
+
+__all__ = ["is_hub_name", "unknown_name"]

@@ -18,11 +18,12 @@ commands:
   evaluate    measure a trained generator on held-out text
   compare     say which of several generators is better
   data        report on text before training on it
+  metrics     list the metrics, or write them as Spaces of the Hub
 
 `textgan COMMAND --help` explains a command, `textgan train SYSTEM --help` lists all its options.
 """
 
-COMMANDS = ("train", "generate", "evaluate", "compare", "data")
+COMMANDS = ("train", "generate", "evaluate", "compare", "data", "metrics")
 
 TRAIN_USAGE = """\
 usage: textgan train SYSTEM --output_dir DIR (--train_file FILE | --dataset_name NAME) [OPTIONS]

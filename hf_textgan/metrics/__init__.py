@@ -56,4 +56,12 @@ def metric_folder(name: str) -> Path:
     return _FOLDER / name
 
 
-__all__ = ["available", "load", "metric_folder"]
+def describe(name: str) -> str:
+    """Returns the description of a metric in one line, from the head of its card. See [`metric_folder`] for errors."""
+    import yaml
+
+    card = (metric_folder(name) / "README.md").read_text(encoding="utf-8")
+    return yaml.safe_load(card.split("---\n")[1])["description"].strip()
+
+
+__all__ = ["available", "describe", "load", "metric_folder"]

@@ -33,8 +33,8 @@ class NgramClassifier:
     def __init__(self, l2: float = 1.0):
         if not l2 > 0:
             raise ValueError(
-                f"l2={l2} is not positive, and without decay the weights of separable data grow without bound; use for "
-                "example 1.0."
+                f"l2={l2} is not positive, and without decay the weights of separable data grow without bound; use for"
+                " example 1.0."
             )
         self.l2 = l2
         self.labels: list[Hashable] = []

@@ -64,8 +64,8 @@ class KneserNeyModel:
 
     where `h'` is the context `h` without its first token and `gamma(h)` is the share that the discounts `D` take away.
     For the longest n-grams `c` is the number of occurrences. For shorter ones it is the number of distinct tokens
-    before the n-gram, or the number of occurrences if it begins a sentence and has nothing before it. The recursion ends in
-    the uniform distribution over the vocabulary, the unknown word and the end, so no probability is zero.
+    before the n-gram, or the number of occurrences if it begins a sentence and has nothing before it. The recursion
+    ends in the uniform distribution over the vocabulary, the unknown word and the end, so no probability is zero.
 
     Every length has the three discounts of the paper, for counts of 1, 2, and at least 3:
     ``D_i = i - (i + 1) Y n_{i+1} / n_i`` with ``Y = n_1 / (n_1 + 2 n_2)``, where `n_i` n-grams have the count `i`.

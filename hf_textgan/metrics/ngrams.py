@@ -370,7 +370,7 @@ def ngram_jsd(
 
     Args:
         hypotheses (`Sequence[Sequence[str]]`):
-            The generated sentences as lists of tokens; characters are tokens, too.
+            The generated sentences as lists of tokens, which may be characters.
         references (`Sequence[Sequence[str]]`):
             The real sentences as lists of tokens.
         max_order (`int`, *optional*, defaults to 4):

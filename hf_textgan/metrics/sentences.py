@@ -66,7 +66,7 @@ def check_not_empty(sentences: Sequence[Sequence], name: str) -> None:
     empty = [index for index, sentence in enumerate(sentences) if len(sentence) == 0]
     if empty:
         raise ValueError(
-            f"{len(empty)} of the {len(sentences)} sentences of {name} have no token, the first at index {empty[0]}; "
+            f"{name} has sentences without tokens ({len(empty)} of {len(sentences)}, the first at index {empty[0]}); "
             "drop them and report how many there were."
         )
 

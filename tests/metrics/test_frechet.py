@@ -13,9 +13,10 @@ import torch
 
 from hf_textgan.metrics import embeddings
 from hf_textgan.metrics.embeddings import embed, embedding_name, hashed_ngram_embedding, model_embedding
+from hf_textgan.metrics.export import export_metrics
 from hf_textgan.metrics.frechet import frechet_distance
 
-from .helpers import PAD, randomize, tiny_gpt2
+from ..helpers import PAD, randomize, tiny_gpt2
 
 
 def gaussian(seed, num_points, dimension):
@@ -119,23 +120,25 @@ def test_hashed_embedding_sees_words_and_their_order():
     assert (products**2).sum() / (200 * 199) == pytest.approx(1 / 512, rel=0.05)
 
 
-def test_hashed_embedding_does_not_depend_on_block_process_or_neighbours(monkeypatch):
+def test_hashed_embedding_does_not_depend_on_batch_process_or_neighbours(monkeypatch, tmp_path):
     source = random.Random(0)
     sentences = [[f"w{source.randrange(30)}" for _ in range(source.randint(1, 9))] for _ in range(50)]
     expected = hashed_ngram_embedding(sentences)
     np.testing.assert_array_equal(hashed_ngram_embedding(sentences[::-1])[::-1], expected)
-    monkeypatch.setattr(embeddings, "_SENTENCES_AT_ONCE", 7)
+    monkeypatch.setattr(embeddings, "_BATCH_SIZE", 7)
     np.testing.assert_array_equal(hashed_ngram_embedding(sentences), expected)
+    export_metrics(tmp_path, ["frechet_embedding_distance"])  # imported without the package, which takes longer
     code = (
-        "import runpy, sys; f = runpy.run_path(sys.argv[1])['hashed_ngram_embedding'];"
-        "print(f([['a', 'dog'], ['\\u00fc']], 8).tolist())"
+        "from frechet_embedding_distance.embeddings import hashed_ngram_embedding;"
+        "print(hashed_ngram_embedding([['a', 'dog'], ['\\u00fc']], 8).tolist())"
     )
     results = {
         subprocess.run(
-            [sys.executable, "-c", code, embeddings.__file__],
+            [sys.executable, "-c", code],
             capture_output=True,
             text=True,
             check=True,
+            cwd=tmp_path,
             env={**os.environ, "PYTHONHASHSEED": seed},
         ).stdout
         for seed in ("1", "2")
@@ -187,8 +190,8 @@ def test_model_embedding_is_the_mean_over_real_tokens(one_thread, monkeypatch, p
     with torch.no_grad():
         for row in tokenizer(texts)["input_ids"]:
             expected.append(model.transformer(torch.tensor([row])).last_hidden_state[0].double().mean(0).numpy())
-    for at_once in (1, 10, 2**14):
-        monkeypatch.setattr(embeddings, "_TOKENS_AT_ONCE", at_once)
+    for max_tokens in (1, 10, 2**14):
+        monkeypatch.setattr(embeddings, "_MAX_TOKENS", max_tokens)
         found = model_embedding(model, tokenizer, texts)
         assert found.dtype == np.float64
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
@@ -208,15 +211,23 @@ def test_names_of_embeddings():
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: hashed_ngram_embedding([]), ValueError, "0 sentences"),
-        (lambda: hashed_ngram_embedding([["a"], []]), ValueError, "Sentence 1 has no words"),
-        (lambda: hashed_ngram_embedding(["a b"]), TypeError, r"Sentence 0 is a string \('a b'\)"),
-        (lambda: hashed_ngram_embedding("a b"), TypeError, r"one string \('a b'\)"),
+        (lambda: hashed_ngram_embedding([]), ValueError, "sentences has 0 sentences"),
+        (
+            lambda: hashed_ngram_embedding([["a"], []]),
+            ValueError,
+            r"sentences has sentences without tokens \(1 of 2, the first at index 1\); drop",
+        ),
+        (lambda: hashed_ngram_embedding(["a b"]), TypeError, r"sentences\[0\]='a b' is not a list of tokens"),
+        (lambda: hashed_ngram_embedding("a b"), TypeError, "sentences='a b' is not a list"),
         (lambda: hashed_ngram_embedding([["a"]], 0), ValueError, "dimension=0"),
-        (lambda: embed([]), ValueError, "0 texts"),
-        (lambda: embed(["a", " "]), ValueError, "Text 1 is ' ' and has no words"),
-        (lambda: embed(["a", 3]), TypeError, "Text 1 is 3"),
-        (lambda: embed("a b"), TypeError, r"one string \('a b'\)"),
+        (lambda: embed([]), ValueError, "texts has 0 sentences"),
+        (
+            lambda: embed(["a", " "]),
+            ValueError,
+            r"texts has sentences without tokens \(1 of 2, the first at index 1\)",
+        ),
+        (lambda: embed(["a", 3]), TypeError, r"texts\[1\]=3 is not a string"),
+        (lambda: embed("a b"), TypeError, "texts='a b' is not a list"),
         (lambda: embed(["a"], tiny_gpt2()), ValueError, "pass tokenizer"),
     ],
 )

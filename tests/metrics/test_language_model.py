@@ -65,8 +65,8 @@ class PlainModel:
         if not after:
             return shorter
         own = counts.get((*context, word), 0)
-        passed_on = sum(discounts[min(count, 3)] for count in after)
-        return (own - discounts[min(own, 3)] + passed_on * shorter) / sum(after)
+        backoff = sum(discounts[min(count, 3)] for count in after)
+        return (own - discounts[min(own, 3)] + backoff * shorter) / sum(after)
 
     def nll(self, sentence):
         tokens = self.tokens(sentence)
@@ -88,14 +88,14 @@ def markov_text(seed, num_sentences, num_words=12):
 
 def test_two_sentences_by_hand():
     model = KneserNeyModel(["a", "dog", "cat"], order=2).fit([["a", "dog"], ["a", "cat"]])
-    # Tokens follow 1 ("a", "dog", "cat") or 2 (the end) different ones, 5 together, less 0.5 or 1: 2.5 / 5 are passed
-    # on to the uniform 1/5. So p(a) = p(dog) = p(cat) = 0.5/5 + 0.1, p(end) = 1/5 + 0.1, p(unknown) = 0.1.
+    # Tokens follow 1 ("a", "dog", "cat") or 2 (the end) different ones, 5 together, less 0.5 or 1: 2.5 / 5 are
+    # given to the uniform 1/5. So p(a) = p(dog) = p(cat) = 0.5/5 + 0.1, p(end) = 1/5 + 0.1, p(unknown) = 0.1.
     np.testing.assert_allclose(model.distribution(["bird"]), [0.2, 0.2, 0.2, 0.1, 0.3], rtol=1e-14)
-    # "a" begins both sentences: (2 - 1)/2, and 1/2 is passed on.
+    # "a" begins both sentences: (2 - 1)/2, and 1/2 is left.
     np.testing.assert_allclose(model.distribution([]), [0.6, 0.1, 0.1, 0.05, 0.15], rtol=1e-14)
-    # After "a": (1 - 0.5)/2 each, and 1/2 is passed on.
+    # After "a": (1 - 0.5)/2 each, and 1/2 is left.
     np.testing.assert_allclose(model.distribution(["a"]), [0.1, 0.35, 0.35, 0.05, 0.15], rtol=1e-14)
-    # After "dog": (1 - 0.5)/1 for the end, and 1/2 is passed on.
+    # After "dog": (1 - 0.5)/1 for the end, and 1/2 is left.
     assert model.nll([["a", "dog"]]) == (pytest.approx(-math.log(0.6 * 0.35 * 0.65), rel=1e-14), 3)
     # A bird begins no sentence and ends as the unigrams say.
     assert model.nll([["bird"], []]) == (pytest.approx(-math.log(0.05 * 0.3 * 0.15), rel=1e-14), 3)
@@ -144,7 +144,7 @@ def test_only_empty_sentences():
     assert model.nll([[]]) == (pytest.approx(-math.log(0.5 + 0.5 * (0.5 + 0.5 / 3))), 1)
 
 
-def test_words_named_like_symbols():
+def test_words_named_like_special_tokens():
     model = KneserNeyModel(["<s>", "</s>", "<unk>"], order=3).fit([["<s>", "</s>"], ["<unk>"]])
     other = KneserNeyModel(["a", "b", "c"], order=3).fit([["a", "b"], ["c"]])
     assert model.nll([["<s>", "<unk>", "</s>"]]) == other.nll([["a", "c", "b"]])
@@ -249,15 +249,15 @@ def test_bootstrap_interval():
         (lambda: KneserNeyModel("ab"), TypeError, "vocabulary is one string \\('ab'\\)"),
         (lambda: KneserNeyModel(["a"], order=0), ValueError, "order=0"),
         (lambda: KneserNeyModel(["a"]).nll([["a"]]), RuntimeError, "call fit"),
-        (lambda: KneserNeyModel(["a"]).fit([]), ValueError, "0 training sentences"),
-        (lambda: forward_nll([["a"]], []), ValueError, "0 generated sentences"),
-        (lambda: forward_nll([["a"]], ["a b"]), TypeError, "Sentence 0 of the generated sentences is a string"),
-        (lambda: forward_nll("a b", [["a"]]), TypeError, "training sentences are one string \\('a b'\\)"),
-        (lambda: reverse_nll([["a"]], [], ["a"]), ValueError, "0 test sentences"),
+        (lambda: KneserNeyModel(["a"]).fit([]), ValueError, "train has 0 sentences"),
+        (lambda: forward_nll([["a"]], []), ValueError, "generated has 0 sentences"),
+        (lambda: forward_nll([["a"]], ["a b"]), TypeError, r"generated\[0\]='a b' is not a list of tokens"),
+        (lambda: forward_nll("a b", [["a"]]), TypeError, "train='a b' is not a list"),
+        (lambda: reverse_nll([["a"]], [], ["a"]), ValueError, "test has 0 sentences"),
         (lambda: forward_nll([["a"]], [["a"]], ["a"], num_bootstrap=-1), ValueError, "num_bootstrap=-1"),
         (lambda: forward_nll([["a"]], [["a"]], ["a"], confidence=95), ValueError, "confidence=95 is not between"),
         (lambda: forward_nll([["a", "b"]], [["a"]]), ValueError, "None of the 2 words .* occurs 2 times"),
-        (lambda: training_vocabulary([]), ValueError, "0 training sentences"),
+        (lambda: training_vocabulary([]), ValueError, "train has 0 sentences"),
     ],
 )
 def test_errors(call, error, message):

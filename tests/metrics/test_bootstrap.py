@@ -47,13 +47,13 @@ def test_interval_of_a_mean_is_that_of_the_normal_distribution(modules):
 def test_weights_are_repetitions(seed):
     """A measure with weights is that of a set in which the sentences are repeated."""
     rng = np.random.default_rng(seed)
-    ours, theirs = ([text.split() for text in random_texts(seed + i, 20)] for i in (0, 10))
+    generated, real = ([text.split() for text in random_texts(seed + i, 20)] for i in (0, 10))
     weights = rng.integers(0, 3, 20)
-    repeated = [one for one, times in zip(ours, weights, strict=True) for _ in range(times)]
-    assert ngrams.distinct_n_measure(ours)(weights) == ngrams.distinct_n(repeated)
-    assert ngrams.ngram_jsd_measure(ours, theirs)(weights) == pytest.approx(ngrams.ngram_jsd(repeated, theirs))
-    assert ngrams.ms_jaccard_measure(ours, theirs)(weights) == pytest.approx(ngrams.ms_jaccard(repeated, theirs))
-    weighted, plain = ngrams.novelty_measure(ours, theirs)(weights), ngrams.novelty(repeated, theirs)
+    repeated = [one for one, times in zip(generated, weights, strict=True) for _ in range(times)]
+    assert ngrams.distinct_n_measure(generated)(weights) == ngrams.distinct_n(repeated)
+    assert ngrams.ngram_jsd_measure(generated, real)(weights) == pytest.approx(ngrams.ngram_jsd(repeated, real))
+    assert ngrams.ms_jaccard_measure(generated, real)(weights) == pytest.approx(ngrams.ms_jaccard(repeated, real))
+    weighted, plain = ngrams.novelty_measure(generated, real)(weights), ngrams.novelty(repeated, real)
     del weighted["duplicates"], plain["duplicates"]  # which sentences are duplicates stays
     assert weighted == pytest.approx(plain)
 

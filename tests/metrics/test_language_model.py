@@ -17,7 +17,7 @@ class PlainModel:
 
     def __init__(self, vocabulary, order, sentences):
         self.vocabulary, self.order = set(vocabulary), order
-        self.symbols = [*sorted(self.vocabulary), "<unk>", "</s>"]
+        self.next_tokens = [*sorted(self.vocabulary), "<unk>", "</s>"]
         occurrences = defaultdict(Counter)
         for sentence in sentences:
             tokens = self.tokens(sentence)
@@ -51,17 +51,17 @@ class PlainModel:
     def probability(self, word, context):
         """Of `word` after the tokens `context`, of which at most `order - 1` count."""
         context = tuple(context)[-(self.order - 1) :] if self.order > 1 else ()
-        shorter = self.probability_after(word, context[1:]) if context else 1 / len(self.symbols)
+        shorter = self.probability_after(word, context[1:]) if context else 1 / len(self.next_tokens)
         return self.interpolate(word, context, shorter)
 
     def probability_after(self, word, context):
-        shorter = self.probability_after(word, context[1:]) if context else 1 / len(self.symbols)
+        shorter = self.probability_after(word, context[1:]) if context else 1 / len(self.next_tokens)
         return self.interpolate(word, context, shorter)
 
     def interpolate(self, word, context, shorter):
         length = len(context) + 1
         counts, discounts = self.counts[length], self.discounts[length]
-        after = [counts[(*context, v)] for v in self.symbols if (*context, v) in counts]
+        after = [counts[(*context, v)] for v in self.next_tokens if (*context, v) in counts]
         if not after:
             return shorter
         own = counts.get((*context, word), 0)

@@ -48,13 +48,13 @@ def test_known_self_bleu(modules):
 def test_bleu_equals_nltk(modules, variant, seed):
     references = random_texts(seed, 12)
     hypotheses = [*random_texts(seed + 100, 25, "abcdexyz", 12), "a", "a a a a", "x y z", references[0], references[1]]
-    ours = compute(modules, "textgan_bleu", hypotheses, references, variant=variant)
+    result = compute(modules, "textgan_bleu", hypotheses, references, variant=variant)
     among = compute(modules, "self_bleu", hypotheses, variant=variant)
     others = [hypotheses[:i] + hypotheses[i + 1 :] for i in range(len(hypotheses))]
     for n in range(2, 6):
         weights = (1 / n,) * n if variant == "standard" else (0,) * (n - 1) + (1,)
         expected = mean(nltk_scores(hypotheses, [references] * len(hypotheses), weights))
-        assert ours[f"bleu_{n}"] == pytest.approx(expected, abs=1e-9)
+        assert result[f"bleu_{n}"] == pytest.approx(expected, abs=1e-9)
         expected = mean(nltk_scores(hypotheses, others, weights))
         assert among[f"self_bleu_{n}"] == pytest.approx(expected, abs=1e-9)
 
@@ -167,7 +167,7 @@ def test_divergence_of_words_and_of_characters(modules):
 
 
 def test_divergence_of_iwgan_by_hand(modules):
-    # Of "a" in 32 places 31 are padding; the 641st sentence and the 33rd and later characters do not count.
+    # Of the 32 characters of "a" 31 are padding; the 641st sentence and the 33rd and later characters do not count.
     # P(a) = 1/32, P(padding) = 31/32; Q(a) = 1. M = 33/64, 31/64.
     expected = (entropy_term(1 / 32, 33 / 64) + entropy_term(31 / 32, 31 / 64) + entropy_term(1, 33 / 64)) / 2
     result = compute(modules, "ngram_jsd", ["a"] * 640 + ["b"], ["a" * 32 + "c" * 8], variant="iwgan")
@@ -208,11 +208,11 @@ def plain_counts(texts, n):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_ms_jaccard_by_brute_force(modules, seed):
-    ours, theirs = random_texts(seed, 30), random_texts(seed + 50, 45, "abcdef")
-    result = compute(modules, "ms_jaccard", ours, theirs)
+    generated, real = random_texts(seed, 30), random_texts(seed + 50, 45, "abcdef")
+    result = compute(modules, "ms_jaccard", generated, real)
     product = Fraction(1)
     for n in range(1, 6):
-        p, q = plain_counts(ours, n), plain_counts(theirs, n)
+        p, q = plain_counts(generated, n), plain_counts(real, n)
         pairs = [(Fraction(p[gram], 30), Fraction(q[gram], 45)) for gram in p | q]
         jaccard = sum(map(min, pairs)) / sum(map(max, pairs))
         product *= jaccard
@@ -248,19 +248,19 @@ def test_novelty_by_brute_force(modules, seed):
     references = random_texts(seed + 9, 25, "abcdeg", longest=12)
     references += predictions[:2]
     result = compute(modules, "novelty", predictions, references)
-    ours, theirs = [text.split() for text in predictions], [text.split() for text in references]
+    generated, real = [text.split() for text in predictions], [text.split() for text in references]
     longest = []
-    for one in ours:
+    for one in generated:
         grams = [one[i:j] for i in range(len(one)) for j in range(i + 1, len(one) + 1)]
-        longest.append(max((len(g) for g in grams if any(contains(other, g) for other in theirs)), default=0))
+        longest.append(max((len(g) for g in grams if any(contains(other, g) for other in real)), default=0))
     assert result["longest_copied_mean"] == pytest.approx(mean(longest), abs=1e-12)
     assert result["longest_copied_max"] == max(longest)
-    assert ngrams.longest_copied(ours, theirs) == longest
+    assert ngrams.longest_copied(generated, real) == longest
     assert result["duplicates"] == pytest.approx(1 - len(set(predictions)) / 40, abs=1e-12)
     assert result["copied_sentences"] == pytest.approx(sum(p in references for p in predictions) / 40, abs=1e-12)
     for n in range(1, 5):
-        grams = [one[i : i + n] for one in ours for i in range(len(one) - n + 1)]
-        novel = [not any(contains(other, gram) for other in theirs) for gram in grams]
+        grams = [one[i : i + n] for one in generated for i in range(len(one) - n + 1)]
+        novel = [not any(contains(other, gram) for other in real) for gram in grams]
         assert result[f"novel_{n}"] == pytest.approx(sum(novel) / len(novel), abs=1e-12)
 
 

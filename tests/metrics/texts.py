@@ -28,8 +28,10 @@ def nltk_scores(hypotheses, references, weights):
     """Per hypothesis; `references` are those of each hypothesis."""
     method = SmoothingFunction().method1
     return [
-        sentence_bleu([one.split() for one in theirs], ours.split(), weights=weights, smoothing_function=method)
-        for ours, theirs in zip(hypotheses, references, strict=True)
+        sentence_bleu(
+            [text.split() for text in compared], hypothesis.split(), weights=weights, smoothing_function=method
+        )
+        for hypothesis, compared in zip(hypotheses, references, strict=True)
     ]
 
 

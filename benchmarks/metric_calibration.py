@@ -26,7 +26,7 @@ from pathlib import Path
 from environment import describe
 
 from hf_textgan.metrics import load
-from hf_textgan.metrics.ngram_options import BLEU_VARIANTS, SELF_BLEU_VARIANTS
+from hf_textgan.metrics.variants import BLEU_VARIANTS, SELF_BLEU_VARIANTS
 
 
 RESULTS = Path(__file__).parent / "results" / "metric_calibration_ngrams.json"

@@ -1,11 +1,11 @@
 """Jensen-Shannon divergence between the token n-grams of samples and of the training rows."""
 
-import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
+from ..metrics.divergence import jensen_shannon_divergence
 from ..sampling.engine import RolloutEngine
 from ..sampling.samples import Samples
 
@@ -147,20 +147,10 @@ class _Table:
 
     def divergence(self, codes: np.ndarray) -> float:
         """The Jensen-Shannon divergence, in bits, between the frequencies of `codes` and of those in the table."""
-        if codes.size == 0:
-            return math.nan
-        distinct, ours = np.unique(codes, return_counts=True)
+        distinct, counts = np.unique(codes, return_counts=True)
         places, shared = self.find(distinct)
-        ours, theirs = ours[shared], self.counts[places[shared]]
-        # What only one side has adds its whole frequency, whatever it is; so the table need not be gone through.
-        terms = [(codes.size - int(ours.sum())) / codes.size, (self.total - int(theirs.sum())) / self.total]
-        # Most n-grams share their pair of counts with many others; its terms are computed once.
-        pairs, times = np.unique(ours + 1j * theirs, return_counts=True)
-        for pair, count in zip(pairs.tolist(), times.tolist(), strict=True):
-            p, q = pair.real / codes.size, pair.imag / self.total
-            middle = (p + q) / 2
-            terms += [count * p * math.log2(p / middle), count * q * math.log2(q / middle)]
-        return math.fsum(terms) / 2
+        both = np.stack([counts[shared], self.counts[places[shared]]])
+        return jensen_shannon_divergence(both, totals=(codes.size, self.total))
 
 
 __all__ = ["TokenJSD"]

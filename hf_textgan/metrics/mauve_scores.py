@@ -11,28 +11,28 @@ def mauve_score(
     seed: int = 0,
 ) -> dict[str, float]:
     """
-    MAUVE (Pillutla et al. 2021, arXiv 2102.01454, section 2): the area under the curve of the two Kullback-Leibler
-    divergences from mixtures of two histograms over clusters of the embeddings.
+    Returns MAUVE (Pillutla et al. 2021, arXiv 2102.01454, section 2): the area under the curve of the two
+    Kullback-Leibler divergences from mixtures of two histograms over clusters of the embeddings.
 
-    The value depends on the embeddings, the number of clusters, the number of texts and `scaling`: compare only scores
-    of one setting. The authors advise 5,000 texts or more and embeddings of a large language model.
+    The value depends on the embeddings, the number of clusters, the number of texts and `scaling`. Compare only scores
+    of one setting. The authors advise at least 5,000 texts and embeddings of a large language model.
 
     Args:
         real (`numpy.ndarray` of shape `(num_real, dimension)`):
             The embeddings of real texts.
         generated (`numpy.ndarray` of shape `(num_generated, dimension)`):
-            Those of generated ones.
+            The embeddings of generated texts.
         num_clusters (`int`, *optional*):
-            By default a tenth of the smaller number of texts, at least 2.
+            The number of clusters; by default a tenth of the smaller number of texts, at least 2.
         scaling (`float`, *optional*, defaults to 5.0):
             The constant `c` of the paper.
         seed (`int`, *optional*, defaults to 0):
-            Of the clustering.
+            The seed of the clustering.
 
     Returns:
-        `dict[str, float]`: `mauve` from 0 to 1, higher is closer; `mauve_star` with half a text more in every cluster
-        (Krichevsky-Trofimov smoothing), `frontier_integral` from 0, lower is closer; `num_clusters`, `scaling` and
-        `seed`.
+        `dict[str, float]`: `mauve` from 0 to 1, higher is closer; `mauve_star`, the same with half a text added to
+        every cluster (Krichevsky-Trofimov smoothing); `frontier_integral` from 0, lower is closer; `num_clusters`,
+        `scaling` and `seed`.
 
     Raises:
         `ImportError`: If mauve-text is not installed.
@@ -45,17 +45,17 @@ def mauve_score(
     real, generated = np.asarray(real, np.float32), np.asarray(generated, np.float32)
     if real.ndim != 2 or generated.ndim != 2 or real.shape[1] != generated.shape[1]:
         raise ValueError(
-            f"The embeddings have the shapes {real.shape} and {generated.shape}; pass two matrices of one width."
+            f"The embeddings have the shapes {real.shape} and {generated.shape}; pass two matrices of equal width."
         )
-    fewest = min(len(real), len(generated))
+    min_texts = min(len(real), len(generated))
     if num_clusters is None:
-        num_clusters = max(2, round(fewest / 10))
-    if num_clusters < 2 or fewest < num_clusters:
+        num_clusters = max(2, round(min_texts / 10))
+    if num_clusters < 2 or min_texts < num_clusters:
         raise ValueError(
             f"{num_clusters} clusters of {len(real)} real and {len(generated)} generated texts cannot be compared; "
-            "use 2 clusters or more, and at least as many texts of each kind."
+            "use at least 2 clusters, and at least as many texts of each kind."
         )
-    # Clusters depend on the order of the points: sorted, they do not depend on that of the texts.
+    # Clusters depend on the order of the points. Sorted points make them independent of the order of the texts.
     real, generated = (points[np.lexsort(points.T[::-1])] for points in (real, generated))
     result = mauve.compute_mauve(
         p_features=real,
@@ -65,7 +65,7 @@ def mauve_score(
         seed=seed,
         verbose=False,
     )
-    # The package sorts the points of the curve, which for equal histograms are all the same one, in any order.
+    # The package sorts the points of the curve. Equal histograms have one point many times, sorted in any order.
     equal = np.array_equal(result.p_hist, result.q_hist)
     return {
         "mauve": 1.0 if equal else float(result.mauve),

@@ -1,35 +1,32 @@
 """
-N-gram measures of generated sentences: BLEU against a set of real sentences (quality), Self-BLEU among the generated
-ones (lack of diversity), the share of distinct n-grams, the divergence from the n-grams of real sentences and their
-overlap with them, and what was copied from the training sentences.
+N-gram metrics of generated sentences: BLEU against a set of real sentences (quality), Self-BLEU among the generated
+sentences (lack of diversity), the share of distinct n-grams, the divergence between the n-grams of generated and real
+sentences and their overlap, and the n-grams that were copied from the training sentences.
 
-A function whose name ends in `_measure` counts once and returns a function of weights: the measure of a set in which
-each sentence occurs as many times as its weight says. Weights of one give the measure of the set itself, weights drawn
-at random that of a bootstrap sample.
+A function whose name ends in `_measure` counts once and returns a function of weights ([`Measure`]).
 
-N-grams are counted in numpy with exact integer ids: an n-gram is the pair (id of its first n - 1 tokens, id of its
-last token), and the distinct pairs are ranked anew at every order, so that ids stay small and two n-grams never share
-one.
+N-grams are counted in numpy with exact integer ids. An n-gram is the pair (id of its first n - 1 tokens, id of its
+last token). The distinct pairs are numbered again at every order, so ids stay small and two n-grams never share one.
 """
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain, repeat
 
 import numpy as np
 
-from .module_helpers import check_token_lists
+from .bootstrap import Measure, mean_measure
+from .divergence import jensen_shannon_divergence
+from .sentences import check_sentences
 
 
-_SMOOTHING = 0.1  # stands in for a count of 0 (method 1 of Chen and Cherry, 2014)
-
-Measure = Callable[[np.ndarray], dict[str, float]]  # of one whole number of at least 0 per sentence
+_SMOOTHING = 0.1  # replaces a count of 0 (method 1 of Chen and Cherry, 2014)
 
 
 class _Index:
     """
-    The ids of n-grams.
+    The ids of n-grams, and their counts per sentence.
 
     Args:
         max_order (`int`):
@@ -39,46 +36,54 @@ class _Index:
     def __init__(self, max_order: int):
         self.max_order = max_order
         self._token_ids: dict = {}
-        self._pairs: list[np.ndarray] = []  # per order the sorted pairs; the id of an n-gram is the place of its pair
+        self._pairs: list[np.ndarray] = []  # per order the sorted pairs; the id of an n-gram is the index of its pair
 
     def count(self, sentences: Sequence[Sequence], build: bool) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """
-        Yields for the orders 1 to `max_order` which n-gram occurs in which sentence how often: three arrays of one
-        shape with the n-gram's id, ascending, the sentence's index, ascending for an n-gram, and the count. With
-        `build` n-grams get their ids, once; else unknown ones are left out.
+        Yields the counts of n-grams per sentence, for the orders 1 to `max_order`.
+
+        Args:
+            sentences (`Sequence[Sequence]`):
+                The sentences as lists of tokens.
+            build (`bool`):
+                Whether n-grams get their ids here, which is done once. Otherwise unknown n-grams are left out.
+
+        Returns:
+            Three arrays of one shape for each order: the ids of n-grams in ascending order, the indices of sentences,
+            ascending for each n-gram, and the counts.
         """
         if build:
             distinct = dict.fromkeys(chain.from_iterable(sentences))
             self._token_ids = dict(zip(distinct, range(len(distinct)), strict=True))
         lengths = np.fromiter(map(len, sentences), np.int64, len(sentences))
-        # -1 marks an unknown token, with which no n-gram is known.
+        # -1 marks an unknown token. No n-gram with an unknown token is known.
         ids = map(self._token_ids.get, chain.from_iterable(sentences), repeat(-1))
         tokens = np.fromiter(ids, np.int64, lengths.sum())
         sentence = np.repeat(np.arange(len(sentences)), lengths)
         room = np.repeat(np.cumsum(lengths), lengths) - np.arange(len(tokens))  # tokens to the end of the sentence
         starts = np.arange(len(tokens))
         ids = np.zeros(len(tokens), np.int64)
-        for row in range(self.max_order):
-            kept = room[starts] > row
+        for offset in range(self.max_order):
+            kept = room[starts] > offset
             starts, ids = starts[kept], ids[kept]
-            last = tokens[starts + row]
+            last = tokens[starts + offset]
             kept = last >= 0
             pairs, starts = _sort_pairs(ids[kept] * len(self._token_ids) + last[kept], starts[kept], len(tokens))
             first = np.flatnonzero(np.diff(pairs, prepend=-1))
-            known, places = pairs[first], np.arange(len(first))
+            known, indices = pairs[first], np.arange(len(first))
             if build:
                 self._pairs.append(known)
-            elif len(self._pairs[row]):
-                places = np.searchsorted(self._pairs[row], known).clip(max=len(self._pairs[row]) - 1)
-                places[self._pairs[row][places] != known] = -1
+            elif len(self._pairs[offset]):
+                indices = np.searchsorted(self._pairs[offset], known).clip(max=len(self._pairs[offset]) - 1)
+                indices[self._pairs[offset][indices] != known] = -1
             else:
-                places[:] = -1
-            ids = np.repeat(places, np.diff(first, append=len(pairs)))
+                indices[:] = -1
+            ids = np.repeat(indices, np.diff(first, append=len(pairs)))
             kept = ids >= 0
             starts, ids = starts[kept], ids[kept]
-            where = sentence[starts]
-            entries = np.flatnonzero(np.diff(ids, prepend=-1) | np.diff(where, prepend=-1))
-            yield ids[entries], where[entries], np.diff(entries, append=len(ids))
+            rows = sentence[starts]
+            entries = np.flatnonzero(np.diff(ids, prepend=-1) | np.diff(rows, prepend=-1))
+            yield ids[entries], rows[entries], np.diff(entries, append=len(ids))
 
 
 def _sort_pairs(pairs: np.ndarray, starts: np.ndarray, num_tokens: int) -> tuple[np.ndarray, np.ndarray]:
@@ -87,12 +92,12 @@ def _sort_pairs(pairs: np.ndarray, starts: np.ndarray, num_tokens: int) -> tuple
     if len(pairs) and int(pairs.max()) >> (63 - bits):  # beyond some 10^7 tokens
         order = np.lexsort((starts, pairs))
         return pairs[order], starts[order]
-    both = np.sort((pairs << bits) | starts)  # one sort of numbers, many times as fast as that of places
+    both = np.sort((pairs << bits) | starts)  # sorting numbers is many times as fast as sorting indices
     return both >> bits, both & ((1 << bits) - 1)
 
 
 def _largest_two(ngrams: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The largest count of every n-gram in one sentence, and the largest in the others: those of [`_Index.count`]."""
+    """Returns for each n-gram of [`_Index.count`] its largest count in a sentence and in the other sentences."""
     if not len(ngrams):
         return counts, counts
     first = np.flatnonzero(np.diff(ngrams, prepend=-1))
@@ -104,7 +109,7 @@ def _largest_two(ngrams: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np
 
 
 def _closest_lengths(lengths: Counter, others: Counter, leave_one_out: bool = False) -> dict[int, int]:
-    """For each length the nearest one among the references, the shorter of two."""
+    """Returns for each length the nearest length of a reference, the shorter of two."""
     closest = {}
     for length in lengths:
         own = 1 if leave_one_out else 0
@@ -121,16 +126,16 @@ def _sentence_bleu(
     brevity_penalty: bool = True,
 ) -> dict[int, list[float]]:
     """
-    BLEU of sentences, by order, from 2.
+    Returns the BLEU of sentences for each order, from 2.
 
     Args:
         matches (`numpy.ndarray` of shape `(max_order, num_sentences)`):
-            Clipped numbers of n-grams in common.
+            The clipped numbers of n-grams in common.
         closest (`dict[int, int]`):
             The nearest length of a reference for each length.
     """
     longest = max(1, max(lengths))
-    # Logarithms and exponentials of the math module: those of numpy may depend on the place in the array.
+    # Logarithms and exponentials of the math module: those of numpy may depend on the position in the array.
     logs = np.array([math.log(_SMOOTHING), *map(math.log, range(1, longest + 1))])
     penalties = np.ones(longest + 1)
     for length, nearest in closest.items():
@@ -153,16 +158,6 @@ def _mean(values: Sequence[float]) -> float:
     return math.fsum(values) / len(values)  # the exactly rounded sum does not depend on the order
 
 
-def mean_measure(scores: dict[str, Sequence[float]]) -> Measure:
-    """The means of scores that each sentence has for itself, as a function of the sentences' weights."""
-    arrays = {name: np.asarray(values, np.float64) for name, values in scores.items()}
-
-    def measure(weights: np.ndarray) -> dict[str, float]:
-        return {name: math.fsum((values * weights).tolist()) / int(weights.sum()) for name, values in arrays.items()}
-
-    return measure
-
-
 class ReferenceTable:
     """
     The n-gram counts of a set of reference sentences. Build it once to score many sets of hypotheses against the same
@@ -182,7 +177,7 @@ class ReferenceTable:
     def __init__(self, references: Sequence[Sequence[str]], max_order: int = 5):
         if max_order < 2:
             raise ValueError(f"max_order={max_order} is too small; use 2 or more.")
-        check_token_lists(references, "references")
+        check_sentences(references, "references", form="tokens")
         self.max_order = max_order
         self._lengths = Counter(map(len, references))
         self._index = _Index(max_order)
@@ -193,7 +188,7 @@ class ReferenceTable:
 
     def score(self, hypotheses: Sequence[Sequence[str]]) -> dict[str, float]:
         """
-        Mean sentence BLEU of the hypotheses, each against all references. See [`bleu`].
+        Returns the mean sentence BLEU of the hypotheses, each against all references. See [`bleu`].
 
         Args:
             hypotheses (`Sequence[Sequence[str]]`):
@@ -210,13 +205,13 @@ class ReferenceTable:
         return {f"bleu_{order}": _mean(values) for order, values in scores.items()}
 
     def sentence_scores(self, hypotheses: Sequence[Sequence], order: int) -> list[float]:
-        """BLEU-`order` of each hypothesis against all references, from 0 to 1. See [`bleu`]."""
+        """Returns the BLEU-`order` of each hypothesis against all references, from 0 to 1. See [`bleu`]."""
         if not 2 <= order <= self.max_order:
             raise ValueError(f"order={order} is not counted in this table; use 2 to {self.max_order}.")
         return self._sentence_bleu(hypotheses)[order]
 
     def _sentence_bleu(self, hypotheses: Sequence[Sequence], **options: bool) -> dict[int, list[float]]:
-        check_token_lists(hypotheses, "hypotheses")
+        check_sentences(hypotheses, "hypotheses", form="tokens")
         matches = [
             np.bincount(sentences, np.minimum(counts, largest[ngrams]), len(hypotheses))
             for (ngrams, sentences, counts), largest in zip(
@@ -232,7 +227,7 @@ def bleu(
     hypotheses: Sequence[Sequence[str]], references: Sequence[Sequence[str]], max_order: int = 5
 ) -> dict[str, float]:
     """
-    Mean over all hypotheses of the sentence BLEU against the whole set of references.
+    Returns the mean over all hypotheses of the sentence BLEU against the whole set of references.
 
     A sentence's BLEU-N is the geometric mean of its n-gram precisions for n = 1 to N times the brevity penalty. A
     precision clips every n-gram's count at its largest count in one reference; a count of 0 is replaced by 0.1. The
@@ -264,7 +259,7 @@ def bleu_scores(
     brevity_penalty: bool = True,
 ) -> dict[int, list[float]]:
     """
-    The sentence BLEU of each hypothesis, and the two other definitions in use. See [`bleu`].
+    Returns the sentence BLEU of each hypothesis, also by two other definitions in use. See [`bleu`].
 
     Args:
         hypotheses (`Sequence[Sequence[str]]`):
@@ -276,7 +271,7 @@ def bleu_scores(
         cumulative (`bool`, *optional*, defaults to `True`):
             Whether BLEU-N is the mean over the orders 1 to N, or the precision of the N-grams alone.
         brevity_penalty (`bool`, *optional*, defaults to `True`):
-            Whether sentences shorter than the reference closest in length lose.
+            Whether sentences shorter than the reference closest in length have a lower score.
 
     Returns:
         `dict[int, list[float]]`: For N = 2 to `max_order` the BLEU-N of the hypotheses in their order, from 0 to 1.
@@ -291,7 +286,7 @@ def bleu_scores(
 
 def self_bleu(sentences: Sequence[Sequence[str]], max_order: int = 5) -> dict[str, float]:
     """
-    Mean sentence BLEU of every sentence against all the other ones. See [`bleu`].
+    Returns the mean sentence BLEU of every sentence against all the other ones. See [`bleu`].
 
     Args:
         sentences (`Sequence[Sequence[str]]`):
@@ -312,18 +307,18 @@ def self_bleu(sentences: Sequence[Sequence[str]], max_order: int = 5) -> dict[st
 def self_bleu_scores(
     sentences: Sequence[Sequence[str]], max_order: int = 5, cumulative: bool = True, brevity_penalty: bool = True
 ) -> dict[int, list[float]]:
-    """The sentence BLEU of each sentence against all the other ones. See [`self_bleu`] and [`bleu_scores`]."""
-    check_token_lists(sentences, "sentences")
+    """Returns the sentence BLEU of each sentence against all the others. See [`self_bleu`] and [`bleu_scores`]."""
+    check_sentences(sentences, "sentences", form="tokens")
     if len(sentences) < 2:
         raise ValueError("There is only 1 sentence to compare; Self-BLEU needs at least 2.")
     if max_order < 2:
         raise ValueError(f"max_order={max_order} is too small; use 2 or more.")
     matches = []
-    for ngrams, where, counts in _Index(max_order).count(sentences, build=True):
+    for ngrams, rows, counts in _Index(max_order).count(sentences, build=True):
         largest, second = _largest_two(ngrams, counts)
-        # Whoever holds the largest count alone finds the second largest in the others.
+        # A sentence that alone has the largest count is compared with the second largest.
         limits = np.where(counts == largest[ngrams], second[ngrams], largest[ngrams])
-        matches.append(np.bincount(where, np.minimum(counts, limits), len(sentences)))
+        matches.append(np.bincount(rows, np.minimum(counts, limits), len(sentences)))
     lengths = list(map(len, sentences))
     closest = _closest_lengths(Counter(lengths), Counter(lengths), leave_one_out=True)
     return _sentence_bleu(np.array(matches, int), lengths, closest, cumulative, brevity_penalty)
@@ -331,7 +326,7 @@ def self_bleu_scores(
 
 def distinct_n(sentences: Sequence[Sequence[str]], max_order: int = 4) -> dict[str, float]:
     """
-    The number of distinct n-grams over the number of all n-grams of a set of sentences (Li et al. 2016, arXiv
+    Returns the number of distinct n-grams over the number of all n-grams of a set of sentences (Li et al. 2016, arXiv
     1510.03055). It falls with the size of the set.
 
     Args:
@@ -351,13 +346,13 @@ def distinct_n(sentences: Sequence[Sequence[str]], max_order: int = 4) -> dict[s
 
 
 def distinct_n_measure(sentences: Sequence[Sequence[str]], max_order: int = 4) -> Measure:
-    """[`distinct_n`] as a function of the sentences' weights."""
+    """Returns [`distinct_n`] as a function of the sentences' weights."""
     counted = _count_by_order(max_order, sentences=sentences)
 
     def measure(weights: np.ndarray) -> dict[str, float]:
         shares = {}
-        for order, (ngrams, where, counts) in enumerate(counted, start=1):
-            frequencies = np.bincount(ngrams, counts * weights[where], 1)
+        for order, (ngrams, rows, counts) in enumerate(counted, start=1):
+            frequencies = np.bincount(ngrams, counts * weights[rows], 1)
             total = int(frequencies.sum())
             shares[f"distinct_{order}"] = int(np.count_nonzero(frequencies)) / total if total else math.nan
         return shares
@@ -369,13 +364,13 @@ def ngram_jsd(
     hypotheses: Sequence[Sequence[str]], references: Sequence[Sequence[str]], max_order: int = 4
 ) -> dict[str, float]:
     """
-    The Jensen-Shannon divergence between the relative frequencies of the n-grams of two sets of sentences (IWGAN,
-    arXiv 1704.00028): ``(KL(P | M) + KL(Q | M)) / 2`` with ``M = (P + Q) / 2``, in bits. Small sets are
-    far apart even if both are real: compare at equal sizes.
+    Returns the Jensen-Shannon divergence between the relative frequencies of the n-grams of two sets of sentences
+    (IWGAN, arXiv 1704.00028), in bits. See [`jensen_shannon_divergence`]. Small sets are far apart even if both are
+    real: compare at equal sizes.
 
     Args:
         hypotheses (`Sequence[Sequence[str]]`):
-            The generated sentences as lists of tokens; characters are tokens, too.
+            The generated sentences as lists of tokens, which may be characters.
         references (`Sequence[Sequence[str]]`):
             The real sentences as lists of tokens.
         max_order (`int`, *optional*, defaults to 4):
@@ -395,27 +390,14 @@ def ngram_jsd(
 def ngram_jsd_measure(
     hypotheses: Sequence[Sequence[str]], references: Sequence[Sequence[str]], max_order: int = 4
 ) -> Measure:
-    """[`ngram_jsd`] as a function of the hypotheses' weights."""
+    """Returns [`ngram_jsd`] as a function of the hypotheses' weights."""
     counted = _count_by_order(max_order, hypotheses=hypotheses, references=references)
 
     def measure(weights: np.ndarray) -> dict[str, float]:
-        divergences = {}
-        for order, frequencies in enumerate(_frequency_pairs(counted, weights), start=1):
-            totals = frequencies.sum(1)
-            if not totals.all():
-                divergences[f"jsd_{order}"] = math.nan
-                continue
-            # Most n-grams share their pair of frequencies with many others; its terms are computed once.
-            pairs, times = np.unique(frequencies[0] + 1j * frequencies[1], return_counts=True)
-            shares = np.stack([pairs.real, pairs.imag]) / totals[:, None]  # (2, num_pairs)
-            middle, times = np.broadcast_to(shares.mean(0), shares.shape), np.broadcast_to(times, shares.shape)
-            seen = shares > 0
-            terms = (
-                repeat(p * math.log2(p / m), count)
-                for p, m, count in zip(shares[seen].tolist(), middle[seen].tolist(), times[seen].tolist(), strict=True)
-            )
-            divergences[f"jsd_{order}"] = math.fsum(chain.from_iterable(terms)) / 2
-        return divergences
+        return {
+            f"jsd_{order}": jensen_shannon_divergence(frequencies)
+            for order, frequencies in enumerate(_frequency_pairs(counted, weights), start=1)
+        }
 
     return measure
 
@@ -424,8 +406,8 @@ def ms_jaccard(
     hypotheses: Sequence[Sequence[str]], references: Sequence[Sequence[str]], max_order: int = 5
 ) -> dict[str, float]:
     """
-    MS-Jaccard (Montahaei, Alihosseini and Baghshah 2019, arXiv 1904.03971, section 4.1): the multisets of n-grams of
-    two sets of sentences in common. With ``C(g)`` the number of times that an n-gram occurs per sentence,
+    Returns MS-Jaccard (Montahaei, Alihosseini and Baghshah 2019, arXiv 1904.03971, section 4.1), which compares the
+    multisets of n-grams of two sets of sentences. With ``C(g)``, the number of occurrences of an n-gram per sentence,
     ``J_n = sum_g min(C_1(g), C_2(g)) / sum_g max(C_1(g), C_2(g))``, and MS-Jaccard-N is the geometric mean of ``J_1``
     to ``J_N``. It grows with the sizes of the sets: compare at equal sizes.
 
@@ -451,19 +433,19 @@ def ms_jaccard(
 def ms_jaccard_measure(
     hypotheses: Sequence[Sequence[str]], references: Sequence[Sequence[str]], max_order: int = 5
 ) -> Measure:
-    """[`ms_jaccard`] as a function of the hypotheses' weights."""
+    """Returns [`ms_jaccard`] as a function of the hypotheses' weights."""
     counted = _count_by_order(max_order, hypotheses=hypotheses, references=references)
 
     def measure(weights: np.ndarray) -> dict[str, float]:
-        shares = []
+        ratios = []
         for frequencies in _frequency_pairs(counted, weights):
-            # Times the sizes of both sets, which leaves whole numbers and so exact sums.
-            ours, theirs = frequencies[0] * len(references), frequencies[1] * int(weights.sum())
-            union = np.maximum(ours, theirs).sum()
-            shares.append(float(np.minimum(ours, theirs).sum() / union) if union else math.nan)
-        result = {f"jaccard_{order}": share for order, share in enumerate(shares, start=1)}
+            # Multiplied by the sizes of both sets: whole numbers have exact sums.
+            generated, real = frequencies[0] * len(references), frequencies[1] * int(weights.sum())
+            union = np.maximum(generated, real).sum()
+            ratios.append(float(np.minimum(generated, real).sum() / union) if union else math.nan)
+        result = {f"jaccard_{order}": ratio for order, ratio in enumerate(ratios, start=1)}
         for order in range(1, max_order + 1):
-            result[f"ms_jaccard_{order}"] = math.prod(shares[:order]) ** (1 / order)
+            result[f"ms_jaccard_{order}"] = math.prod(ratios[:order]) ** (1 / order)
         return result
 
     return measure
@@ -471,7 +453,7 @@ def ms_jaccard_measure(
 
 def longest_copied(sentences: Sequence[Sequence[str]], references: Sequence[Sequence[str]]) -> list[int]:
     """
-    For each sentence the number of tokens of its longest n-gram that some reference contains.
+    Returns for each sentence the number of tokens of its longest n-gram that some reference contains.
 
     Args:
         sentences (`Sequence[Sequence[str]]`):
@@ -487,10 +469,10 @@ def longest_copied(sentences: Sequence[Sequence[str]], references: Sequence[Sequ
         `TypeError`: If a sentence is a string and not a list of tokens.
     """
     longest = np.zeros(len(sentences), np.int64)
-    for order, (_, where, _, copied) in enumerate(_count_copied(None, sentences, references), start=1):
+    for order, (_, rows, _, copied) in enumerate(_count_copied(None, sentences, references), start=1):
         if not copied.any():
-            break  # nor is any longer one
-        longest[where[copied]] = order
+            break  # no longer n-gram is copied either
+        longest[rows[copied]] = order
     return longest.tolist()
 
 
@@ -498,7 +480,7 @@ def novelty(
     sentences: Sequence[Sequence[str]], references: Sequence[Sequence[str]], max_order: int = 4
 ) -> dict[str, float]:
     """
-    What generated sentences repeat and what they copy from the training sentences.
+    Returns how much generated sentences repeat each other and copy from the training sentences.
 
     Args:
         sentences (`Sequence[Sequence[str]]`):
@@ -506,7 +488,7 @@ def novelty(
         references (`Sequence[Sequence[str]]`):
             The training sentences as lists of tokens.
         max_order (`int`, *optional*, defaults to 4):
-            The longest n-grams of which the novel ones are counted.
+            The longest n-grams that are counted for `novel_n`.
 
     Returns:
         `dict[str, float]`:
@@ -514,8 +496,8 @@ def novelty(
         - `duplicates`: 1 minus the number of different sentences over the number of sentences.
         - `copied_sentences`: The share of sentences that equal a training sentence.
         - `longest_copied_mean`: The mean of [`longest_copied`], in tokens.
-        - `novel_1` to `novel_{max_order}`: The share of n-grams, each as many times as it occurs, that no training
-          sentence contains; NaN if no sentence is that long.
+        - `novel_1` to `novel_{max_order}`: The share of occurrences of n-grams that no training sentence contains; NaN
+          if no sentence is that long.
 
     Raises:
         `ValueError`: If there are no sentences or no references, or `max_order` is less than 1.
@@ -527,7 +509,7 @@ def novelty(
 def novelty_measure(
     sentences: Sequence[Sequence[str]], references: Sequence[Sequence[str]], max_order: int = 4
 ) -> Measure:
-    """[`novelty`] as a function of the sentences' weights; how often a sentence occurs is that of the whole set."""
+    """Returns [`novelty`] as a function of the sentences' weights. Duplicates are always those of the whole set."""
     _check_order(max_order)
     whole = list(map(tuple, sentences))
     times, known = Counter(whole), set(map(tuple, references))
@@ -538,9 +520,9 @@ def novelty_measure(
             "longest_copied_mean": longest_copied(sentences, references),
         }
     )
-    totals = []  # per order the sentences' numbers of n-grams and of novel ones
-    for _, where, counts, copied in _count_copied(max_order, sentences, references):
-        both = (np.bincount(where, counts * mask, len(whole)) for mask in (True, ~copied))
+    totals = []  # per order the numbers of n-grams and of novel n-grams of each sentence
+    for _, rows, counts, copied in _count_copied(max_order, sentences, references):
+        both = (np.bincount(rows, counts * mask, len(whole)) for mask in (True, ~copied))
         totals.append(np.stack(list(both)))
 
     def measure(weights: np.ndarray) -> dict[str, float]:
@@ -556,37 +538,37 @@ def novelty_measure(
 def _count_copied(
     max_order: int | None, sentences: Sequence[Sequence[str]], references: Sequence[Sequence[str]]
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
-    """[`_Index.count`] of the sentences, and which of these n-grams a reference contains."""
-    check_token_lists(sentences, "sentences")
-    check_token_lists(references, "references")
+    """Yields [`_Index.count`] of the sentences, and for each entry whether a reference contains the n-gram."""
+    check_sentences(sentences, "sentences", form="tokens")
+    check_sentences(references, "references", form="tokens")
     index = _Index(max(map(len, sentences)) if max_order is None else max_order)
-    # Order by order: the index knows the n-grams of the sentences before it looks those of the references up, and only
-    # the references' n-grams that it knows are continued.
+    # At each order the index first gets the n-grams of the sentences, then finds those of the references among them,
+    # and continues only these.
     both = zip(index.count(sentences, build=True), index.count(references, build=False), strict=True)
-    for (ngrams, where, counts), (found, _, _) in both:
+    for (ngrams, rows, counts), (found, _, _) in both:
         copied = np.zeros(int(ngrams[-1]) + 1 if len(ngrams) else 0, bool)
         copied[found] = True
-        yield ngrams, where, counts, copied[ngrams]
+        yield ngrams, rows, counts, copied[ngrams]
 
 
 def _count_by_order(
     max_order: int, **sentences: Sequence[Sequence[str]]
 ) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """[`_Index.count`] of all the sentences, one set after the other."""
+    """Returns [`_Index.count`] of all the sentences, one set after the other."""
     _check_order(max_order)
     for name, one in sentences.items():
-        check_token_lists(one, name)
+        check_sentences(one, name, form="tokens")
     return list(_Index(max_order).count(list(chain.from_iterable(sentences.values())), build=True))
 
 
 def _frequency_pairs(
     counted: list[tuple[np.ndarray, np.ndarray, np.ndarray]], weights: np.ndarray
 ) -> Iterator[np.ndarray]:
-    """Per order how often each n-gram occurs in the weighted hypotheses and in the references after them: (2, n)."""
-    for ngrams, where, counts in counted:
-        ours = where < len(weights)
-        factors = np.where(ours, weights[np.where(ours, where, 0)], 0)
-        yield np.stack([np.bincount(ngrams, counts * factors, 1), np.bincount(ngrams, counts * ~ours, 1)])
+    """Yields for each order how often each n-gram occurs in the weighted hypotheses and in the references: (2, n)."""
+    for ngrams, rows, counts in counted:
+        is_hypothesis = rows < len(weights)  # the references come after the hypotheses
+        factors = np.where(is_hypothesis, weights[np.where(is_hypothesis, rows, 0)], 0)
+        yield np.stack([np.bincount(ngrams, counts * factors, 1), np.bincount(ngrams, counts * ~is_hypothesis, 1)])
 
 
 def _ones(sentences: Sequence) -> np.ndarray:
@@ -596,3 +578,21 @@ def _ones(sentences: Sequence) -> np.ndarray:
 def _check_order(max_order: int) -> None:
     if max_order < 1:
         raise ValueError(f"max_order={max_order} is too small; use 1 or more.")
+
+
+__all__ = [
+    "ReferenceTable",
+    "bleu",
+    "bleu_scores",
+    "distinct_n",
+    "distinct_n_measure",
+    "longest_copied",
+    "ms_jaccard",
+    "ms_jaccard_measure",
+    "ngram_jsd",
+    "ngram_jsd_measure",
+    "novelty",
+    "novelty_measure",
+    "self_bleu",
+    "self_bleu_scores",
+]

@@ -1,8 +1,11 @@
+"""The share of generated texts in the requested category."""
+
 import datasets
 import evaluate
 
-from .category import category_accuracy
-from .module_helpers import PredictionsOnly, split_texts
+from hf_textgan.metrics.category import category_accuracy
+from hf_textgan.metrics.module_inputs import PredictionsOnly
+from hf_textgan.metrics.sentences import split_texts
 
 
 _CITATION = """\
@@ -15,22 +18,22 @@ _CITATION = """\
 """
 
 _DESCRIPTION = """\
-The share of generated texts that a classifier of real ones puts into the category that was asked for, in total and by
-category, beside the accuracy of the same classifier on real test text. The classifier is a multinomial logistic
-regression on words and word pairs. It should learn from real text that neither trained the generator nor tests it. Up
-to the accuracy on real text higher is better; above it the generator writes caricatures.
+The share of generated texts that a classifier of real texts assigns to the requested category, in total and by
+category, and the accuracy of the same classifier on real test text. The classifier is a multinomial logistic
+regression on words and word pairs. It should learn from real text that is used neither to train nor to test the
+generator. Higher is better up to the accuracy on real text; above it the generator writes caricatures.
 """
 
 _KWARGS_DESCRIPTION = """
 Args:
-    predictions (list of str): Generated texts; they are cut into words at blanks.
-    requested (list): The label asked for of each.
+    predictions (list of str): Generated texts, split into words at blanks.
+    requested (list): The requested label of each.
     train (list of str), train_labels (list): Held-out real texts and their labels, for the classifier.
     test (list of str), test_labels (list): Real test texts and their labels, for the accuracy to compare with.
     l2 (float): The weight decay of the classifier, by default 1.0.
-    num_bootstrap (int): Resamples of the generated texts for an interval, by default 0 for none.
-    confidence (float): Of the interval, by default 0.95.
-    seed (int): Of the resamples, by default 0.
+    num_bootstrap (int): The number of bootstrap samples of the generated texts for an interval, by default 0.
+    confidence (float): The confidence of the interval, by default 0.95.
+    seed (int): The seed of the bootstrap, by default 0.
 
 Returns:
     accuracy (float), real_accuracy (float): From 0 to 1.
@@ -53,10 +56,18 @@ Examples:
     (0.6667, 0.5, 1.0, 1.0)
 """
 
+# The web form shows how many of its texts a tiny classifier calls positive.
+_FORM_TEXTS = ["a great film", "great fun", "a moving story", "a dull film", "no fun at all", "a boring story"]
+_FORM_LABELS = ["positive"] * 3 + ["negative"] * 3
+
 
 @evaluate.utils.file_utils.add_start_docstrings(_DESCRIPTION, _KWARGS_DESCRIPTION)
 class CategoryAccuracy(PredictionsOnly, evaluate.Metric):
-    """The share of generated texts in the category that was asked for."""
+    """The share of generated texts in the requested category."""
+
+    def form_arguments(self, predictions):
+        real = {"train": _FORM_TEXTS, "train_labels": _FORM_LABELS, "test": _FORM_TEXTS, "test_labels": _FORM_LABELS}
+        return {"requested": ["positive"] * len(predictions), **real}
 
     def _info(self):
         return evaluate.MetricInfo(

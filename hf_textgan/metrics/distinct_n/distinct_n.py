@@ -3,15 +3,16 @@
 import datasets
 import evaluate
 
-from .module_helpers import FreeReferences, refuse_references
-from .ngram_options import Bootstrap, CheckedSentences, tokenize
-from .ngrams import distinct_n_measure
+from hf_textgan.metrics.bootstrap import Bootstrap
+from hf_textgan.metrics.module_inputs import CheckedSentences, FreeReferences, refuse_references
+from hf_textgan.metrics.ngrams import distinct_n_measure
+from hf_textgan.metrics.sentences import tokenize
 
 
 _DESCRIPTION = """\
 The number of distinct n-grams over the number of all n-grams of a set of generated sentences, counted over the whole
-set and not sentence by sentence: low values show a lack of diversity. It falls with the number of sentences, so
-compare it with that of as many real sentences; values above theirs mean noise.
+set and not sentence by sentence. Low values show a lack of diversity. It falls with the number of sentences, so
+compare it with the value of the same number of real sentences. A higher value than that means noise.
 """
 
 _CITATION = """\
@@ -26,12 +27,12 @@ _CITATION = """\
 _KWARGS_DESCRIPTION = """
 Args:
     predictions (`list[str]` or `list[list[str]]`):
-        The generated sentences, at least 1. Strings are split into words at blanks; lists of tokens stay.
+        The generated sentences, at least 1. Strings are split into words at blanks, lists of tokens stay.
     max_order (`int`, *optional*, defaults to 4):
         The longest n-grams.
     num_bootstrap (`int`, *optional*, defaults to 0):
-        The number of bootstrap samples of the predictions for an interval, 0 for none; each sample is counted
-        anew.
+        The number of bootstrap samples of the predictions for an interval, 0 for none. The n-grams of each sample are
+        counted again.
     confidence (`float`, *optional*, defaults to 0.95):
         The confidence of the interval.
     seed (`int`, *optional*, defaults to 0):
@@ -40,12 +41,12 @@ Args:
 Returns:
     distinct_1 to distinct_4 (`float`): From 0 to 1; NaN if no sentence is that long.
     num_predictions (`int`): The number of predictions.
-    distinct_n_interval (`list[float]`): With `num_bootstrap` the lower and the upper end for each value, and next to
-        them the numbers `num_bootstrap`, `confidence` and `seed`.
+    distinct_n_interval (`list[float]`): Only with `num_bootstrap`: the lower and the upper end for each value, and the
+        numbers `num_bootstrap`, `confidence` and `seed`.
 
 Raises:
-    ValueError: If there are no sentences, or empty ones, or an argument has a value that is not known.
-    TypeError: If the sentences are neither strings nor lists of strings.
+    ValueError: If there are no sentences, a sentence is empty, or an argument has an unknown value.
+    TypeError: If the sentences are missing, or neither strings nor lists of strings.
 
 Examples:
 
@@ -69,8 +70,8 @@ class DistinctN(FreeReferences, CheckedSentences, evaluate.Metric):
         )
 
     def _compute(self, predictions, corpus=None, max_order=4, num_bootstrap=0, confidence=0.95, seed=0) -> dict:
-        refuse_references(corpus, "distinct_n looks at the predictions alone")
+        refuse_references(corpus, "distinct_n uses the predictions only")
         bootstrap = Bootstrap(num_bootstrap, confidence, seed)
-        sentences = sorted(tokenize(predictions, "predictions"))  # so that intervals do not depend on the order
+        sentences = sorted(tokenize(predictions, "predictions"))  # intervals do not depend on the order
         measure = distinct_n_measure(sentences, max_order)
         return {**bootstrap.report(measure, len(sentences)), "num_predictions": len(sentences)}

@@ -1,9 +1,12 @@
+"""The Frechet distance between embeddings of two sets of texts."""
+
 import datasets
 import evaluate
 
-from .embeddings import embed, embedding_name
-from .frechet import frechet_distance
-from .module_helpers import FreeReferences, check_given
+from hf_textgan.metrics.embeddings import embed, embedding_name
+from hf_textgan.metrics.frechet import frechet_distance
+from hf_textgan.metrics.module_inputs import FreeReferences
+from hf_textgan.metrics.sentences import check_sentences
 
 
 _CITATION = """\
@@ -27,21 +30,21 @@ _CITATION = """\
 _DESCRIPTION = """\
 The squared Frechet distance between the normal distributions that have the means and covariances of the embeddings of
 generated and of real texts. The embeddings are random projections of words and word pairs, which need no trained model
-and are the same on every machine, or those of a transformer that the user names. Lower is closer. Distances of
-different embeddings, sizes of embeddings or numbers of texts cannot be compared.
+and are the same on every machine, or those of a transformer that the user names. Lower is closer. Distances are not
+comparable between different embeddings, sizes of embeddings or numbers of texts.
 """
 
 _KWARGS_DESCRIPTION = """
 Args:
-    predictions (list of str): Generated texts, at least 2, better 10,000.
-    references (list of str): Real texts, as many.
+    predictions (list of str): Generated texts, at least 2; 10,000 are better.
+    references (list of str): Real texts, the same number.
     embedding (str or model): "hashed-ngrams" (default), or the folder or repository of a transformer, or the model.
-    tokenizer (str or tokenizer): Of the transformer; by default the one that lies beside it.
+    tokenizer (str or tokenizer): The tokenizer of the transformer; by default the one beside it.
     dimension (int): The size of a "hashed-ngrams" embedding, by default 64.
 
 Returns:
     frechet_embedding_distance (float): From 0.
-    embedding (str): Which embedding, with its size.
+    embedding (str): The name of the embedding, with its size.
     dimension (int): The size of an embedding.
     num_predictions (int), num_references (int): The numbers of texts.
 
@@ -62,6 +65,8 @@ Examples:
 class FrechetEmbeddingDistance(FreeReferences, evaluate.Metric):
     """The Frechet distance between embeddings of two sets of texts."""
 
+    form_columns = ("predictions", "references")
+
     def _info(self):
         return evaluate.MetricInfo(
             description=_DESCRIPTION,
@@ -79,7 +84,7 @@ class FrechetEmbeddingDistance(FreeReferences, evaluate.Metric):
         tokenizer=None,
         dimension=64,
     ):
-        check_given(corpus, "references")
+        corpus = check_sentences(corpus, "references", "texts")
         generated_points = embed(predictions, embedding, tokenizer, dimension)
         real_points = embed(corpus, embedding, tokenizer, dimension)
         return {

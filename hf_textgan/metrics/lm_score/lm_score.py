@@ -1,8 +1,11 @@
+"""The negative log-likelihood of texts under an n-gram model of other texts."""
+
 import datasets
 import evaluate
 
-from .language_model import forward_nll, reverse_nll, training_vocabulary
-from .module_helpers import FreeReferences, split_texts
+from hf_textgan.metrics.language_model import forward_nll, reverse_nll, training_vocabulary
+from hf_textgan.metrics.module_inputs import FreeReferences
+from hf_textgan.metrics.sentences import split_texts
 
 
 _CITATION = """\
@@ -32,24 +35,24 @@ other words are one unknown word, and the end of a text counts as a token. Lower
 
 _KWARGS_DESCRIPTION = """
 Args:
-    predictions (list of str): Generated texts; they are cut into words at blanks.
-    references (list of str): Real texts: for "forward" the training text of the model, for "reverse" held-out text.
+    predictions (list of str): Generated texts, split into words at blanks.
+    references (list of str): Real texts: the training text of the model for "forward", held-out text for "reverse".
     direction (str): "forward" (default) or "reverse".
-    train (list of str): For "reverse" the real training texts, of which only the vocabulary is taken: the words that
-        occur twice or more. For "forward" it is taken of `references`.
-    vocabulary (list of str): The known words, instead. It must be the same for all generators that are compared.
+    train (list of str): For "reverse" the real training texts. Only their vocabulary is used: the words that occur at
+        least twice. For "forward" the vocabulary is that of `references`.
+    vocabulary (list of str): The known words, in place of these. Compare generators with the same vocabulary only.
     order (int): The longest n-grams, by default 5.
-    num_bootstrap (int): Resamples of the scored texts for an interval, by default 0 for none.
-    confidence (float): Of the interval, by default 0.95.
-    seed (int): Of the resamples, by default 0.
+    num_bootstrap (int): The number of bootstrap samples of the scored texts for an interval, by default 0.
+    confidence (float): The confidence of the interval, by default 0.95.
+    seed (int): The seed of the bootstrap, by default 0.
 
 Returns:
     nll_per_token (float): In nats, over words and ends.
     perplexity (float): exp(nll_per_token).
-    unknown_share (float): Share of the scored words that are not in the vocabulary.
-    train_unknown_share (float): Share of the words that the model learned from that are not in the vocabulary.
-    num_tokens (int), num_sentences (int): What was scored, ends included.
-    num_train_sentences (int): What the model learned from.
+    unknown_share (float): The share of unknown words in the scored texts.
+    train_unknown_share (float): The share of unknown words in the texts that the model learned from.
+    num_tokens (int), num_sentences (int): The numbers of scored tokens, ends included, and of scored texts.
+    num_train_sentences (int): The number of texts that the model learned from.
     vocabulary_size (int), order (int), direction (str)
     nll_per_token_interval (list of 2 float), num_bootstrap (int), confidence (float), seed (int): With num_bootstrap.
 
@@ -71,7 +74,9 @@ Examples:
 
 @evaluate.utils.file_utils.add_start_docstrings(_DESCRIPTION, _KWARGS_DESCRIPTION)
 class LMScore(FreeReferences, evaluate.Metric):
-    """The negative log-likelihood of texts under an n-gram model of others."""
+    """The negative log-likelihood of texts under an n-gram model of other texts."""
+
+    form_columns = ("predictions", "references")
 
     def _info(self):
         return evaluate.MetricInfo(

@@ -1,17 +1,18 @@
-"""MS-Jaccard: the multisets of n-grams that generated and real sentences have in common."""
+"""MS-Jaccard: the overlap of the multisets of n-grams of generated and of real sentences."""
 
 import datasets
 import evaluate
 
-from .module_helpers import FreeReferences
-from .ngram_options import Bootstrap, CheckedSentences, tokenize
-from .ngrams import ms_jaccard_measure
+from hf_textgan.metrics.bootstrap import Bootstrap
+from hf_textgan.metrics.module_inputs import CheckedSentences, FreeReferences
+from hf_textgan.metrics.ngrams import ms_jaccard_measure
+from hf_textgan.metrics.sentences import tokenize
 
 
 _DESCRIPTION = """\
 With C(g) the number of times that an n-gram occurs per sentence, J_n is the sum over the n-grams of the smaller of the
-two sides' C(g) over the sum of the larger, and MS-Jaccard-N is the geometric mean of J_1 to J_N. It sees both quality
-and diversity. It grows with the sizes of the sets: compare at equal sizes.
+two sides' C(g) over the sum of the larger, and MS-Jaccard-N is the geometric mean of J_1 to J_N. It measures both
+quality and diversity. It grows with the sizes of the sets: compare at equal sizes.
 """
 
 _CITATION = """\
@@ -26,15 +27,15 @@ _CITATION = """\
 _KWARGS_DESCRIPTION = """
 Args:
     predictions (`list[str]` or `list[list[str]]`):
-        The generated sentences, at least 1. Strings are split into words at blanks; lists of tokens stay.
+        The generated sentences, at least 1. Strings are split into words at blanks, lists of tokens stay.
     references (`list[str]` or `list[list[str]]`):
-        The real sentences, any number of them. They are no feature, since evaluate wants as many references as
-        predictions: pass them to `compute`, not to `add_batch`.
+        The real sentences, any number of them. They are not a feature, since features of evaluate have equal
+        length: pass them to `compute`, not to `add_batch`.
     max_order (`int`, *optional*, defaults to 5):
         The longest n-grams.
     num_bootstrap (`int`, *optional*, defaults to 0):
-        The number of bootstrap samples of the predictions for an interval, 0 for none; each sample is counted
-        anew.
+        The number of bootstrap samples of the predictions for an interval, 0 for none. The n-grams of each sample are
+        counted again.
     confidence (`float`, *optional*, defaults to 0.95):
         The confidence of the interval.
     seed (`int`, *optional*, defaults to 0):
@@ -45,12 +46,12 @@ Returns:
     ms_jaccard_1 to ms_jaccard_5 (`float`): The geometric means.
     num_predictions (`int`): The number of predictions.
     num_references (`int`): The number of references.
-    <name>_interval (`list[float]`): With `num_bootstrap` the lower and the upper end for each value, and next to
-        them the numbers `num_bootstrap`, `confidence` and `seed`.
+    <name>_interval (`list[float]`): Only with `num_bootstrap`: the lower and the upper end for each value, and the
+        numbers `num_bootstrap`, `confidence` and `seed`.
 
 Raises:
-    ValueError: If there are no sentences, or empty ones, or an argument has a value that is not known.
-    TypeError: If the sentences are neither strings nor lists of strings.
+    ValueError: If there are no sentences, a sentence is empty, or an argument has an unknown value.
+    TypeError: If the sentences are missing, or neither strings nor lists of strings.
 
 Examples:
 
@@ -63,7 +64,9 @@ Examples:
 
 
 class MsJaccard(FreeReferences, CheckedSentences, evaluate.Metric):
-    """MS-Jaccard: the multisets of n-grams that generated and real sentences have in common."""
+    """MS-Jaccard: the overlap of the multisets of n-grams of generated and of real sentences."""
+
+    form_columns = ("predictions", "references")
 
     def _info(self) -> evaluate.MetricInfo:
         text = datasets.Value("string")
@@ -77,7 +80,7 @@ class MsJaccard(FreeReferences, CheckedSentences, evaluate.Metric):
 
     def _compute(self, predictions, corpus=None, max_order=5, num_bootstrap=0, confidence=0.95, seed=0) -> dict:
         bootstrap = Bootstrap(num_bootstrap, confidence, seed)
-        sentences = sorted(tokenize(predictions, "predictions"))  # so that intervals do not depend on the order
+        sentences = sorted(tokenize(predictions, "predictions"))  # intervals do not depend on the order
         references = tokenize(corpus, "references")
         measure = ms_jaccard_measure(sentences, references, max_order)
         return {

@@ -3,15 +3,17 @@
 import datasets
 import evaluate
 
-from .module_helpers import FreeReferences
-from .ngram_options import JSD_VARIANTS, Bootstrap, CheckedSentences, choose, choose_level, fix_length, tokenize
-from .ngrams import ngram_jsd_measure
+from hf_textgan.metrics.bootstrap import Bootstrap
+from hf_textgan.metrics.module_inputs import CheckedSentences, FreeReferences
+from hf_textgan.metrics.ngrams import ngram_jsd_measure
+from hf_textgan.metrics.sentences import tokenize
+from hf_textgan.metrics.variants import JSD_VARIANTS, choose, choose_level, fix_length
 
 
 _DESCRIPTION = """\
 The Jensen-Shannon divergence, in bits, between the relative frequencies of the n-grams of generated and of real
-sentences: 0 for equal sets, 1 for sets without a common n-gram. It sees both quality and diversity. Small sets are far
-apart even if both are real: compare at equal sizes, next to real sentences against real ones.
+sentences: 0 for equal sets, 1 for sets without a common n-gram. It measures both quality and diversity. Small sets are
+far apart even if both are real. Compare at equal sizes, and with real sentences against real sentences.
 """
 
 _CITATION = """\
@@ -26,20 +28,20 @@ _CITATION = """\
 _KWARGS_DESCRIPTION = """
 Args:
     predictions (`list[str]` or `list[list[str]]`):
-        The generated sentences, at least 1. Strings are split into words at blanks; lists of tokens stay.
+        The generated sentences, at least 1. Strings are split into words at blanks, lists of tokens stay.
     references (`list[str]` or `list[list[str]]`):
-        The real sentences, any number of them. They are no feature, since evaluate wants as many references as
-        predictions: pass them to `compute`, not to `add_batch`.
+        The real sentences, any number of them. They are not a feature, since features of evaluate have equal
+        length: pass them to `compute`, not to `add_batch`.
     level (`str`, *optional*, defaults to `"word"`):
-        Whether the n-grams are of words (`"word"`) or of characters (`"character"`), which takes strings.
+        `"word"` for n-grams of words, `"character"` for n-grams of characters, which requires strings.
     max_order (`int`, *optional*, defaults to 4):
         The longest n-grams.
     variant (`str`, *optional*, defaults to `"standard"`):
-        `"standard"`: all sentences as they are. `"iwgan"`: characters, the first 640 predictions; both sides are cut
-        to 32 characters and padded to as many with backquotes, and n-grams with padding count.
+        `"standard"`: all sentences as they are. `"iwgan"`: characters, the first 640 predictions. Both sides are cut
+        or padded with backquotes to 32 characters, and n-grams with padding count.
     num_bootstrap (`int`, *optional*, defaults to 0):
-        The number of bootstrap samples of the predictions for an interval, 0 for none; each sample is counted
-        anew.
+        The number of bootstrap samples of the predictions for an interval, 0 for none. The n-grams of each sample are
+        counted again.
     confidence (`float`, *optional*, defaults to 0.95):
         The confidence of the interval.
     seed (`int`, *optional*, defaults to 0):
@@ -47,16 +49,16 @@ Args:
 
 Returns:
     variant (`str`): The name of the definition.
-    level (`str`): What was counted.
+    level (`str`): The unit of the n-grams.
     jsd_1 to jsd_4 (`float`): From 0 to 1 bit, lower is closer; NaN if one side has no sentence that long.
     num_predictions (`int`): The number of predictions that count.
     num_references (`int`): The number of references.
-    jsd_n_interval (`list[float]`): With `num_bootstrap` the lower and the upper end for each value, and next to
-        them the numbers `num_bootstrap`, `confidence` and `seed`.
+    jsd_n_interval (`list[float]`): Only with `num_bootstrap`: the lower and the upper end for each value, and the
+        numbers `num_bootstrap`, `confidence` and `seed`.
 
 Raises:
-    ValueError: If there are no sentences, or empty ones, or an argument has a value that is not known.
-    TypeError: If the sentences are neither strings nor lists of strings.
+    ValueError: If there are no sentences, a sentence is empty, or an argument has an unknown value.
+    TypeError: If the sentences are missing, or neither strings nor lists of strings.
 
 Examples:
 
@@ -74,6 +76,8 @@ Examples:
 
 class NgramJsd(FreeReferences, CheckedSentences, evaluate.Metric):
     """Jensen-Shannon divergence between the n-grams of generated and of real sentences."""
+
+    form_columns = ("predictions", "references")
 
     def _info(self) -> evaluate.MetricInfo:
         text = datasets.Value("string")
@@ -103,7 +107,7 @@ class NgramJsd(FreeReferences, CheckedSentences, evaluate.Metric):
         references = tokenize(corpus, "references", level)
         if options.length:
             hypotheses, references = (fix_length(side, options.length) for side in (hypotheses, references))
-        # Sorted, so that intervals do not depend on the order.
+        # They are sorted, so intervals do not depend on the order.
         measure = ngram_jsd_measure(sorted(hypotheses), references, max_order)
         return {
             "variant": variant,

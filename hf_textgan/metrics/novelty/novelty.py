@@ -1,17 +1,18 @@
-"""What generated sentences repeat and what they copy from the training sentences."""
+"""The repetitions of generated sentences, and their copies from the training sentences."""
 
 import datasets
 import evaluate
 
-from .module_helpers import FreeReferences
-from .ngram_options import Bootstrap, CheckedSentences, tokenize
-from .ngrams import longest_copied, novelty_measure
+from hf_textgan.metrics.bootstrap import Bootstrap
+from hf_textgan.metrics.module_inputs import CheckedSentences, FreeReferences
+from hf_textgan.metrics.ngrams import longest_copied, novelty_measure
+from hf_textgan.metrics.sentences import tokenize
 
 
 _DESCRIPTION = """\
 The share of exact duplicates among generated sentences, the share of them that equal a training sentence, the longest
-n-gram copied from a training sentence, and the share of n-grams that no training sentence contains. Each is to be read
-next to that of held-out real sentences.
+n-gram copied from a training sentence, and the share of n-grams that no training sentence contains. Compare each with
+the value of held-out real sentences.
 """
 
 _CITATION = """\
@@ -26,15 +27,15 @@ _CITATION = """\
 _KWARGS_DESCRIPTION = """
 Args:
     predictions (`list[str]` or `list[list[str]]`):
-        The generated sentences, at least 1. Strings are split into words at blanks; lists of tokens stay.
+        The generated sentences, at least 1. Strings are split into words at blanks, lists of tokens stay.
     references (`list[str]` or `list[list[str]]`):
-        The training sentences, any number of them. They are no feature, since evaluate wants as many references as
-        predictions: pass them to `compute`, not to `add_batch`.
+        The training sentences, any number of them. They are not a feature, since features of evaluate have equal
+        length: pass them to `compute`, not to `add_batch`.
     max_order (`int`, *optional*, defaults to 4):
-        The longest n-grams of which the novel ones are counted.
+        The longest n-grams that are counted for `novel_n`.
     num_bootstrap (`int`, *optional*, defaults to 0):
-        The number of bootstrap samples of the predictions for an interval, 0 for none; which sentences are
-        duplicates stays, and the longest copied n-gram has no interval.
+        The number of bootstrap samples of the predictions for an interval, 0 for none. Duplicates are always those of
+        the whole set, and the longest copied n-gram has no interval.
     confidence (`float`, *optional*, defaults to 0.95):
         The confidence of the interval.
     seed (`int`, *optional*, defaults to 0):
@@ -46,16 +47,16 @@ Returns:
     longest_copied_mean (`float`): The length in tokens of the longest n-gram of a prediction that some training
         sentence contains, on average over the predictions.
     longest_copied_max (`int`): The largest of these lengths.
-    novel_1 to novel_4 (`float`): The share of n-grams, each as many times as it occurs, that no training sentence
-        contains; NaN if no prediction is that long.
+    novel_1 to novel_4 (`float`): The share of occurrences of n-grams that no training sentence contains; NaN if no
+        prediction is that long.
     num_predictions (`int`): The number of predictions.
     num_references (`int`): The number of training sentences.
-    <name>_interval (`list[float]`): With `num_bootstrap` the lower and the upper end for each value, and next to
-        them the numbers `num_bootstrap`, `confidence` and `seed`.
+    <name>_interval (`list[float]`): Only with `num_bootstrap`: the lower and the upper end for each value, and the
+        numbers `num_bootstrap`, `confidence` and `seed`.
 
 Raises:
-    ValueError: If there are no sentences, or empty ones, or an argument has a value that is not known.
-    TypeError: If the sentences are neither strings nor lists of strings.
+    ValueError: If there are no sentences, a sentence is empty, or an argument has an unknown value.
+    TypeError: If the sentences are missing, or neither strings nor lists of strings.
 
 Examples:
 
@@ -73,7 +74,9 @@ Examples:
 
 
 class Novelty(FreeReferences, CheckedSentences, evaluate.Metric):
-    """What generated sentences repeat and what they copy from the training sentences."""
+    """The repetitions of generated sentences, and their copies from the training sentences."""
+
+    form_columns = ("predictions", "references")
 
     def _info(self) -> evaluate.MetricInfo:
         text = datasets.Value("string")
@@ -87,11 +90,11 @@ class Novelty(FreeReferences, CheckedSentences, evaluate.Metric):
 
     def _compute(self, predictions, corpus=None, max_order=4, num_bootstrap=0, confidence=0.95, seed=0) -> dict:
         bootstrap = Bootstrap(num_bootstrap, confidence, seed)
-        sentences = sorted(tokenize(predictions, "predictions"))  # so that intervals do not depend on the order
+        sentences = sorted(tokenize(predictions, "predictions"))  # intervals do not depend on the order
         references = tokenize(corpus, "references")
         measure = novelty_measure(sentences, references, max_order)
         return {
-            **bootstrap.report(measure, len(sentences)),
+            **bootstrap.report(measure, len(sentences), unbounded=["longest_copied_mean"]),
             "longest_copied_max": max(longest_copied(sentences, references)),
             "num_predictions": len(sentences),
             "num_references": len(references),

@@ -3,15 +3,17 @@
 import datasets
 import evaluate
 
-from .module_helpers import FreeReferences, refuse_references
-from .ngram_options import SELF_BLEU_VARIANTS, Bootstrap, CheckedSentences, choose, tokenize
-from .ngrams import bleu_scores, mean_measure, self_bleu_scores
+from hf_textgan.metrics.bootstrap import Bootstrap, mean_measure
+from hf_textgan.metrics.module_inputs import CheckedSentences, FreeReferences, refuse_references
+from hf_textgan.metrics.ngrams import bleu_scores, self_bleu_scores
+from hf_textgan.metrics.sentences import tokenize
+from hf_textgan.metrics.variants import SELF_BLEU_VARIANTS, choose
 
 
 _DESCRIPTION = """\
 The mean over generated sentences of their sentence BLEU, each against all the other generated sentences: high values
 show a lack of diversity. It grows with the number of sentences, so compare it with that of as many real sentences. The
-argument `variant` picks the definition of a tool, and the result names it.
+argument `variant` selects the definition of a tool, and the result names it.
 """
 
 _CITATION = """\
@@ -26,18 +28,18 @@ _CITATION = """\
 _KWARGS_DESCRIPTION = """
 Args:
     predictions (`list[str]` or `list[list[str]]`):
-        The generated sentences, at least 2. Strings are split into words at blanks; lists of tokens stay.
+        The generated sentences, at least 2. Strings are split into words at blanks, lists of tokens stay.
     references (`list[str]` or `list[list[str]]`, *optional*):
-        With `variant="textgan-pytorch"` the other generated sentences, any number of them; else none.
+        Only with `variant="textgan-pytorch"`: the other generated sentences, any number of them.
     variant (`str`, *optional*, defaults to `"standard"`):
         `"standard"`: each prediction against all the others, Self-BLEU-2 to Self-BLEU-5 with uniform weights, a count
         of 0 replaced by 0.1 (method 1 of NLTK). `"texygen"`: among the first 500. `"textgan-pytorch"`: the first 200
         against other generated sentences, passed as references, lower-cased, Self-BLEU-2 to Self-BLEU-4 rounded to 3
-        places. `"relgan"`: the first 200 against all, themselves included, which gives 1 whatever the sentences are.
-        `"textbox"`: the precision of the n-grams of one length alone.
+        places. `"relgan"`: the first 200 against all, themselves included, which gives 1 for all sentences.
+        `"textbox"`: the precision of the n-grams of one length only.
     num_bootstrap (`int`, *optional*, defaults to 0):
-        The number of bootstrap samples of the predictions for an interval, 0 for none; the sentences that a
-        prediction is compared with stay.
+        The number of bootstrap samples of the predictions for an interval, 0 for none. Each prediction is compared
+        with the same sentences in all samples.
     confidence (`float`, *optional*, defaults to 0.95):
         The confidence of the interval.
     seed (`int`, *optional*, defaults to 0):
@@ -48,12 +50,12 @@ Returns:
     self_bleu_2 to self_bleu_5 (`float`): From 0 to 1, lower is more diverse.
     num_predictions (`int`): The number of scored predictions.
     num_references (`int`): The number of sentences that each one is compared with.
-    self_bleu_n_interval (`list[float]`): With `num_bootstrap` the lower and the upper end for each value, and next to
-        them the numbers `num_bootstrap`, `confidence` and `seed`.
+    self_bleu_n_interval (`list[float]`): Only with `num_bootstrap`: the lower and the upper end for each value, and
+        the numbers `num_bootstrap`, `confidence` and `seed`.
 
 Raises:
-    ValueError: If there are no sentences, or empty ones, or an argument has a value that is not known.
-    TypeError: If the sentences are neither strings nor lists of strings.
+    ValueError: If there are no sentences, a sentence is empty, or an argument has an unknown value.
+    TypeError: If the sentences are missing, or neither strings nor lists of strings.
 
 Examples:
 
@@ -84,7 +86,7 @@ class SelfBleu(FreeReferences, CheckedSentences, evaluate.Metric):
         options = choose(SELF_BLEU_VARIANTS, variant)
         bootstrap = Bootstrap(num_bootstrap, confidence, seed)
         sentences = tokenize(predictions, "predictions", lower_case=options.lower_case)
-        hypotheses = sorted(sentences[: options.max_predictions])  # so that intervals do not depend on the order
+        hypotheses = sorted(sentences[: options.max_predictions])  # intervals do not depend on the order
         if options.against == "references":
             references = tokenize(corpus, "references", lower_case=options.lower_case)
         else:

@@ -3,15 +3,17 @@
 import datasets
 import evaluate
 
-from .module_helpers import FreeReferences
-from .ngram_options import BLEU_VARIANTS, Bootstrap, CheckedSentences, choose, tokenize
-from .ngrams import bleu_scores, mean_measure
+from hf_textgan.metrics.bootstrap import Bootstrap, mean_measure
+from hf_textgan.metrics.module_inputs import CheckedSentences, FreeReferences
+from hf_textgan.metrics.ngrams import bleu_scores
+from hf_textgan.metrics.sentences import tokenize
+from hf_textgan.metrics.variants import BLEU_VARIANTS, choose
 
 
 _DESCRIPTION = """\
 The mean over generated sentences of their sentence BLEU, each against the whole set of test sentences: a measure of
-quality that does not see a lack of diversity. The tools of the field compute it in ways whose numbers differ by up to
-0.3; the argument `variant` picks one, and the result names it.
+quality that a lack of diversity does not change. The tools of the field compute it by definitions whose values differ
+by up to 0.3. The argument `variant` selects a definition, and the result names it.
 """
 
 _CITATION = """\
@@ -32,15 +34,15 @@ _CITATION = """\
 _KWARGS_DESCRIPTION = """
 Args:
     predictions (`list[str]` or `list[list[str]]`):
-        The generated sentences, at least 1. Strings are split into words at blanks; lists of tokens stay.
+        The generated sentences, at least 1. Strings are split into words at blanks, lists of tokens stay.
     references (`list[str]` or `list[list[str]]`):
-        The real sentences, any number of them. They are no feature, since evaluate wants as many references as
-        predictions: pass them to `compute`, not to `add_batch`.
+        The real sentences, any number of them. They are not a feature, since features of evaluate have equal
+        length: pass them to `compute`, not to `add_batch`.
     variant (`str`, *optional*, defaults to `"standard"`):
         `"standard"`: all predictions, all references, BLEU-2 to BLEU-5 with uniform weights, a count of 0 replaced by
         0.1 (method 1 of NLTK). `"texygen"`: the first 500 references. `"textgan-pytorch"`: the first 200 predictions,
         lower-cased, rounded to 3 places. `"relgan"`: the first 100 predictions. `"textbox"`: the precision of the
-        n-grams of one length alone. `"vgan"`: BLEU-2 only. `"textkd-gan"`: the first 640 predictions, BLEU-2 to
+        n-grams of one length only. `"vgan"`: BLEU-2 only. `"textkd-gan"`: the first 640 predictions, BLEU-2 to
         BLEU-4, no brevity penalty.
     num_bootstrap (`int`, *optional*, defaults to 0):
         The number of bootstrap samples of the predictions for an interval, 0 for none.
@@ -54,12 +56,12 @@ Returns:
     bleu_2 to bleu_5 (`float`): From 0 to 1, higher is closer to the references.
     num_predictions (`int`): The number of scored predictions.
     num_references (`int`): The number of references.
-    bleu_n_interval (`list[float]`): With `num_bootstrap` the lower and the upper end for each value, and next to
-        them the numbers `num_bootstrap`, `confidence` and `seed`.
+    bleu_n_interval (`list[float]`): Only with `num_bootstrap`: the lower and the upper end for each value, and the
+        numbers `num_bootstrap`, `confidence` and `seed`.
 
 Raises:
-    ValueError: If there are no sentences, or empty ones, or an argument has a value that is not known.
-    TypeError: If the sentences are neither strings nor lists of strings.
+    ValueError: If there are no sentences, a sentence is empty, or an argument has an unknown value.
+    TypeError: If the sentences are missing, or neither strings nor lists of strings.
 
 Examples:
 
@@ -79,6 +81,8 @@ Examples:
 class TextganBleu(FreeReferences, CheckedSentences, evaluate.Metric):
     """Mean sentence BLEU of generated sentences against a whole set of real ones."""
 
+    form_columns = ("predictions", "references")
+
     def _info(self) -> evaluate.MetricInfo:
         text = datasets.Value("string")
         return evaluate.MetricInfo(
@@ -94,7 +98,7 @@ class TextganBleu(FreeReferences, CheckedSentences, evaluate.Metric):
         bootstrap = Bootstrap(num_bootstrap, confidence, seed)
         hypotheses = tokenize(predictions, "predictions", lower_case=options.lower_case)
         references = tokenize(corpus, "references", lower_case=options.lower_case)
-        hypotheses = sorted(hypotheses[: options.max_predictions])  # so that intervals do not depend on the order
+        hypotheses = sorted(hypotheses[: options.max_predictions])  # intervals do not depend on the order
         references = references[: options.max_references]
         scores = bleu_scores(hypotheses, references, max(options.orders), options.cumulative, options.brevity_penalty)
         measure = mean_measure({f"bleu_{order}": scores[order] for order in options.orders})

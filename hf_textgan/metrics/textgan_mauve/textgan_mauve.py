@@ -1,9 +1,12 @@
+"""MAUVE between generated and real texts, with named embeddings."""
+
 import datasets
 import evaluate
 
-from .embeddings import embed, embedding_name
-from .mauve_scores import mauve_score
-from .module_helpers import FreeReferences, check_given
+from hf_textgan.metrics.embeddings import embed, embedding_name
+from hf_textgan.metrics.mauve_scores import mauve_score
+from hf_textgan.metrics.module_inputs import FreeReferences
+from hf_textgan.metrics.sentences import check_sentences
 
 
 _CITATION = """\
@@ -19,25 +22,25 @@ _CITATION = """\
 _DESCRIPTION = """\
 MAUVE between generated and real texts, computed by the package mauve-text from embeddings that need no download
 (random projections of words and word pairs) or from those of a transformer that the user names. From 0 to 1; higher is
-closer. Without the embeddings of GPT-2 large it is not comparable with published values.
+closer. Only values with embeddings of GPT-2 large are comparable with published ones.
 """
 
 _KWARGS_DESCRIPTION = """
 Args:
-    predictions (list of str): Generated texts, better 5,000 or more.
-    references (list of str): Real texts, as many.
+    predictions (list of str): Generated texts, preferably at least 5,000.
+    references (list of str): Real texts, the same number.
     embedding (str or model): "hashed-ngrams" (default), or the folder or repository of a transformer, or the model.
-    tokenizer (str or tokenizer): Of the transformer; by default the one that lies beside it.
+    tokenizer (str or tokenizer): The tokenizer of the transformer; by default the one beside it.
     dimension (int): The size of a "hashed-ngrams" embedding, by default 64.
-    num_clusters (int): By default a tenth of the smaller number of texts, at least 2.
+    num_clusters (int): The number of clusters; by default a tenth of the smaller number of texts, at least 2.
     scaling (float): The constant c of the paper, by default 5.
-    seed (int): Of the clustering, by default 0.
+    seed (int): The seed of the clustering, by default 0.
 
 Returns:
     mauve (float): From 0 to 1.
-    mauve_star (float): The same with half a text more in every cluster.
+    mauve_star (float): The same with half a text added to every cluster.
     frontier_integral (float): From 0; lower is closer.
-    embedding (str): Which embedding, with its size.
+    embedding (str): The name of the embedding, with its size.
     num_predictions (int), num_references (int), num_clusters (int), scaling (float), seed (int)
 
 Examples:
@@ -53,6 +56,8 @@ Examples:
 @evaluate.utils.file_utils.add_start_docstrings(_DESCRIPTION, _KWARGS_DESCRIPTION)
 class TextganMauve(FreeReferences, evaluate.Metric):
     """MAUVE between generated and real texts, with named embeddings."""
+
+    form_columns = ("predictions", "references")
 
     def _info(self):
         return evaluate.MetricInfo(
@@ -74,7 +79,7 @@ class TextganMauve(FreeReferences, evaluate.Metric):
         scaling=5.0,
         seed=0,
     ):
-        check_given(corpus, "references")
+        corpus = check_sentences(corpus, "references", "texts")
         scores = mauve_score(
             embed(corpus, embedding, tokenizer, dimension),
             embed(predictions, embedding, tokenizer, dimension),

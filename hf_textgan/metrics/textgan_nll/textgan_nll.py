@@ -1,8 +1,10 @@
+"""The negative log-likelihood of texts or token ids under a causal language model."""
+
 import datasets
 import evaluate
 
-from .likelihood_scores import nll_scores
-from .module_helpers import PredictionsOnly
+from hf_textgan.metrics.likelihood_scores import nll_scores
+from hf_textgan.metrics.module_inputs import PredictionsOnly
 
 
 _CITATION = """\
@@ -24,14 +26,14 @@ first, the EOS counts as a token, padding does not.
 _KWARGS_DESCRIPTION = """
 Args:
     predictions (list of str, or list of lists of int): Texts, to which EOS is added; or token ids without BOS, which
-        are cut behind their first EOS, so that padding may follow it.
+        are truncated after their first EOS, so padding may follow it.
     model (str or model): The folder or repository of a causal language model, or the model.
-    tokenizer (str or tokenizer): For texts; by default the one that lies beside the model.
-    bos_token_id (int), eos_token_id (int): By default those of the model.
-    num_bootstrap (int): Resamples of the sequences for an interval, by default 0 for none.
-    confidence (float): Of the interval, by default 0.95.
-    seed (int): Of the resamples, by default 0.
-    trust_remote_code (bool): Whether a repository may bring code of its own, by default False.
+    tokenizer (str or tokenizer): The tokenizer for texts; by default the one beside the model.
+    bos_token_id (int), eos_token_id (int): The special tokens; by default those of the model.
+    num_bootstrap (int): The number of bootstrap samples of the sequences for an interval, by default 0.
+    confidence (float): The confidence of the interval, by default 0.95.
+    seed (int): The seed of the bootstrap, by default 0.
+    trust_remote_code (bool): Whether the code of a repository may run, by default False.
 
 Returns:
     nll_per_token (float), nll_per_sequence (float): In nats.
@@ -46,7 +48,7 @@ Examples:
     >>> from transformers import GPT2Config, GPT2LMHeadModel
     >>> config = GPT2Config(vocab_size=10, n_layer=1, n_embd=4, n_head=1, bos_token_id=1, eos_token_id=2)
     >>> model = GPT2LMHeadModel(config)
-    >>> _ = torch.nn.init.zeros_(model.lm_head.weight)  # all symbols are equally probable
+    >>> _ = torch.nn.init.zeros_(model.lm_head.weight)  # all tokens are equally probable
     >>> textgan_nll = load("textgan_nll")
     >>> results = textgan_nll.compute(predictions=[[3, 4, 2, 0, 0], [5, 2]], model=model)
     >>> round(results["perplexity"], 3), results["num_tokens"], results["num_sequences"]
@@ -57,6 +59,9 @@ Examples:
 @evaluate.utils.file_utils.add_start_docstrings(_DESCRIPTION, _KWARGS_DESCRIPTION)
 class TextganNLL(PredictionsOnly, evaluate.Metric):
     """The negative log-likelihood of texts or token ids under a causal language model."""
+
+    def form_arguments(self, predictions):
+        return {"model": "openai-community/gpt2"}
 
     def _info(self):
         return evaluate.MetricInfo(
@@ -75,7 +80,7 @@ class TextganNLL(PredictionsOnly, evaluate.Metric):
 
         Args: see below.
         """
-        # evaluate looks at the first prediction to tell texts from ids, and fails without a word if it is neither.
+        # evaluate takes the form of the first prediction, and its error for other forms does not name the prediction.
         if predictions is not None and len(predictions) == 0:
             raise ValueError("There are 0 predictions; pass at least 1 text or sequence.")
         for index, prediction in enumerate(() if predictions is None else predictions):

@@ -1,1 +1,0 @@
-../ngram_options.py

@@ -1,1 +1,0 @@
-../mauve_scores.py

@@ -1,1 +1,0 @@
-../likelihood_scores.py

@@ -17,10 +17,10 @@ from .modeling_latent_critic import LatentCritic
 from .modeling_latent_generator import LatentGenerator
 from .modeling_one_shot import OneShotGeneratorMixin
 from .modeling_outputs import (
+    CACHE_NAME,
     AutoencoderOutput,
     DiscriminatorOutput,
     OneShotGeneratorOutput,
-    RecurrentCausalLMOutput,
     RecurrentState,
 )
 from .modeling_recurrent_autoencoder import RecurrentAutoencoder
@@ -48,6 +48,7 @@ for model_class, auto_classes in MODELS.items():
 
 __all__ = [
     "AutoencoderOutput",
+    "CACHE_NAME",
     "CNNDiscriminator",
     "CNNDiscriminatorConfig",
     "ConvCritic",
@@ -64,7 +65,6 @@ __all__ = [
     "OneShotGeneratorOutput",
     "RecurrentAutoencoder",
     "RecurrentAutoencoderConfig",
-    "RecurrentCausalLMOutput",
     "RecurrentDiscriminator",
     "RecurrentDiscriminatorConfig",
     "RecurrentGeneratorConfig",

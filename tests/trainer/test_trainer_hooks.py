@@ -59,13 +59,13 @@ def attributes_of_self(source: str) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize(("name", "expected"), {**OVERRIDDEN, **CALLED}.items())
+@pytest.mark.parametrize(("name", "expected"), {**OVERRIDDEN, **CALLED}.items(), ids=(*OVERRIDDEN, *CALLED))
 def test_the_trainer_has_the_hook_with_these_parameters(name, expected):
     assert hasattr(Trainer, name), f"transformers.Trainer has no {name}: it was renamed or removed."
     assert parameters(Trainer, name) == expected, f"transformers.Trainer.{name} has other parameters."
 
 
-@pytest.mark.parametrize(("name", "expected"), OVERRIDDEN.items())
+@pytest.mark.parametrize(("name", "expected"), OVERRIDDEN.items(), ids=OVERRIDDEN)
 def test_the_override_is_called_and_has_the_same_parameters(name, expected):
     assert name in vars(AdversarialTrainer), f"AdversarialTrainer overrides {name} no longer: remove it here."
     assert parameters(AdversarialTrainer, name) == expected
@@ -74,5 +74,6 @@ def test_the_override_is_called_and_has_the_same_parameters(name, expected):
 
 def test_every_private_hook_is_listed():
     used = {*vars(AdversarialTrainer), *attributes_of_self(inspect.getsource(adversarial_trainer))}
-    hooks = {name for name in used if name.startswith("_") and not name.startswith("__")} & set(vars(Trainer))
-    assert hooks == {name for name in (*OVERRIDDEN, *CALLED) if name.startswith("_")}
+    private = {name for name in used & set(vars(Trainer)) if name.startswith("_") and not name.startswith("__")}
+    unlisted = private - {*OVERRIDDEN, *CALLED}
+    assert not unlisted, f"Add {', '.join(sorted(unlisted))} to the lists of this file."

@@ -20,19 +20,28 @@ APT := sudo apt-get install -y make python3-venv git
 STAMP := .venv/installed-from
 INPUTS := { pwd -P; cat pyproject.toml constraints.txt; }
 
+# The tests that depend on transformers, and the environment with its newest release. The pins of the packages that it
+# chooses are dropped there, and peft, which supports a release later than it appears, is left out.
+VERSION_TESTS := tests/models tests/trainer tests/test_models.py tests/test_recurrent_discriminator.py \
+    tests/test_conv_models.py tests/test_latent_models.py tests/test_autoencoder.py tests/test_one_shot.py \
+    tests/test_sampling.py tests/test_schedule.py tests/test_trainer.py tests/test_players.py \
+    tests/test_checkpoints.py tests/test_systems.py
+NEWEST := .venv-newest
+UNPINNED := transformers|tokenizers|huggingface_hub|safetensors|accelerate
+
 .DEFAULT_GOAL := help
-.PHONY: help venv test test-slow quality style demo hooks clean clean-all
+.PHONY: help venv test test-slow test-versions quality style demo hooks clean clean-all
 
 help:  ## show this list
 	@echo 'Usage: make TARGET [PYTHON=python3.12] [TORCH_INDEX=https://download.pytorch.org/whl/cpu] [PYTEST_ARGS="-k seqgan"]'
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s  %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s  %s\n", $$1, $$2 }' Makefile
 
 venv:  ## make .venv with the pinned packages, if it is not there yet
 	@if $(INPUTS) | cmp -s - $(STAMP) && .venv/bin/python -c '' 2>/dev/null; then exit 0; fi; \
 	missing=''; \
-	if ! "$(PYTHON)" -c '' 2>/dev/null; then missing='Python 3.10 or newer ($(PYTHON) does not run)'; \
-	elif ! "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 10))'; then \
-	    missing="Python 3.10 or newer ($(PYTHON) is $$("$(PYTHON)" -c 'import platform; print(platform.python_version())'))"; \
+	if ! "$(PYTHON)" -c '' 2>/dev/null; then missing='Python 3.11 or newer ($(PYTHON) does not run)'; \
+	elif ! "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then \
+	    missing="Python 3.11 or newer ($(PYTHON) is $$("$(PYTHON)" -c 'import platform; print(platform.python_version())'))"; \
 	elif ! "$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null; then missing='the venv module of $(PYTHON)'; fi; \
 	if [ -n "$$missing" ]; then echo "Missing: $$missing. On Debian or Ubuntu: $(APT)" >&2; exit 1; fi; \
 	echo 'Creating .venv and installing the pinned packages, 2 to 5 minutes ...'; \
@@ -48,6 +57,17 @@ test: venv  ## run the fast tests
 
 test-slow: venv  ## run all tests, the slow ones too
 	.venv/bin/python -m pytest -m '' --timeout=1800 $(PYTEST_ARGS)
+
+test-versions: venv  ## run the tests that depend on transformers with the pinned and the newest release
+	.venv/bin/python -m pytest $(PYTEST_ARGS) $(VERSION_TESTS)
+	@echo 'Installing the newest transformers in $(NEWEST) ...'
+	@$(NEWEST)/bin/python -m pip --version >/dev/null 2>&1 || { rm -rf $(NEWEST) && .venv/bin/python -m venv $(NEWEST); }
+	@grep -vE '^($(UNPINNED))==' constraints.txt > $(NEWEST)/constraints.txt
+	@[ -z "$(TORCH_INDEX)" ] || \
+	    $(NEWEST)/bin/python -m pip install $(QUIET) --no-deps -c constraints.txt --index-url "$(TORCH_INDEX)" torch
+	@$(NEWEST)/bin/python -m pip install $(QUIET) --upgrade -c $(NEWEST)/constraints.txt -e '.[test]' transformers
+	@$(NEWEST)/bin/python -m pip list 2>/dev/null | grep -E '^($(UNPINNED)) '
+	$(NEWEST)/bin/python -m pytest $(PYTEST_ARGS) $(VERSION_TESTS)
 
 quality: venv  ## check style and lint, change nothing
 	.venv/bin/ruff check .
@@ -69,7 +89,7 @@ hooks: venv  ## install the git hooks of .pre-commit-config.yaml
 
 clean:  ## remove build output, caches and the demo's run; other runs stay
 	rm -rf build dist *.egg-info .pytest_cache .ruff_cache $(DEMO_DIR)
-	find . \( -name .venv -o -name .git -o -path ./runs \) -prune -o -type d -name __pycache__ -exec rm -rf {} +
+	find . \( -name '.venv*' -o -name .git -o -path ./runs \) -prune -o -type d -name __pycache__ -exec rm -rf {} +
 
-clean-all: clean  ## also remove .venv, so that the next command installs again
-	rm -rf .venv
+clean-all: clean  ## also remove .venv and .venv-newest, so that the next command installs again
+	rm -rf .venv $(NEWEST)

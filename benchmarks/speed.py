@@ -29,6 +29,7 @@ from hf_textgan.core.players import Players
 from hf_textgan.data.caption_grammar import CaptionGrammar
 from hf_textgan.metrics.ngrams import bleu, self_bleu
 from hf_textgan.models import (
+    CACHE_NAME,
     CNNDiscriminator,
     CNNDiscriminatorConfig,
     RecurrentGeneratorConfig,
@@ -70,8 +71,8 @@ def plain_sample(model, num_samples: int, length: int, prefix: torch.LongTensor 
     tokens = torch.zeros(num_samples, dtype=torch.long)
     state, drawn = None, []
     for position in range(length):
-        output = model(input_ids=tokens[:, None], cache_params=state, use_cache=True)
-        state = output.cache_params
+        output = model(input_ids=tokens[:, None], cache=state, use_cache=True)
+        state = output[CACHE_NAME]
         known = prefix is not None and position < prefix.shape[1]
         tokens = prefix[:, position] if known else plain_draw(output.logits[:, -1])
         drawn.append(tokens)

@@ -21,6 +21,7 @@ from transformers import (
 
 from hf_textgan.data.tokenizers import discriminator_tokenizer, word_tokenizer
 from hf_textgan.models import (
+    CACHE_NAME,
     MODELS,
     CNNDiscriminator,
     CNNDiscriminatorConfig,
@@ -116,12 +117,12 @@ def test_cached_steps_equal_one_pass(cell_type):
         whole = model(input_ids=ids).logits
         state, steps = None, []
         for position in range(7):
-            output = model(input_ids=ids[:, position : position + 1], cache_params=state, use_cache=True)
-            state = output.cache_params
+            output = model(input_ids=ids[:, position : position + 1], cache=state, use_cache=True)
+            state = output[CACHE_NAME]
             assert state.get_seq_length() == position + 1
             steps.append(output.logits)
         halves = model(input_ids=ids[:, :3], use_cache=True)
-        rest = model(input_ids=ids[:, 3:], cache_params=halves.cache_params).logits
+        rest = model(input_ids=ids[:, 3:], cache=halves[CACHE_NAME]).logits
     torch.testing.assert_close(torch.cat(steps, 1), whole, atol=1e-6, rtol=0)
     torch.testing.assert_close(torch.cat([halves.logits, rest], 1), whole, atol=1e-6, rtol=0)
 
@@ -252,7 +253,7 @@ def test_padding_leaves_logits_and_state_alone(cell_type, side):
         after = model(
             input_ids=steps,
             attention_mask=torch.cat([mask, torch.ones_like(steps)], 1),
-            cache_params=padded.cache_params,
+            cache=padded[CACHE_NAME],
         ).logits
         for row, prompt in enumerate(PROMPTS):
             alone = model(input_ids=torch.tensor([[*prompt, int(steps[row])]])).logits[0]
@@ -265,9 +266,9 @@ def test_a_row_of_padding_alone_keeps_its_state(cell_type):
     model = generator(cell_type)
     ids, mask = torch.tensor([[4, 5], [6, 7]]), torch.tensor([[0, 0], [1, 1]])
     with torch.no_grad():
-        past = model(input_ids=torch.tensor([[3], [3]]), use_cache=True).cache_params
-        kept = model(input_ids=ids, attention_mask=mask, cache_params=past, use_cache=True).cache_params
-        fresh = model(input_ids=ids, attention_mask=mask, use_cache=True).cache_params
+        past = model(input_ids=torch.tensor([[3], [3]]), use_cache=True)[CACHE_NAME]
+        kept = model(input_ids=ids, attention_mask=mask, cache=past, use_cache=True)[CACHE_NAME]
+        fresh = model(input_ids=ids, attention_mask=mask, use_cache=True)[CACHE_NAME]
     for old, new, first in zip(past.tensors, kept.tensors, fresh.tensors, strict=True):
         assert torch.equal(old[:, 0], new[:, 0]) and not torch.equal(old[:, 1], new[:, 1])
         assert not first[:, 0].any() and first[:, 1].any()

@@ -3,7 +3,12 @@
 from dataclasses import dataclass
 
 import torch
+from transformers.generation.utils import ALL_CACHE_NAMES
 from transformers.utils import ModelOutput
+
+
+# The name under which `generate` passes a model its cache and finds it in the output; transformers 5.24 renamed it.
+CACHE_NAME = "cache" if "cache" in ALL_CACHE_NAMES else "past_key_values"
 
 
 class RecurrentState:
@@ -17,6 +22,11 @@ class RecurrentState:
             Number of tokens read.
     """
 
+    # `generate` reads these of a cache that it continues from.
+    is_compileable = False
+    is_croppable = False
+    is_linear = (False,)  # the length is known, so `generate` can leave out the tokens that were read
+
     def __init__(self, tensors: tuple[torch.Tensor, ...], length: int):
         self.tensors = tensors
         self.length = length
@@ -27,29 +37,6 @@ class RecurrentState:
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
         return self.length
-
-
-@dataclass
-class RecurrentCausalLMOutput(ModelOutput):
-    """
-    Output of a recurrent generator.
-
-    Args:
-        loss (`torch.FloatTensor` of shape `(1,)`, *optional*, returned when `labels` is provided):
-            Mean cross-entropy of the next token, in nats per token whose label is not -100.
-        logits (`torch.FloatTensor` of shape `(batch_size, sequence_length, vocab_size)`):
-            Scores of the next token at each position, before the softmax.
-        cache_params (`RecurrentState`, *optional*, returned when `use_cache` is set):
-            The state after the last token.
-        hidden_states (`tuple[torch.FloatTensor]`, *optional*, returned when `output_hidden_states=True`):
-            The embeddings of shape `(batch_size, sequence_length, embedding_size)` and the output of the top layer of
-            shape `(batch_size, sequence_length, hidden_size)`.
-    """
-
-    loss: torch.FloatTensor | None = None
-    logits: torch.FloatTensor | None = None
-    cache_params: RecurrentState | None = None
-    hidden_states: tuple[torch.FloatTensor, ...] | None = None
 
 
 @dataclass
@@ -109,8 +96,8 @@ class DiscriminatorOutput(ModelOutput):
 
 __all__ = [
     "AutoencoderOutput",
+    "CACHE_NAME",
     "DiscriminatorOutput",
     "LatentGenerationOutput",
-    "RecurrentCausalLMOutput",
     "RecurrentState",
 ]

@@ -4,9 +4,10 @@ import torch
 from torch import nn
 from transformers import GenerationMixin, PreTrainedModel
 from transformers import initialization as init
+from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from .configuration_recurrent_generator import RecurrentGeneratorConfig
-from .modeling_outputs import RecurrentCausalLMOutput, RecurrentState
+from .modeling_outputs import CACHE_NAME, RecurrentState
 from .modeling_recurrence_utils import run_recurrence
 
 
@@ -55,7 +56,7 @@ class RecurrentGeneratorForCausalLM(RecurrentGeneratorPreTrainedModel, Generatio
 
     @classmethod
     def _supports_default_dynamic_cache(cls) -> bool:
-        return False  # `generate` must not build a key-value cache: the state is `cache_params`
+        return False  # `generate` must not build a key-value cache: the state is a `RecurrentState`
 
     def get_input_embeddings(self) -> nn.Embedding:
         return self.embed_tokens
@@ -74,14 +75,15 @@ class RecurrentGeneratorForCausalLM(RecurrentGeneratorPreTrainedModel, Generatio
         input_ids: torch.LongTensor | None = None,
         attention_mask: torch.LongTensor | None = None,
         inputs_embeds: torch.FloatTensor | None = None,
-        cache_params: RecurrentState | None = None,
+        cache: RecurrentState | None = None,
+        past_key_values: RecurrentState | None = None,
         labels: torch.LongTensor | None = None,
         use_cache: bool | None = None,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
         logits_to_keep: int = 0,
         **kwargs,
-    ) -> RecurrentCausalLMOutput | tuple:
+    ) -> CausalLMOutputWithPast | tuple:
         r"""
         Args:
             input_ids (`torch.LongTensor` of shape `(batch_size, sequence_length)`, *optional*):
@@ -90,20 +92,32 @@ class RecurrentGeneratorForCausalLM(RecurrentGeneratorPreTrainedModel, Generatio
                 1 for real tokens, 0 for padding on either side; padding leaves the state as it is.
             inputs_embeds (`torch.FloatTensor` of shape `(batch_size, sequence_length, embedding_size)`, *optional*):
                 Embeddings instead of ids.
-            cache_params (`RecurrentState`, *optional*):
+            cache (`RecurrentState`, *optional*):
                 The state after the tokens already read; zero at the start of a sequence.
+            past_key_values (`RecurrentState`, *optional*):
+                The same; `generate` of transformers before 5.24 passes it under this name.
             labels (`torch.LongTensor` of shape `(batch_size, sequence_length)`, *optional*):
                 Usually `input_ids` with -100 at padding; shifted inside the model.
             logits_to_keep (`int`, *optional*, defaults to `0`):
                 Compute the logits of the last positions only; 0 keeps all.
+
+        Returns:
+            [`~transformers.modeling_outputs.CausalLMOutputWithPast`]: with `use_cache` its `cache` (`past_key_values`
+            in transformers before 5.24) is the [`RecurrentState`] after the last token. Its `loss` is the mean
+            cross-entropy of the next token, in nats per token whose label is not -100. With `output_hidden_states`
+            its `hidden_states` are the embeddings of shape `(batch_size, sequence_length, embedding_size)` and the
+            output of the top layer of shape `(batch_size, sequence_length, hidden_size)`.
         """
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError("Give exactly one of input_ids and inputs_embeds.")
+        if cache is not None and past_key_values is not None:
+            raise ValueError("cache and past_key_values are two names of the state; give at most one of them.")
+        cache = cache if cache is not None else past_key_values
         return_dict = return_dict if return_dict is not None else self.config.return_dict
         use_cache = use_cache if use_cache is not None else (self.config.use_cache and not self.training)
 
         embeds = self.embed_tokens(input_ids) if inputs_embeds is None else inputs_embeds  # (B, L, E)
-        past = cache_params.tensors if cache_params is not None else None
+        past = cache.tensors if cache is not None else None
         hidden, state = run_recurrence(self.rnn, self.dropout(embeds), attention_mask, past)  # (B, L, H)
         kept = hidden[:, -logits_to_keep:] if logits_to_keep else hidden
         logits = self.lm_head(self.dropout(kept))
@@ -113,12 +127,12 @@ class RecurrentGeneratorForCausalLM(RecurrentGeneratorPreTrainedModel, Generatio
             if logits_to_keep:
                 raise ValueError(f"logits_to_keep is {logits_to_keep}; labels need all logits, so leave it at 0.")
             loss = self.loss_function(logits, labels, vocab_size=self.config.vocab_size, **kwargs)
-        length = embeds.shape[1] + (cache_params.length if cache_params is not None else 0)
-        output = RecurrentCausalLMOutput(
+        length = embeds.shape[1] + (cache.length if cache is not None else 0)
+        output = CausalLMOutputWithPast(
             loss=loss,
             logits=logits,
-            cache_params=RecurrentState(state, length) if use_cache else None,
             hidden_states=(embeds, hidden) if output_hidden_states else None,
+            **{CACHE_NAME: RecurrentState(state, length) if use_cache else None},
         )
         return output if return_dict else output.to_tuple()
 

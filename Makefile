@@ -22,10 +22,7 @@ INPUTS := { pwd -P; cat pyproject.toml constraints.txt; }
 
 # The tests that depend on transformers, and the environment with its newest release. The pins of the packages that it
 # chooses are dropped there, and peft, which supports a release later than it appears, is left out.
-VERSION_TESTS := tests/models tests/trainer tests/test_models.py tests/test_recurrent_discriminator.py \
-    tests/test_conv_models.py tests/test_latent_models.py tests/test_autoencoder.py tests/test_one_shot.py \
-    tests/test_sampling.py tests/test_schedule.py tests/test_trainer.py tests/test_players.py \
-    tests/test_checkpoints.py tests/test_systems.py
+VERSION_TESTS := tests/models tests/sampling tests/core tests/trainer tests/contracts tests/systems
 NEWEST := .venv-newest
 UNPINNED := transformers|tokenizers|huggingface_hub|safetensors|accelerate
 

@@ -34,8 +34,8 @@ from hf_textgan.objectives.iwgan import IWGANObjective, best_threshold_accuracy
 from hf_textgan.objectives.textkd_gan import TextKDObjective
 from hf_textgan.sampling.engine import RolloutEngine
 from tests.helpers import BOS, EOS, PAD, randomize, tiny_discriminator, tiny_lstm
-from tests.test_policy_gradient import agrees
-from tests.test_wasserstein import (
+from tests.objectives.test_policy_gradient import agrees
+from tests.objectives.test_wgan_gp import (
     CONTEXT,
     ENGINE,
     SYSTEMS,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests import distributed_runs
+from tests.integration import distributed_runs
 
 
 pytestmark = [pytest.mark.distributed, pytest.mark.timeout(300)]
@@ -18,8 +18,8 @@ pytestmark = [pytest.mark.distributed, pytest.mark.timeout(300)]
 def launch(tmp_path: Path, scenario: str) -> list[dict]:
     """Runs a scenario of `distributed_runs.py` in two processes and returns what each reported."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    command += ["-m", "tests.distributed_runs", scenario, str(tmp_path)]
-    root = Path(__file__).parents[1]
+    command += ["-m", "tests.integration.distributed_runs", scenario, str(tmp_path)]
+    root = Path(__file__).parents[2]
     env = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true", "PYTHONPATH": str(root)}
     result = subprocess.run(command, cwd=root, env=env, capture_output=True, text=True, timeout=280)
     assert result.returncode == 0, result.stderr[-4000:]

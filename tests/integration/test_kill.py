@@ -18,9 +18,9 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 class Server:
     def __init__(self, log: Path):
         self.log = log
-        root = Path(__file__).parents[1]
+        root = Path(__file__).parents[2]
         env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(root)}
-        command = [sys.executable, "-m", "tests.kill_runs", str(log)]
+        command = [sys.executable, "-m", "tests.integration.kill_runs", str(log)]
         self.process = subprocess.Popen(
             command, cwd=root, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )

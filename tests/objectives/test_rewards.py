@@ -15,7 +15,14 @@ from hf_textgan import RolloutEngine, SeqGANObjective, StepContext
 from hf_textgan.core.players import Players
 from hf_textgan.objectives.rewards import BleuScore
 from tests.helpers import BOS, EOS, PAD, all_sequences, exact_logps, tiny_gpt2, tiny_lstm
-from tests.test_policy_gradient import agreement, agrees, discriminator, exact_gradient, generator, gradients_of_steps
+from tests.objectives.test_policy_gradient import (
+    agreement,
+    agrees,
+    discriminator,
+    exact_gradient,
+    generator,
+    gradients_of_steps,
+)
 from tests.toys import toy_trainer
 
 

@@ -66,9 +66,10 @@ test-versions: venv  ## run the tests that depend on transformers with the pinne
 	@$(NEWEST)/bin/python -m pip list 2>/dev/null | grep -E '^($(UNPINNED)) '
 	$(NEWEST)/bin/python -m pytest $(PYTEST_ARGS) $(VERSION_TESTS)
 
-quality: venv  ## check style and lint, change nothing
+quality: venv  ## check style, lint and types, change nothing
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
+	.venv/bin/pyright
 
 style: venv  ## format the code and mend what ruff can
 	.venv/bin/ruff check --fix .

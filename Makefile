@@ -69,7 +69,7 @@ test-versions: venv  ## run the tests that depend on transformers with the pinne
 quality: venv  ## check style, lint and types, change nothing
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
-	.venv/bin/pyright
+	.venv/bin/pyright --pythonpath .venv/bin/python
 
 style: venv  ## format the code and mend what ruff can
 	.venv/bin/ruff check --fix .

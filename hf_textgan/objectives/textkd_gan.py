@@ -102,16 +102,14 @@ class TextKDObjective(IWGANObjective):
                 "padding='token'."
             )
 
-    def _teacher(self, players: Players, sequences: torch.LongTensor) -> torch.FloatTensor:
+    def _teacher(self, players: Players, sequences: torch.Tensor) -> torch.Tensor:
         """Returns the teacher's scores, `(batch_size, length, vocab_size)`."""
         return players["autoencoder"](input_ids=sequences).logits.float()
 
-    def real_probs(self, players: Players, sequences: torch.LongTensor) -> torch.FloatTensor:
+    def real_probs(self, players: Players, sequences: torch.Tensor) -> torch.Tensor:
         return (self._teacher(players, sequences) / self.teacher_temperature).softmax(-1)
 
-    def interpolated_probs(
-        self, players: Players, sequences: torch.LongTensor, real: torch.Tensor
-    ) -> torch.FloatTensor:
+    def interpolated_probs(self, players: Players, sequences: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
         return real if self.interpolate_from == "teacher" else super().real_probs(players, sequences)
 
     def autoencoder_loss(

@@ -35,7 +35,7 @@ class SavePretrainedGenerator(TrainerCallback):
             return
         position = schedule.at(state.global_step)
         if position.phase.name == "adversarial" and position.iteration_in_phase == 0:
-            with writing_folder(Path(args.output_dir) / PRETRAINED_FOLDER) as folder:
+            with writing_folder(Path(args.output_dir or ".") / PRETRAINED_FOLDER) as folder:
                 self.trainer.players.unwrap("generator").save_pretrained(folder)
                 if self.trainer.processing_class is not None:
                     self.trainer.processing_class.save_pretrained(folder)
@@ -85,7 +85,7 @@ def baseline_arguments(arguments: TrainArguments, generator: PreTrainedModel) ->
     a likelihood is an LSTM of as many parameters, trained as the system `rnnlm` is.
     """
     system, training = get_system("rnnlm"), copy.deepcopy(arguments.training)
-    training.output_dir = str(Path(training.output_dir) / BASELINE_FOLDER)
+    training.output_dir = str(training.output_path / BASELINE_FOLDER)
     training.max_steps = 0
     training.pretrain_discriminator_steps = 0
     steps = training.pretrain_generator_steps or system.training["pretrain_generator_steps"]
@@ -101,7 +101,7 @@ def baseline_arguments(arguments: TrainArguments, generator: PreTrainedModel) ->
         for name in OPTIMIZER_ARGUMENTS:
             setattr(training, name, system.training.get(name, getattr(plain, name)))
     training.player_optimizers = {
-        key: training.player_optimizers[key] for key in kept if key in training.player_optimizers
+        key: training.optimizer_options[key] for key in kept if key in training.optimizer_options
     }
     return replace(
         arguments,

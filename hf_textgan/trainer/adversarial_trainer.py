@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from accelerate.utils import broadcast_object_list
@@ -83,7 +83,13 @@ class AdversarialTrainer(Trainer):
             Further callbacks.
     """
 
+    # Narrower than in the Trainer, which also takes what this one has converted before.
     args: AdversarialConfig
+    model: Any
+    train_dataset: Any
+    eval_dataset: Any
+    processing_class: Any
+    players: Players  # from the start of training
     num_report_lines = 256  # lines on which an objective reports
 
     def __init__(
@@ -136,21 +142,20 @@ class AdversarialTrainer(Trainer):
             data_collator=self._collate,
             train_dataset=train_dataset,
             # The Trainer evaluates held-out data or nothing; ours also has samples to measure.
-            eval_dataset=[] if eval_dataset is None and self._samples_are_measured else eval_dataset,
+            eval_dataset=cast(Any, [] if eval_dataset is None and self._samples_are_measured else eval_dataset),
             processing_class=processing_class,
             callbacks=callbacks,
         )
         for player in self.other_players.values():
-            player.to(args.device)
+            cast(torch.nn.Module, player).to(args.device)
         self.add_callback(PhaseCallback(self.schedule))
         self.add_callback(SamplesCallback(self))
         if self.pop_callback(ProgressCallback) or self.pop_callback(PrinterCallback):
             progress = PrinterCallback() if args.disable_tqdm else AdversarialProgressCallback(self.schedule)
             self.add_callback(progress)
 
-        self.players: Players | None = None
         self.player_optimizers: dict[tuple[str, str], PlayerOptimizer] = {}
-        self.best: dict[str, dict[str, float]] = {}  # phase -> metric and step of its best models
+        self.best: dict[str, dict[str, Any]] = {}  # phase -> metric and step of its best models
         self._metrics: dict[str, list[float]] = defaultdict(list)
         self._micro_batches: list[list[list[dict]]] = []
         self._reported_loss = self._reported_grad_norm = 0.0  # of the last iteration with a finite step
@@ -245,7 +250,10 @@ class AdversarialTrainer(Trainer):
         return self.accelerator.unwrap_model(module, keep_fp32_wrapper=True)
 
     def _mean_over_processes(self, tensor: torch.Tensor) -> torch.Tensor:
-        return self.accelerator.reduce(tensor, reduction="mean")
+        return cast(torch.Tensor, self.accelerator.reduce(tensor, reduction="mean"))
+
+    def _sum_over_processes(self, sums: torch.Tensor) -> torch.Tensor:
+        return cast(torch.Tensor, self.accelerator.reduce(sums.to(self.args.device))).cpu()
 
     def _create_player_optimizer(self, player: str, name: str) -> PlayerOptimizer:
         arguments = self.args.for_optimizer(player, name)
@@ -266,7 +274,7 @@ class AdversarialTrainer(Trainer):
             optimizer,
             num_warmup_steps=arguments.get_warmup_steps(steps),
             num_training_steps=steps,
-            scheduler_specific_kwargs=arguments.lr_scheduler_kwargs,
+            scheduler_specific_kwargs=cast(dict | None, arguments.lr_scheduler_kwargs),
         )
         return PlayerOptimizer(optimizer, scheduler, arguments.max_grad_norm)
 
@@ -280,7 +288,7 @@ class AdversarialTrainer(Trainer):
             resume_from_checkpoint (`str` or `bool`, *optional*):
                 A checkpoint of this run, or `True` for the newest complete one in `output_dir`.
         """
-        output_dir = Path(self.args.output_dir)
+        output_dir = self.args.output_path
         if self.is_world_process_zero():  # the other processes read finished folders only
             clear_partial(output_dir)
         if resume_from_checkpoint:
@@ -299,7 +307,7 @@ class AdversarialTrainer(Trainer):
         Raises:
             `ValueError`: If there is none, it is not complete, or it belongs to a run with other arguments.
         """
-        output_dir = Path(self.args.output_dir)
+        output_dir = self.args.output_path
         if checkpoint is True:
             path, skipped = checkpoints.newest_complete(output_dir)
             if path is None:
@@ -311,7 +319,7 @@ class AdversarialTrainer(Trainer):
                 for incomplete, reason in skipped:
                     logger.warning(f"Skipped {incomplete}: {reason}.")
         else:
-            path = Path(checkpoint)
+            path = Path(str(checkpoint))
             reason = checkpoints.checkpoint_problem(path)
             if reason is not None:
                 raise ValueError(
@@ -380,7 +388,7 @@ class AdversarialTrainer(Trainer):
         what = f"loss {result.loss:.4g}, gradient norm {result.grad_norm:.4g}"
         where = f"step {self.state.global_step}, {update.player}/{update.loss}"
         if optimizer.skipped_in_a_row >= self.args.max_skipped_steps:
-            newest, _ = checkpoints.newest_complete(Path(self.args.output_dir))
+            newest, _ = checkpoints.newest_complete(self.args.output_path)
             kept = f"the last good checkpoint is {newest}" if newest else "no checkpoint was written yet"
             raise FloatingPointError(
                 f"Training stopped at {where}: {optimizer.skipped_in_a_row} steps in a row were not finite ({what}); "
@@ -438,7 +446,7 @@ class AdversarialTrainer(Trainer):
             sequence metrics under the same prefix.
         """
         start = time.perf_counter()
-        eval_dataset = eval_dataset if eval_dataset is not None else self.eval_dataset
+        eval_dataset: Any = eval_dataset if eval_dataset is not None else self.eval_dataset
         has_text = eval_dataset is not None and len(eval_dataset) > 0
         model = self.accelerator.unwrap_model(self.model_wrapped, keep_fp32_wrapper=True)
         rank, world_size = self.args.process_index, self.args.world_size
@@ -457,7 +465,7 @@ class AdversarialTrainer(Trainer):
                         rank,
                         world_size,
                     )
-                    metrics.update(evaluation.nll_metrics(self.accelerator.reduce(sums.to(self.args.device)).cpu()))
+                    metrics.update(evaluation.nll_metrics(self._sum_over_processes(sums)))
                     metrics["loss"] = metrics["nll_per_token"]
                 metrics.update(self._sample_metrics(model, rank, world_size))
                 metrics.update(self._report(eval_dataset if has_text else self.train_dataset))
@@ -479,9 +487,8 @@ class AdversarialTrainer(Trainer):
         number = self.args.eval_num_samples
         engine = self.engine.at(self.args.temperature)
         own = evaluation.sample_sequences(model, engine, number, self.args.eval_seed, rank, world_size)
-        blocks = self.accelerator.gather(
-            self.accelerator.pad_across_processes(own, pad_index=self.engine.pad_token_id)
-        )
+        padded = self.accelerator.pad_across_processes(own, pad_index=self.engine.pad_token_id)
+        blocks = cast(torch.Tensor, self.accelerator.gather(padded))
         if world_size > 1:
             # (world, blocks, SAMPLE_BLOCK, T): block b of rank r is block b * world_size + r of the whole.
             blocks = blocks.view(world_size, -1, evaluation.SAMPLE_BLOCK, self.engine.max_length)
@@ -490,8 +497,8 @@ class AdversarialTrainer(Trainer):
         metrics: dict[str, float] = {}
         if capabilities_of(model).likelihood == "exact":
             part = Samples(samples.sequences[rank::world_size], samples.attention_mask[rank::world_size])
-            sums = evaluation.sample_nll(model, engine, part).to(self.args.device)
-            metrics["nll_div"] = evaluation.nll_metrics(self.accelerator.reduce(sums).cpu())["nll_per_token"]
+            sums = evaluation.sample_nll(model, engine, part)
+            metrics["nll_div"] = evaluation.nll_metrics(self._sum_over_processes(sums))["nll_per_token"]
         result: list = [None]
         if self.is_world_process_zero():
             self.last_samples = evaluation.decode(self.processing_class, samples.sequences)
@@ -506,7 +513,10 @@ class AdversarialTrainer(Trainer):
         batch = self._collate(rows)
         width = self.engine.max_length + 1  # held-out text may be longer than the generated
         batch = {k: (v[:, :width] if v.dim() == 2 else v).to(self.args.device) for k, v in batch.items()}
-        models = {"generator": self._unwrap(self.model_wrapped), **self.other_players}
+        models: dict[str, Any] = {
+            "generator": self._unwrap(cast(torch.nn.Module, self.model_wrapped)),
+            **self.other_players,
+        }
         modes = {name: player.training for name, player in models.items()}
         try:
             for player in models.values():
@@ -534,7 +544,7 @@ class AdversarialTrainer(Trainer):
     def _save(self, output_dir: str | None = None, state_dict=None) -> None:
         if not self.args.should_save:
             return
-        folder = Path(output_dir if output_dir is not None else self.args.output_dir)
+        folder = Path(output_dir) if output_dir is not None else self.args.output_path
         self._save_models(folder, state_dict)
         arguments = json.dumps(self.args.to_dict(), indent=2, default=str)
         write_text(folder / "training_args.json", arguments + "\n")
@@ -556,7 +566,7 @@ class AdversarialTrainer(Trainer):
 
     def _save_checkpoint(self, model, trial) -> None:
         self.store_flos()
-        final = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+        final = self.args.output_path / f"checkpoint-{self.state.global_step}"
         if self.args.should_save:
             with writing_folder(final) as folder:
                 self._save(str(folder))
@@ -578,7 +588,9 @@ class AdversarialTrainer(Trainer):
         for callback in [*self.callback_handler.callbacks, self.control]:
             if isinstance(callback, ExportableState):
                 exported.setdefault(type(callback).__name__, []).append(callback.state())
-        self.state.stateful_callbacks = {k: v if len(v) > 1 else v[0] for k, v in exported.items()}
+        self.state.stateful_callbacks = {  # pyright: ignore[reportAttributeAccessIssue]
+            k: v if len(v) > 1 else v[0] for k, v in exported.items()
+        }
 
     def _players_state(self) -> dict[str, Any]:
         return {
@@ -606,7 +618,7 @@ class AdversarialTrainer(Trainer):
         )
 
     def _load_from_checkpoint(self, resume_from_checkpoint, model=None) -> None:
-        load_weights(model if model is not None else self.model, Path(resume_from_checkpoint))
+        load_weights(self.model if model is None else cast(PreTrainedModel, model), Path(resume_from_checkpoint))
 
     # ---- Best models ----------------------------------------------------------------------------------------------
 
@@ -631,7 +643,7 @@ class AdversarialTrainer(Trainer):
         self.best[phase] = {"step": self.state.global_step, "value": value, "metric": key}
         self.state.best_metric, self.state.best_global_step = value, self.state.global_step  # for stock callbacks
         if self.args.should_save and self.args.save_strategy != "no":
-            folder = Path(self.args.output_dir) / "best" / phase
+            folder = self.args.output_path / "best" / phase
             with writing_folder(folder) as partial:
                 self._save_models(partial)
                 (partial / "metrics.json").write_text(strict_json(metrics))
@@ -646,7 +658,7 @@ class AdversarialTrainer(Trainer):
     def _load_best_model(self) -> None:
         """Loads all players of the best evaluation in the last phase that has one."""
         phase = next(p.name for p in reversed(self.schedule.phases) if p.name in self.best)
-        folder = Path(self.args.output_dir) / "best" / phase
+        folder = self.args.output_path / "best" / phase
         logger.warning(f"Loading the best models of the {phase} phase, of step {self.best[phase]['step']}.")
         load_weights(self.model, folder)
         for name, player in self.other_players.items():

@@ -44,7 +44,7 @@ class PhaseCallback(TrainerCallback):
         if control.should_evaluate:
             evaluations = (e for e in reversed(state.log_history) if any(key.startswith("eval_") for key in e))
             last = next(evaluations, None)
-            if last is not None and self._generator_steps(step) == self._generator_steps(last["step"]):
+            if last is not None and self._generator_steps(step) == self._generator_steps(int(last["step"])):
                 control.should_evaluate = False
         return control
 
@@ -96,7 +96,7 @@ class SamplesCallback(TrainerCallback):
     def on_evaluate(self, args, state, control, metrics=None, **kwargs):
         if not state.is_world_process_zero:
             return
-        output_dir = Path(args.output_dir)
+        output_dir = Path(args.output_dir or ".")
         texts = self.trainer.last_samples
         if texts:
             (output_dir / "samples").mkdir(parents=True, exist_ok=True)
@@ -115,9 +115,9 @@ class SamplesCallback(TrainerCallback):
 
     def on_train_end(self, args, state, control, **kwargs):
         if state.is_world_process_zero and state.log_history:
-            self._write_metrics(Path(args.output_dir), state)
+            self._write_metrics(Path(args.output_dir or "."), state)
             panels = merge_panels(LOSS_PANELS, EVALUATION_PANELS, self.trainer.objective.panels)
-            draw_curves(state.log_history, self.trainer.schedule, Path(args.output_dir) / "curves.png", panels)
+            draw_curves(state.log_history, self.trainer.schedule, Path(args.output_dir or ".") / "curves.png", panels)
 
     def _write_metrics(self, output_dir: Path, state) -> None:
         evaluations = [

@@ -1,5 +1,7 @@
 """The RolloutEngine of a run."""
 
+from typing import cast
+
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..data.tokenizers import special_token_ids
@@ -14,7 +16,9 @@ def build_engine(
     longest = longest_row - 1  # without BOS
     if tokenizer is None and model.config.eos_token_id is None:
         return _build_fixed_length_engine(model, args, longest)
-    bos, eos, pad = special_token_ids(tokenizer if tokenizer is not None else model.config)
+    bos, eos, pad = special_token_ids(
+        cast(PreTrainedTokenizerBase, tokenizer if tokenizer is not None else model.config)
+    )
     max_length = args.max_length if args.max_length is not None else longest
     if longest > max_length:
         raise ValueError(

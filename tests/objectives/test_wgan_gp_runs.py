@@ -548,7 +548,7 @@ def test_players_that_do_not_fit(tmp_path):
     more = wasserstein_players(TextKDObjective(), size + 1, length)
     for name in ("generator", "autoencoder"):
         message = (
-            f"The {name} has vocab_size {size + 1} and the discriminator {size}; build both for the same symbols."
+            f"The {name} has vocab_size {size + 1} and the discriminator {size}; build both with the same vocabulary."
         )
         refuse(TextKDObjective(), message, **{name: more[name]})
     message = "A ConvCritic cannot be trained by ARAEObjective, which needs a critic of codes, such as LatentCritic."

@@ -36,7 +36,7 @@ class SeqGANObjective(MLEObjective):
             Discriminator steps per iteration, each of one batch of real and one of generated sequences.
         num_negatives (`int`, *optional*, defaults to `0`):
             Size of the pool of generated sequences that serves several discriminator steps; 0 draws fresh ones at
-            every step. The published schedule refreshes a pool of 10,000 five times a round.
+            every step. The published schedule refreshes a pool of 10,000 five times an iteration.
         negative_epochs (`int`, *optional*, defaults to `3`):
             Epochs that a pool serves before it is drawn anew.
         l2_weight (`float`, *optional*, defaults to `0.2`):

@@ -20,9 +20,9 @@ class TextKDObjective(IWGANObjective):
     """
     TextKD-GAN (Haidar, Rezagholizadeh, Canadian AI 2019, arXiv 1905.01976).
 
-    IWGAN's critic can tell one-hot vectors from softmax vectors by their form alone. Here it reads ``xt =
-    softmax(dec(enc( x)))`` in the place of the real line ``x``, from an autoencoder that learns at the same time (the
-    teacher), and the generator is the student. Each iteration is that of the paper's algorithm 1: a step of the
+    IWGAN's critic can tell one-hot vectors from softmax vectors by their form alone. Here it reads
+    ``xt = softmax(dec(enc(x)))`` in place of the real line ``x``, from an autoencoder that learns at the same time
+    (the teacher), and the generator is the student. Each iteration is that of the paper's algorithm 1: a step of the
     autoencoder on ``||x - xt||^2``, `discriminator_steps` steps of the critic on ``E f(g) - E f(xt)`` with gradient
     penalty, a step of the generator on ``- E f(G(z))``. In the critic's steps the teacher is in evaluation mode, its
     outputs are constants, and they are computed anew from the batch of the step.

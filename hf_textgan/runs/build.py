@@ -214,7 +214,7 @@ def _build_players(
 
 def checkpoint_to_resume(trainer: AdversarialTrainer, arguments: TrainArguments) -> str | None:
     """
-    Returns the checkpoint from which the run is to go on, or `None` for a fresh start.
+    Returns the checkpoint from which the run resumes, or `None` for a fresh start.
 
     `resume_from_checkpoint` names a folder, or is true for the newest complete checkpoint, which must be there; with
     `resume` a run that has no checkpoint yet starts.

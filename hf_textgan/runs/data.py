@@ -60,8 +60,10 @@ class DataArguments:
         default="word", metadata={"help": "Units of the text: words between blanks, or characters."}
     )
     lowercase: bool = field(default=False, metadata={"help": "Put the text into lower case."})
-    vocab_size: int | None = field(default=None, metadata={"help": "Most symbols, four special ones included."})
-    min_count: int = field(default=1, metadata={"help": "Rarer symbols become <unk>."})
+    vocab_size: int | None = field(
+        default=None, metadata={"help": "Largest number of tokens, the four special ones included."}
+    )
+    min_count: int = field(default=1, metadata={"help": "Rarer tokens become <unk>."})
     min_length: int | None = field(
         default=None, metadata={"help": "Fewest tokens of a line, its end not included; shorter lines are dropped."}
     )
@@ -93,7 +95,7 @@ class Texts:
 
     Args:
         train (`datasets.Dataset`):
-            As [`~data.load_text`] returns it.
+            Training text, as [`~data.load_text`] returns it.
         eval (`datasets.Dataset`, *optional*):
             Held-out text.
         grammar ([`CaptionGrammar`], *optional*):

@@ -202,7 +202,7 @@ class AdversarialConfig(TrainingArguments):
         return self.player_optimizers if isinstance(self.player_optimizers, dict) else {}
 
     def for_optimizer(self, player: str, optimizer: str) -> "AdversarialConfig":
-        """These arguments with those of one optimizer of one player in place of the run's."""
+        """Returns these arguments with those of one optimizer of one player in place of the run's."""
         arguments = copy.copy(self)
         types = {f.name: f.type for f in fields(self)}
         for key in (player, f"{player}/{optimizer}"):

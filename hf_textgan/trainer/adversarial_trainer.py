@@ -1,4 +1,4 @@
-"""The Trainer of adversarial systems: a shell around the schedule, the rounds, the players and the objective."""
+"""The Trainer of adversarial systems: a shell around the schedule, the batches, the players and the objective."""
 
 import copy
 import functools
@@ -141,7 +141,7 @@ class AdversarialTrainer(Trainer):
             args=args,
             data_collator=self._collate,
             train_dataset=train_dataset,
-            # The Trainer evaluates held-out data or nothing; ours also has samples to measure.
+            # The Trainer evaluates held-out data or nothing; this one also has samples to measure.
             eval_dataset=cast(Any, [] if eval_dataset is None and self._samples_are_measured else eval_dataset),
             processing_class=processing_class,
             callbacks=callbacks,
@@ -218,8 +218,8 @@ class AdversarialTrainer(Trainer):
         return super().set_initial_training_values(one_epoch, dataloader)
 
     def create_optimizer(self, model=None):
-        # The Trainer steps its optimizer once a iteration. The players step theirs within their turns and clear the
-        # gradients, so it gets one that never finds any.
+        # The Trainer steps its optimizer once an iteration. The players' own optimizers step within their updates and
+        # clear the gradients, so the Trainer gets one that never finds any.
         if self.optimizer is None:
             self.optimizer = torch.optim.SGD(self.model.parameters(), lr=0.0)
         return self.optimizer
@@ -231,13 +231,13 @@ class AdversarialTrainer(Trainer):
 
     def _prepare_for_training(self, max_steps, train_dataloader, resume_from_checkpoint):
         model, train_dataloader = super()._prepare_for_training(max_steps, train_dataloader, resume_from_checkpoint)
-        moving = {player for player, _ in self.schedule.optimizers()}
+        updated = {player for player, _ in self.schedule.optimizers()}
         modules = {"generator": model}
         for name, player in self.other_players.items():
             if resume_from_checkpoint is not None:
                 load_weights(player, Path(resume_from_checkpoint) / name)
             # A frozen player has no gradients to average, and data parallelism refuses to wrap it.
-            modules[name] = self.accelerator.prepare_model(player) if name in moving else player
+            modules[name] = self.accelerator.prepare_model(player) if name in updated else player
         self.players = Players(modules, self._unwrap, self._mean_over_processes)
         self.best.clear()
         self._metrics.clear()

@@ -78,8 +78,8 @@ class SystemSpec:
 
     def with_player(self, player: str, kind: str) -> "SystemSpec":
         """
-        Returns this system with another model for a player, one of [`DISCRIMINATORS`] or [`GENERATORS`], in its default
-        size: the sizes that the system and its presets give to its own model do not apply to the other.
+        Returns this system with another model for a player, one of [`DISCRIMINATORS`] or [`GENERATORS`], in its
+        default size: the sizes that the system and its presets give to its own model do not apply to the other.
         """
         known = REPLACEABLE[player]
         if kind not in known:

@@ -58,7 +58,8 @@ SYSTEM = SystemSpec(
         "The end of a line is a token of its own, and padding follows it.",
         "The vocabulary holds the tokens that begin, end and pad a text beside the most frequent characters.",
         "A text ends at the first EOS or padding token that the generator writes.",
-        "The paper does not say how the teacher's tokens are embedded; here encoder and decoder have embeddings of 128.",
+        "The paper does not say how the teacher's tokens are embedded; here encoder and decoder have embeddings of"
+        " 128.",
         "The paper does not give the weight of the penalty; here it is IWGAN's 10.",
         "The preset `laptop` trains the teacher with teacher forcing, and before the first iteration.",
     ),

@@ -431,9 +431,11 @@ class AdversarialTrainer(Trainer):
 
     # ---- Evaluation ---------------------------------------------------------------------------------------------
 
-    def evaluate(self, eval_dataset=None, ignore_keys=None, metric_key_prefix: str = "eval") -> dict[str, float]:
+    def evaluate(
+        self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval"
+    ) -> dict[str, float]:
         """
-        Likelihood of the held-out text, which may be longer than `max_length`, and the text metrics of
+        Computes the likelihood of the held-out text, which may be longer than `max_length`, and the text metrics of
         `eval_num_samples` samples.
 
         Training is not disturbed: the state of every random number generator is restored. The samples depend on
@@ -446,7 +448,10 @@ class AdversarialTrainer(Trainer):
             sequence metrics under the same prefix.
         """
         start = time.perf_counter()
-        eval_dataset: Any = eval_dataset if eval_dataset is not None else self.eval_dataset
+        if eval_dataset is None:
+            eval_dataset = self.eval_dataset
+        else:
+            eval_dataset = inputs.as_encoded(eval_dataset, "eval_dataset", self.processing_class)
         has_text = eval_dataset is not None and len(eval_dataset) > 0
         model = self.accelerator.unwrap_model(self.model_wrapped, keep_fp32_wrapper=True)
         rank, world_size = self.args.process_index, self.args.world_size
@@ -476,6 +481,14 @@ class AdversarialTrainer(Trainer):
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
+
+    def predict(self, test_dataset: Any, ignore_keys: Any = None, metric_key_prefix: str = "test") -> Any:
+        """Refuses, because a generator has no predictions."""
+        raise ValueError(
+            "predict was called, but a generator has no predictions of labels; sample with evaluation.sample_texts("
+            "trainer.model, trainer.engine, tokenizer, num_samples), or call evaluate(dataset) for the likelihood of "
+            "a data set."
+        )
 
     @property
     def _samples_are_measured(self) -> bool:

@@ -114,10 +114,9 @@ def test_resuming_by_the_flag_of_transformers(tmp_path, capsys):
     whole = {name: value.clone() for name, value in trainer.model.state_dict().items()}
     checkpoint = tmp_path / "run" / "checkpoint-4"
     for value, expected in (("true", "checkpoint-5"), (str(checkpoint), "checkpoint-4")):
+        given = {"output_dir": str(tmp_path / "run"), "resume_from_checkpoint": value}
+        named = resolve_arguments("seqgan", (given, "the options"))
         again = run(tmp_path / "run", resume_from_checkpoint=value)
-        named = resolve_arguments(
-            "seqgan", ({"output_dir": str(tmp_path / "run"), "resume_from_checkpoint": value}, "")
-        )
         found = checkpoint_to_resume(again, named)
         assert found is not None and found.endswith(expected)
         again.train(resume_from_checkpoint=found)

@@ -33,6 +33,7 @@ UNSUPPORTED: dict[str, str] = {
     "neftune_noise_alpha": "no objective adds noise to embeddings; leave it out",
     "label_smoothing_factor": "the losses are those of the objective; leave it out",
     "average_tokens_across_devices": "a step always divides by the tokens of all processes; leave it out",
+    "torch_empty_cache_steps": "an iteration has the steps of several players; set PYTORCH_CUDA_ALLOC_CONF instead",
     "optim_target_modules": "the optimizers that need it are not supported; leave it out",
     "prediction_loss_only": "an evaluation measures likelihood and samples; leave it out",
     "eval_do_concat_batches": "an evaluation measures likelihood and samples; leave it out",

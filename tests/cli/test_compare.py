@@ -148,7 +148,7 @@ def test_errors_of_compare(runs, tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_a_run_with_its_twin_ends_with_a_report(runs, tmp_path, capsys):
+def test_a_run_with_its_baseline_ends_with_a_report(runs, tmp_path, capsys):
     folder = tmp_path / "gan"
     words = (
         *("seqgan", "--train_file", runs / "train.txt", "--eval_file", runs / "test.txt", "--mle_baseline"),
@@ -184,15 +184,15 @@ def test_a_run_with_its_twin_ends_with_a_report(runs, tmp_path, capsys):
         [str(folder / "mle_baseline")],
     ]
     assert len(result["verdicts"]) == 3 and all(v["scope"] == "these two models" for v in result["verdicts"])
-    twin = json.loads((folder / "mle_baseline" / "textgan.json").read_text())
+    baseline = json.loads((folder / "mle_baseline" / "textgan.json").read_text())
     gan = json.loads((folder / "textgan.json").read_text())
-    assert twin["system"] == "rnnlm" and twin["data"] == gan["data"]
-    assert twin["configs"]["generator"] == gan["configs"]["generator"] == {"hidden_size": 8, "embedding_size": 8}
+    assert baseline["system"] == "rnnlm" and baseline["data"] == gan["data"]
+    assert baseline["configs"]["generator"] == gan["configs"]["generator"] == {"hidden_size": 8, "embedding_size": 8}
     seconds = json.loads((folder / "training_seconds.json").read_text())["seconds"]
     assert 0 < seconds < 100
 
 
-def test_the_time_of_a_twin_counts_what_went_before_an_interruption(tmp_path):
+def test_the_time_of_a_baseline_counts_what_went_before_an_interruption(tmp_path):
     (tmp_path / "training_seconds.json").write_text('{"seconds": 90.0}')
     for steps, limit, stops in ((5, 80.0, True), (5, 100.0, False), (0, 80.0, False)):  # 0: a new run
         clock, control = TimeLimit(tmp_path, limit), TrainerControl()
@@ -201,7 +201,7 @@ def test_the_time_of_a_twin_counts_what_went_before_an_interruption(tmp_path):
         assert control.should_training_stop is control.should_save is stops
 
 
-def test_what_has_no_twin(runs, tmp_path, capsys):
+def test_what_has_no_baseline(runs, tmp_path, capsys):
     text = ("--train_file", runs / "train.txt", "--output_dir", tmp_path / "run", "--mle_baseline")
     few = tmp_path / "few.txt"
     few.write_text("a dog .\na cat .\n")

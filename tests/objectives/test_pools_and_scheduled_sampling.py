@@ -167,7 +167,7 @@ def states() -> tuple:
     return random.getstate(), repr(np.random.get_state()), torch.get_rng_state().tolist()
 
 
-def test_a_pool_neither_reads_nor_moves_the_global_random_numbers():
+def test_a_pool_neither_reads_nor_advances_the_global_random_numbers():
     model, drawn = pool_model(), []
     for seed in (1, 2):
         random.seed(seed)
@@ -292,7 +292,7 @@ def test_training_again_draws_a_new_pool(tmp_path):
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
-def test_the_pool_does_not_change_the_timetable():
+def test_the_pool_does_not_change_the_schedule():
     fresh, pooled = SeqGANObjective(discriminator_steps=2), SeqGANObjective(discriminator_steps=2, num_negatives=40)
     assert fresh.phases(3, 2, 4) == pooled.phases(3, 2, 4)
     updates = [
@@ -316,7 +316,7 @@ class ContextRecorder(ThreePlayers):
         return super()._loss(players, engine, batch, context, name)
 
 
-def test_steps_of_the_moving_player_are_counted_in_the_phase(tmp_path):
+def test_steps_of_the_updated_player_are_counted_in_the_phase(tmp_path):
     updates = (
         Update("generator", "generator_loss", repeat=2),
         Update("autoencoder", "autoencoder_loss", repeat=2, every=2),

@@ -1,4 +1,4 @@
-"""Real runs of the AdversarialTrainer: what moves, what is logged, evaluated, saved and refused."""
+"""Real runs of the AdversarialTrainer: what is updated, what is logged, evaluated, saved and refused."""
 
 import json
 import math
@@ -45,10 +45,10 @@ def logged(trainer, key: str) -> dict[int, float]:
     return {entry["step"]: entry[key] for entry in trainer.state.log_history if key in entry}
 
 
-# ---- What moves, and what is logged ---------------------------------------------------------------------------------
+# ---- What is updated, and what is logged ----------------------------------------------------------------------------
 
 
-def test_a_seqgan_run_moves_every_parameter_and_logs_every_phase(tmp_path):
+def test_a_seqgan_run_updates_every_parameter_and_logs_every_phase(tmp_path):
     trainer = toy_trainer(tmp_path, save_strategy="no")
     before = weights(trainer)
     output = trainer.train()
@@ -64,7 +64,7 @@ def test_a_seqgan_run_moves_every_parameter_and_logs_every_phase(tmp_path):
     assert sorted(nll) == [1, 2, 3] and nll[3] < nll[1]
     for key in ("generator/grad_norm", "generator/learning_rate", "discriminator/accuracy_fake"):
         assert logged(trainer, key)
-    # The Trainer's own columns are those of the player that moves.
+    # The Trainer's own columns are those of the player that is updated.
     for key in ("loss", "grad_norm"):
         shown = logged(trainer, key)
         for player, steps in (("discriminator", (4, 5)), ("generator", (1, 8))):
@@ -73,7 +73,7 @@ def test_a_seqgan_run_moves_every_parameter_and_logs_every_phase(tmp_path):
 
 
 @pytest.mark.parametrize("updates", [None, VGAN], ids=["textkd", "vgan"])
-def test_three_players_take_their_turns_in_a_real_run(tmp_path, updates):
+def test_three_players_are_updated_in_order_in_a_real_run(tmp_path, updates):
     objective = ThreePlayers() if updates is None else ThreePlayers(updates_=updates)
     steps = {"max_steps": 2, "pretrain_generator_steps": 1, "pretrain_discriminator_steps": 1}
     trainer = toy_trainer(tmp_path, objective, save_strategy="no", **steps)
@@ -190,7 +190,7 @@ def test_evaluation_does_not_disturb_training(tmp_path):
         text_metrics=length_metric,
     )
     evaluated.train()
-    # In the steps 4 and 5 only the discriminator moves, which changes nothing that is measured.
+    # In the steps 4 and 5 only the discriminator is updated, which changes nothing that is measured.
     assert sorted(logged(evaluated, "eval_mean_words")) == [0, 1, 2, 3, 6, 7, 8]
     assert same(weights(plain), weights(evaluated))
 
@@ -259,7 +259,7 @@ def test_phase_borders_are_evaluated_saved_and_logged(tmp_path):
     assert sorted(logged(trainer, "loss")) == [3, 5, 8]
 
 
-def test_a_generator_that_is_given_is_evaluated_once_before_it_moves(tmp_path):
+def test_a_generator_that_is_given_is_evaluated_once_before_it_is_updated(tmp_path):
     trainer = toy_trainer(
         tmp_path, save_strategy="no", pretrain_generator_steps=0, eval_strategy="steps", eval_steps=1,
         eval_dataset=text_data()[1],
@@ -681,7 +681,7 @@ def test_a_tokenizer_without_an_end_is_refused(tmp_path):
         toy_trainer(tmp_path, trainer_options={"processing_class": tokenizer})
 
 
-def test_a_player_that_does_not_move_stays_as_it_is(tmp_path):
+def test_a_player_that_is_not_updated_stays_as_it_is(tmp_path):
     frozen = toy_players(23, three=True)
     trainer = toy_trainer(
         tmp_path,

@@ -9,7 +9,6 @@ from accelerate import PartialState
 from datasets import Dataset
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
-from .. import __version__
 from ..data.lines import check_batch
 from ..data.loading import load_text
 from ..evaluation.token_jsd import TokenJSD
@@ -20,6 +19,7 @@ from ..trainer.adversarial_trainer import AdversarialTrainer
 from ..trainer.wall_clock import TimeLimit, WallClock
 from ..utils.files import writing_folder
 from ..utils.names import is_hub_name
+from ..utils.version import __version__
 from .arguments import TrainArguments, flatten_options, resolve_arguments
 from .data import Texts, label_names
 from .folder import ORACLE_FOLDER, check_output_dir, write_record

@@ -3,9 +3,17 @@
 import copy
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from datasets import Dataset
-from transformers import EarlyStoppingCallback, PreTrainedModel, TrainerCallback
+from transformers import (
+    EarlyStoppingCallback,
+    PreTrainedModel,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 
 from ..core.optimizer_arguments import OPTIMIZER_ARGUMENTS
 from ..evaluation.text_metrics import MIN_HELD_OUT_LINES
@@ -29,7 +37,9 @@ class SavePretrainedGenerator(TrainerCallback):
     def __init__(self, trainer: AdversarialTrainer):
         self.trainer = trainer
 
-    def on_step_end(self, args, state, control, **kwargs):
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
         schedule = self.trainer.schedule
         if not state.is_world_process_zero or state.global_step >= schedule.total:
             return

@@ -6,7 +6,7 @@ import json
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -14,7 +14,7 @@ from typing import Any, cast
 import torch
 from accelerate.utils import broadcast_object_list
 from torch.utils.data import DataLoader, SequentialSampler
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, get_scheduler
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainingArguments, get_scheduler
 from transformers.trainer_callback import (
     ExportableState,
     PrinterCallback,
@@ -28,9 +28,10 @@ from ..core.batches import AlternatingBatches
 from ..core.context import StepContext
 from ..core.objective import Objective
 from ..core.players import Players
-from ..core.schedule import PhaseSchedule
+from ..core.schedule import PhaseSchedule, Update
 from ..core.step import PlayerOptimizer, StepResult, take_step
 from ..data.collator import collate
+from ..data.rows import Rows
 from ..data.statistics import scan_dataset
 from ..data.tokenizers import discriminator_tokenizer
 from ..sampling.capabilities import capabilities_of
@@ -40,7 +41,7 @@ from ..utils.random import fork_rng, seed_iteration
 from . import checkpoints, inputs
 from .adversarial_config import AdversarialConfig
 from .callbacks import AdversarialProgressCallback, PhaseCallback, SamplesCallback
-from .engine import build_engine
+from .engine import build_engine, set_generation_config
 from .validation import check_data, check_players
 from .weights import load_weights, no_progress_bars
 
@@ -131,7 +132,7 @@ class AdversarialTrainer(Trainer):
         check_players(model, self.other_players, args, objective, phases, self.engine, processing_class)
         self._check_metric(model, args, train_dataset, eval_dataset is not None, processing_class)
         self._collate = functools.partial(collate, pad_token_id=self.engine.pad_token_id)
-        self._set_generation_config(model)
+        set_generation_config(model, self.engine)
         objective.prepare(train_dataset, self.engine)
 
         if args.n_gpu > 1:
@@ -162,7 +163,14 @@ class AdversarialTrainer(Trainer):
 
     # ---- Checks and set-up --------------------------------------------------------------------------------------
 
-    def _check_metric(self, model, args, train_dataset, has_text: bool, tokenizer) -> None:
+    def _check_metric(
+        self,
+        model: PreTrainedModel,
+        args: AdversarialConfig,
+        train_dataset: Rows,
+        has_text: bool,
+        tokenizer: PreTrainedTokenizerBase | None,
+    ) -> None:
         """`metric_for_best_model` must be among the metrics that the evaluations will have."""
         name = args.metric_for_best_model
         if name is None or args.eval_strategy == "no":
@@ -179,17 +187,6 @@ class AdversarialTrainer(Trainer):
                 f"metric_for_best_model is {name!r}, but the evaluations of this run have "
                 f"{', '.join(sorted(names)) or 'no metrics'}; choose one of them, or None to keep no best models."
             )
-
-    def _set_generation_config(self, model) -> None:
-        """Makes the model's own distribution the default of `generate` with the saved generator."""
-        config = getattr(model, "generation_config", None)
-        if config is None:  # a one-shot generator, which has its own configuration
-            return
-        config.do_sample, config.top_k, config.top_p, config.temperature = True, 0, 1.0, 1.0
-        config.max_length, config.max_new_tokens = None, self.engine.max_length
-        config.bos_token_id = self.engine.bos_token_id
-        config.eos_token_id = self.engine.eos_token_id
-        config.pad_token_id = self.engine.pad_token_id
 
     def get_train_dataloader(self) -> DataLoader:
         batches = AlternatingBatches(
@@ -215,25 +212,29 @@ class AdversarialTrainer(Trainer):
         )
         return self.accelerator.prepare(loader)
 
-    def set_initial_training_values(self, args, dataloader):
+    def set_initial_training_values(self, args: TrainingArguments, dataloader: DataLoader) -> tuple:
         # The loader holds the whole run, all phases: it is one epoch, and `max_steps` is but one phase of it.
         one_epoch = copy.copy(args)
         one_epoch.max_steps, one_epoch.num_train_epochs = -1, 1
         return super().set_initial_training_values(one_epoch, dataloader)
 
-    def create_optimizer(self, model=None):
+    def create_optimizer(self, model: torch.nn.Module | None = None) -> torch.optim.Optimizer:
         # The Trainer steps its optimizer once an iteration. The players' own optimizers step within their updates and
         # clear the gradients, so the Trainer gets one that never finds any.
         if self.optimizer is None:
             self.optimizer = torch.optim.SGD(self.model.parameters(), lr=0.0)
         return self.optimizer
 
-    def create_scheduler(self, num_training_steps: int, optimizer=None):
+    def create_scheduler(
+        self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None
+    ) -> torch.optim.lr_scheduler.LRScheduler:
         self.lr_scheduler = get_scheduler("constant", optimizer or self.optimizer)
         self._created_lr_scheduler = True
         return self.lr_scheduler
 
-    def _prepare_for_training(self, max_steps, train_dataloader, resume_from_checkpoint):
+    def _prepare_for_training(
+        self, max_steps: int, train_dataloader: DataLoader, resume_from_checkpoint: str | None
+    ) -> tuple:
         model, train_dataloader = super()._prepare_for_training(max_steps, train_dataloader, resume_from_checkpoint)
         updated = {player for player, _ in self.schedule.optimizers()}
         modules = {"generator": model}
@@ -284,7 +285,7 @@ class AdversarialTrainer(Trainer):
 
     # ---- Training -----------------------------------------------------------------------------------------------
 
-    def train(self, resume_from_checkpoint: str | bool | None = None, **kwargs):
+    def train(self, resume_from_checkpoint: str | bool | None = None, **kwargs: Any) -> Any:
         """
         Runs all phases.
 
@@ -334,11 +335,11 @@ class AdversarialTrainer(Trainer):
             logger.warning(f"Resuming from {path}.")
         return path
 
-    def get_batch_samples(self, epoch_iterator, num_batches, device):
+    def get_batch_samples(self, epoch_iterator: Iterator, num_batches: int, device: torch.device) -> tuple:
         self._micro_batches = [batches for _, batches in zip(range(num_batches), epoch_iterator, strict=False)]
         return self._micro_batches, None
 
-    def training_step(self, model, inputs, num_items_in_batch=None) -> torch.Tensor:
+    def training_step(self, model: torch.nn.Module, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
         # The updates need all micro-batches of the iteration; the last micro-step has them, with gradient
         # synchronization on.
         if inputs is not self._micro_batches[-1]:
@@ -388,7 +389,7 @@ class AdversarialTrainer(Trainer):
             self._reported_grad_norm = shown[-1].grad_norm
         return torch.tensor(self._reported_loss, device=self.args.device)
 
-    def _report_skipped(self, update, optimizer: PlayerOptimizer, result) -> None:
+    def _report_skipped(self, update: Update, optimizer: PlayerOptimizer, result: StepResult) -> None:
         what = f"loss {result.loss:.4g}, gradient norm {result.grad_norm:.4g}"
         where = f"step {self.state.global_step}, {update.player}/{update.loss}"
         if optimizer.skipped_in_a_row >= self.args.max_skipped_steps:
@@ -401,10 +402,10 @@ class AdversarialTrainer(Trainer):
         if self.is_world_process_zero():
             logger.warning(f"Skipped a step that is not finite at {where}: {what}.")
 
-    def _clip_grad_norm(self, model):
+    def _clip_grad_norm(self, model: torch.nn.Module) -> float:
         return self._reported_grad_norm  # the players clip their own gradients
 
-    def _get_grad_norm(self, model, grad_norm=None):
+    def _get_grad_norm(self, model: torch.nn.Module, grad_norm: float | None = None) -> float:
         return self._reported_grad_norm
 
     def _get_learning_rate(self) -> float:
@@ -453,10 +454,10 @@ class AdversarialTrainer(Trainer):
         """
         start = time.perf_counter()
         if eval_dataset is None:
-            eval_dataset = self.eval_dataset
+            dataset = self.eval_dataset if self.eval_dataset is not None else []
         else:
-            eval_dataset = inputs.as_encoded(eval_dataset, "eval_dataset", self.processing_class)
-        has_text = eval_dataset is not None and len(eval_dataset) > 0
+            dataset = inputs.as_encoded(eval_dataset, "eval_dataset", self.processing_class)
+        has_text = len(dataset) > 0
         model = self.accelerator.unwrap_model(self.model_wrapped, keep_fp32_wrapper=True)
         rank, world_size = self.args.process_index, self.args.world_size
         was_training = model.training
@@ -468,7 +469,7 @@ class AdversarialTrainer(Trainer):
                     sums = evaluation.corpus_nll(
                         model,
                         self.engine,
-                        eval_dataset,
+                        dataset,
                         self._collate,
                         self.args.per_device_eval_batch_size,
                         rank,
@@ -477,7 +478,7 @@ class AdversarialTrainer(Trainer):
                     metrics.update(evaluation.nll_metrics(self._sum_over_processes(sums)))
                     metrics["loss"] = metrics["nll_per_token"]
                 metrics.update(self._sample_metrics(model, rank, world_size))
-                metrics.update(self._report(eval_dataset if has_text else self.train_dataset))
+                metrics.update(self._report(dataset if has_text else self.train_dataset))
         finally:
             model.train(was_training)
         metrics["runtime"] = time.perf_counter() - start
@@ -498,7 +499,7 @@ class AdversarialTrainer(Trainer):
     def _samples_are_measured(self) -> bool:
         return self.text_metrics is not None or self.sequence_metrics is not None
 
-    def _sample_metrics(self, model, rank: int, world_size: int) -> dict[str, float]:
+    def _sample_metrics(self, model: PreTrainedModel, rank: int, world_size: int) -> dict[str, float]:
         if not self._samples_are_measured:
             return {}
         number = self.args.eval_num_samples
@@ -524,7 +525,7 @@ class AdversarialTrainer(Trainer):
             broadcast_object_list(result)
         return result[0]
 
-    def _report(self, dataset) -> dict[str, float]:
+    def _report(self, dataset: Rows) -> dict[str, float]:
         """Returns the metrics of the objective's report, the same in every process, and keeps its texts."""
         rows = [dataset[i] for i in range(min(self.num_report_lines, len(dataset)))]
         batch = self._collate(rows)
@@ -548,7 +549,9 @@ class AdversarialTrainer(Trainer):
         }
         return report.metrics
 
-    def _measure(self, samples: Samples, tokenizer, texts: list[str] | None = None) -> dict[str, float]:
+    def _measure(
+        self, samples: Samples, tokenizer: PreTrainedTokenizerBase | None, texts: list[str] | None = None
+    ) -> dict[str, float]:
         metrics = {}
         if self.sequence_metrics is not None:
             metrics.update(self.sequence_metrics(samples))
@@ -558,7 +561,7 @@ class AdversarialTrainer(Trainer):
 
     # ---- Saving and loading ---------------------------------------------------------------------------------------
 
-    def _save(self, output_dir: str | None = None, state_dict=None) -> None:
+    def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
         if not self.args.should_save:
             return
         folder = Path(output_dir) if output_dir is not None else self.args.output_path
@@ -566,7 +569,7 @@ class AdversarialTrainer(Trainer):
         arguments = json.dumps(self.args.to_dict(), indent=2, default=str)
         write_text(folder / "training_args.json", arguments + "\n")
 
-    def _save_models(self, folder: Path, state_dict=None) -> None:
+    def _save_models(self, folder: Path, state_dict: dict | None = None) -> None:
         """The generator and the tokenizer at the root, the other players in subfolders."""
         folder.mkdir(parents=True, exist_ok=True)
         model = self.accelerator.unwrap_model(self.model, keep_torch_compile=False)
@@ -581,7 +584,7 @@ class AdversarialTrainer(Trainer):
             if getattr(player.config, "sequence_length", None) is not None:
                 discriminator_tokenizer(self.processing_class).save_pretrained(folder / name)
 
-    def _save_checkpoint(self, model, trial) -> None:
+    def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
         self.store_flos()
         final = self.args.output_path / f"checkpoint-{self.state.global_step}"
         if self.args.should_save:
@@ -625,7 +628,7 @@ class AdversarialTrainer(Trainer):
         self.objective.load_state_dict(state["objective"])
         self.best = state["best"]
 
-    def _load_optimizer_and_scheduler(self, checkpoint) -> None:
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         """The Trainer's own optimizer has no state; the players' are loaded with the players."""
 
     def _describe_run(self) -> dict[str, Any]:
@@ -634,12 +637,12 @@ class AdversarialTrainer(Trainer):
             self.args, self.engine, self.objective, models, self.schedule, len(self.train_dataset), self._data_checksum
         )
 
-    def _load_from_checkpoint(self, resume_from_checkpoint, model=None) -> None:
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: torch.nn.Module | None = None) -> None:
         load_weights(self.model if model is None else cast(PreTrainedModel, model), Path(resume_from_checkpoint))
 
     # ---- Best models ----------------------------------------------------------------------------------------------
 
-    def _determine_best_metric(self, metrics, trial) -> bool:
+    def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
         """
         Keeps the best models of each phase in `best/<phase>`: an adversarial phase is not measured against the
         maximum-likelihood phase before it, which no GAN matches in likelihood.
@@ -667,7 +670,7 @@ class AdversarialTrainer(Trainer):
         self.accelerator.wait_for_everyone()
         return True
 
-    def _finalize_training(self, trial, num_train_samples, start_time):
+    def _finalize_training(self, trial: Any, num_train_samples: int, start_time: float) -> Any:
         if self.args.load_best_model_at_end and self.best:
             self._load_best_model()
         return super()._finalize_training(trial, num_train_samples, start_time)

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 
 MANIFEST_FILE = "manifest.json"
@@ -81,7 +82,7 @@ def write_text(path: Path, text: str) -> None:
 def strict_json(content: dict | list) -> str:
     """Returns JSON that every reader accepts: values that are not finite, which JSON does not have, become null."""
 
-    def plain(value):
+    def plain(value: Any) -> Any:
         if isinstance(value, dict):
             return {key: plain(item) for key, item in value.items()}
         if isinstance(value, list | tuple):

@@ -524,3 +524,17 @@ def test_without_a_bar_the_log_is_printed(tmp_path, capsys):
     assert any(isinstance(callback, PrinterCallback) for callback in trainer.callback_handler.callbacks)
     trainer.train()
     assert "'generator/loss': " in capsys.readouterr().out
+
+
+def test_a_player_that_is_not_updated_stays_as_it_is(tmp_path):
+    frozen = toy_players(23, three=True)
+    trainer = toy_trainer(
+        tmp_path,
+        SeqGANObjective(num_rollouts=1),
+        trainer_options={"players": {k: frozen[k] for k in list(frozen)[1:]}},
+    )
+    before = weights(trainer)
+    trainer.train()
+    after = weights(trainer)
+    assert all(torch.equal(before[n], after[n]) == n.startswith("autoencoder/") for n in before)
+    assert (Path(tmp_path) / "checkpoint-8" / "autoencoder" / "model.safetensors").is_file()

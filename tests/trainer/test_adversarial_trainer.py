@@ -21,7 +21,7 @@ from hf_textgan.core.schedule import Update
 from hf_textgan.objectives.mle import MLEObjective
 from hf_textgan.objectives.seqgan import SeqGANObjective
 from tests.helpers import randomize, tiny_lstm
-from tests.toys import ThreePlayers, length_metric, text_data, toy_trainer
+from tests.toys import ThreePlayers, length_metric, text_data, toy_players, toy_trainer
 
 
 torch.set_num_threads(1)
@@ -537,4 +537,4 @@ def test_a_player_that_is_not_updated_stays_as_it_is(tmp_path):
     trainer.train()
     after = weights(trainer)
     assert all(torch.equal(before[n], after[n]) == n.startswith("autoencoder/") for n in before)
-    assert (Path(tmp_path) / "checkpoint-8" / "autoencoder" / "model.safetensors").is_file()
+    assert (tmp_path / "checkpoint-8" / "autoencoder" / "model.safetensors").is_file()

@@ -364,16 +364,21 @@ class AdversarialTrainer(Trainer):
                 batches = [micro[number][k] for micro in self._micro_batches]
                 step_context = replace(context, step=steps[update.player])
                 steps[update.player] += 1
-                result = take_step(
-                    self.accelerator,
-                    self.players,
-                    optimizer,
-                    update,
-                    batches,
-                    self.objective,
-                    self.engine,
-                    step_context,
-                )
+                try:
+                    result = take_step(
+                        self.accelerator,
+                        self.players,
+                        optimizer,
+                        update,
+                        batches,
+                        self.objective,
+                        self.engine,
+                        step_context,
+                    )
+                except FloatingPointError as error:
+                    raise FloatingPointError(
+                        f"{str(error)[:-1]} and resume; {self._last_good_checkpoint()}."
+                    ) from error
                 if result.skipped:
                     self._report_skipped(update, optimizer, result)
                     continue
@@ -392,15 +397,19 @@ class AdversarialTrainer(Trainer):
     def _report_skipped(self, update: Update, optimizer: PlayerOptimizer, result: StepResult) -> None:
         what = f"loss {result.loss:.4g}, gradient norm {result.grad_norm:.4g}"
         where = f"step {self.state.global_step}, {update.player}/{update.loss}"
-        if optimizer.skipped_in_a_row >= self.args.max_skipped_steps:
-            newest, _ = checkpoints.newest_complete(self.args.output_path)
-            kept = f"the last good checkpoint is {newest}" if newest else "no checkpoint was written yet"
+        in_a_row = optimizer.skipped_in_a_row[update.loss]
+        if in_a_row >= self.args.max_skipped_steps:
             raise FloatingPointError(
-                f"Training stopped at {where}: {optimizer.skipped_in_a_row} steps in a row were not finite ({what}); "
-                f"{kept}; lower the learning rate or max_grad_norm and resume."
+                f"Training stopped at {where}: {in_a_row} steps in a row were not finite ({what}); "
+                f"{self._last_good_checkpoint()}; lower the learning rate or max_grad_norm and resume."
             )
         if self.is_world_process_zero():
             logger.warning(f"Skipped a step that is not finite at {where}: {what}.")
+
+    def _last_good_checkpoint(self) -> str:
+        """Returns where to resume after a failure, in words."""
+        newest, _ = checkpoints.newest_complete(self.args.output_path)
+        return f"the last good checkpoint is {newest}" if newest else "no checkpoint was written yet"
 
     def _clip_grad_norm(self, model: torch.nn.Module) -> float:
         return self._reported_grad_norm  # the players clip their own gradients

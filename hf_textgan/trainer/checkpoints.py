@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from safetensors import safe_open
 from transformers import PreTrainedModel
 from transformers.trainer_callback import TrainerState
 
@@ -48,7 +49,16 @@ def checkpoint_problem(checkpoint: Path) -> str | None:
             return f"{name} has {path.stat().st_size} bytes instead of {size}"
         if file_digest(path) != sha256:
             return f"{name} is damaged (its checksum differs)"
+        if path.suffix == ".safetensors" and not _is_finite(path):
+            return f"{name} has parameters that are not finite"
     return None
+
+
+def _is_finite(weights: Path) -> bool:
+    """Returns whether all parameters in a file of the manifest are finite."""
+    with safe_open(str(weights), framework="pt") as file:
+        tensors = (file.get_tensor(name) for name in file.keys())
+        return all(bool(tensor.isfinite().all()) for tensor in tensors if tensor.is_floating_point())
 
 
 def checkpoints(output_dir: Path) -> list[Path]:

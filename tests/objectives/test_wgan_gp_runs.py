@@ -309,7 +309,7 @@ def test_a_step_that_is_not_finite_changes_nothing(system):
         for count in (1, 2):
             result = step()
             assert result.skipped and math.isnan(result.loss)
-            assert (optimizer.skipped, optimizer.skipped_in_a_row) == (count, count)
+            assert (optimizer.skipped, optimizer.skipped_in_a_row[update.loss]) == (count, count)
         statistics = {name for name in before if "running_" in name or "num_batches" in name}
         assert changed(before, state_of(players)) <= (statistics if update.player == "generator" else set())
         after = optimizer.optimizer.state_dict()["state"]
@@ -317,7 +317,7 @@ def test_a_step_that_is_not_finite_changes_nothing(system):
         for key, values in moments.items():
             assert all(torch.equal(values[name], after[key][name]) for name in values)
         spoilt[0] = False
-        assert not step().skipped and optimizer.skipped_in_a_row == 0 and optimizer.skipped == 2
+        assert not step().skipped and optimizer.skipped_in_a_row[update.loss] == 0 and optimizer.skipped == 2
         assert changed(before, state_of(players))
 
 

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from ..evaluation.descriptions import describe_metric
 from ..runs.evaluate import EvaluationArguments, evaluate_run
 from ..utils.files import strict_json, write_text
 from .errors import user_errors
@@ -34,7 +35,9 @@ def main(argv: list[str]) -> int:
         result = evaluate_run(arguments)
     width = max(len(key) for key in result["metrics"])
     for key, value in result["metrics"].items():
-        print(f"{key.ljust(width)}  {value:.4f}")
+        described = describe_metric(key)
+        meaning = "" if described is None else f"  {described.meaning} ({described.direction})"
+        print(f"{key.ljust(width)}  {value:8.4f}{meaning}")
     if output_file is None and Path(arguments.model).is_dir():
         output_file = str(Path(arguments.model) / "evaluation.json")
     if output_file is not None:

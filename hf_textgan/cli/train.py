@@ -42,6 +42,7 @@ def train(trainer: AdversarialTrainer, arguments: TrainArguments) -> None:
         raise UserError(str(error)) from error
     trainer.save_model()
     if trainer.is_world_process_zero():
+        print("\n" + "\n".join(trainer.summary()))
         _print_folder(arguments.training.output_path)
 
 

@@ -3,7 +3,7 @@
 import copy
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from transformers import TrainingArguments
 from transformers.trainer_utils import HubStrategy
@@ -80,6 +80,10 @@ class AdversarialConfig(TrainingArguments):
     max_skipped_steps (`int`, *optional*, defaults to `10`):
         Training stops when this many steps in a row of one player had a NaN or infinite loss or gradient.
 
+    on_collapse (`"warn"`, `"stop"` or `"rollback"`, *optional*, defaults to `"warn"`):
+        What follows when an evaluation shows that the generator writes few different texts, against the start of the
+        phase: a warning; the end of the run; or its end with the best models of the phase.
+
     > Sampling
 
     max_length (`int`, *optional*):
@@ -120,6 +124,14 @@ class AdversarialConfig(TrainingArguments):
     max_skipped_steps: int = field(
         default=10,
         metadata={"help": "Stop after this many steps in a row with a NaN or infinite loss or gradient."},
+    )
+
+    on_collapse: Literal["warn", "stop", "rollback"] = field(
+        default="warn",
+        metadata={
+            "help": "When the samples of an evaluation collapse to few different texts: warn, stop the run, or stop "
+            "it and go back to the best models of the phase (rollback)."
+        },
     )
 
     max_length: int | None = field(
@@ -175,6 +187,8 @@ class AdversarialConfig(TrainingArguments):
                 f"hub_strategy is {HubStrategy(self.hub_strategy).value!r}, but a push during training would leave "
                 'out all players but the generator; set it to "end".'
             )
+        if self.on_collapse not in ("warn", "stop", "rollback"):
+            raise ValueError(f"on_collapse is {self.on_collapse!r}; set it to 'warn', 'stop' or 'rollback'.")
         if self.temperature <= 0:
             raise ValueError(f"temperature is {self.temperature}; set it above 0.")
         for name in ("rollout_chunk_size", "eval_num_samples", "max_skipped_steps"):

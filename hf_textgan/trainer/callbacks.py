@@ -146,7 +146,8 @@ class SamplesCallback(TrainerCallback):
             for entry in state.log_history
             if any(key.startswith("eval_") for key in entry)
         ]
-        content = {"steps": state.global_step, "evaluations": evaluations}
+        warnings = [entry for entry in state.log_history if "warning" in entry]
+        content = {"steps": state.global_step, "evaluations": evaluations, "warnings": warnings}
         write_text(output_dir / "metrics.json", strict_json(content))
 
     def _bar(self) -> Callable[[str], Any]:

@@ -1,4 +1,4 @@
-"""The error of texts that cannot be used as they are."""
+"""The error of unusable texts."""
 
 
 class DataError(ValueError):

@@ -226,7 +226,7 @@ class LinesSource:
         order = rng.permutation(len(self.lines))
         while len(order) < num_samples:
             order = np.concatenate([order, rng.permutation(len(self.lines))])
-        return [self.lines[index] for index in order[:num_samples]]
+        return [self.lines[int(index)] for index in order[:num_samples]]
 
 
 class MarkovSource:

@@ -9,7 +9,7 @@ compared by their quality at equal diversity, on the curves of a sweep over temp
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from scipy import stats
@@ -112,8 +112,8 @@ def welch(first: Sequence[float], second: Sequence[float]) -> float:
     spread = np.ptp(first) + np.ptp(second)
     if spread == 0.0:  # values without noise
         return 1.0 if first[0] == second[0] else 0.0
-    _, p_value = stats.ttest_ind(first, second, equal_var=min(len(first), len(second)) < 2)
-    return float(p_value)
+    result = cast(Any, stats.ttest_ind(first, second, equal_var=min(len(first), len(second)) < 2))
+    return float(result.pvalue)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -123,14 +123,15 @@ def check_batch(num_lines: int, batch_size: int) -> None:
 def column_batches(texts: Dataset | Sequence[str], columns: Sequence[str] | None = None) -> Iterator[dict[str, list]]:
     """Yields [`LINES_PER_BATCH`] rows of text as lists, from a data set or a list (whose only column is `text`)."""
     if isinstance(texts, Dataset):
-        for table in arrow_batches(texts, texts.column_names if columns is None else columns):
+        names = texts.column_names if columns is None else columns
+        for table in arrow_batches(texts, names, LINES_PER_BATCH):
             yield table.to_pydict()
     else:
         for start in range(0, len(texts), LINES_PER_BATCH):
             yield {"text": list(texts[start : start + LINES_PER_BATCH])}
 
 
-def arrow_batches(dataset: Dataset, columns: Sequence[str], size: int = LINES_PER_BATCH) -> Iterator[pa.Table]:
+def arrow_batches(dataset: Dataset, columns: Sequence[str], size: int) -> Iterator[pa.Table]:
     """Yields the rows of a data set as Arrow tables of `size` rows."""
     yield from cast(Iterator[pa.Table], dataset.select_columns(list(columns)).with_format("arrow").iter(size))
 

@@ -64,8 +64,8 @@ class Batch:
             line_break = "\n" in value
             problem, fix = ("a line break", "replace it by a blank") if line_break else ("a NUL byte", "remove it")
             raise DataError(
-                f"{self.row_name(index)} has {problem} within the text of the column {column!r}, but a sentence is one "
-                f"line of plain text; {fix}."
+                f"{self.row_name(index)} has {problem} within the text of the column {column!r}, but a sentence is "
+                f"one line of plain text; {fix}."
             )
         if not value.isascii():
             try:
@@ -302,7 +302,7 @@ class Rows(Source):
 
     def batches(self, columns: list[str]) -> Iterator[Batch]:
         first = 1
-        for table in arrow_batches(self.dataset, columns):
+        for table in arrow_batches(self.dataset, columns, LINES_PER_BATCH):
             yield Batch(table.to_pydict(), range(first, first + len(table)), self.unit, self.name)
             first += len(table)
 

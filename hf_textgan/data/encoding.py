@@ -246,7 +246,7 @@ class Tokens:
 
 
 class _Encoder:
-    """Encodes batches of text as rows of ids, and counts the kept and dropped lines."""
+    """An encoder of batches of text as rows of ids, which counts the kept and dropped lines."""
 
     def __init__(
         self,

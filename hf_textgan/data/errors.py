@@ -2,7 +2,7 @@
 
 
 class DataError(ValueError):
-    """The training or evaluation text cannot be used as it is; the message is one sentence that names the fix."""
+    """An error of training or evaluation text; the message is one sentence that names the fix."""
 
 
 __all__ = ["DataError"]

@@ -20,7 +20,7 @@ _Spans = dict[int, tuple[float, int]]
 
 
 def is_nonterminal(symbol: str) -> bool:
-    """Returns whether a symbol is written like a nonterminal."""
+    """Returns whether a symbol is a nonterminal, of upper-case letters, digits and `_`."""
     return re.fullmatch(r"[A-Z][A-Z0-9_]*", symbol) is not None
 
 

@@ -1,4 +1,4 @@
-"""Text from files, folders and the Hub as one memory-mapped data set, whatever its size."""
+"""Text of any size from files, folders and the Hub, as a memory-mapped data set."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path

@@ -55,7 +55,7 @@ class TokenJSD:
         def batches() -> Iterator[tuple[np.ndarray, np.ndarray]]:
             return iterate_ids(train_dataset, batch_size)
 
-        # The last code of a token stands for all tokens that are in no training row.
+        # The largest code of a token is that of all tokens that are in no training row.
         self._base = 2 + max(self._pad, *(int(ids.max()) for _, ids in batches()))
         self._tables: list[_Table] = []  # per order
         packed = sum(self._fits(order) for order in range(1, max_order + 1))

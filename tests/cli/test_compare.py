@@ -106,6 +106,8 @@ def test_runs_on_an_oracle(tmp_path, capsys):
         metrics = next(draw["metrics"] for draw in result["rows"][path]["draws"] if draw["value"] == 1.0)
         assert metrics["nll_test"] > real["nll_test"] - 0.02  # the oracle itself predicts best
     assert [test["name"] for test in result["verdicts"][0]["hypotheses"]][0].startswith("nll_")
+    with pytest.raises(ValueError, match="/a writes token ids and no text; compare it with runs on its oracle.$"):
+        ModelSource(paths[0]).nll_of_texts(["1 2 3"])
     samples = tmp_path / "samples.txt"
     samples.write_text("1 2 3\n3 2 1\n")
     for words, message in (

@@ -103,7 +103,7 @@ def test_discriminators_on_sequences_without_eos(tmp_path, discriminator):
     )
 
 
-@pytest.mark.parametrize("reward", ["bleu", "constant"])
+@pytest.mark.parametrize("reward", ["bleu", pytest.param("constant", marks=pytest.mark.slow)])
 def test_rewards_without_a_discriminator(tmp_path, capsys, reward):
     run = tmp_path / "run"
     options = {"pretrain_generator_steps": 2, "pretrain_discriminator_steps": None, "max_steps": 4, "num_rollouts": 2}

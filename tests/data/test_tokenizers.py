@@ -271,7 +271,7 @@ def test_load_tokenizer_by_path(tmp_path):
         load_tokenizer(str(tmp_path / "endless"))
     with pytest.raises(DataError, match="^There is no folder '.*none'; name a tokenizer's folder"):
         load_tokenizer(str(tmp_path / "none"))
-    with pytest.raises(DataError, match="^There is no folder 'none'; name a tokenizer's folder or a repository org/na"):
+    with pytest.raises(DataError, match="^There is no folder 'none'; name a tokenizer's folder or a repository org"):
         load_tokenizer("none")
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="^The tokenizer '.*empty' cannot be loaded .*; name a tokenizer's folder or"):

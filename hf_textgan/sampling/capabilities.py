@@ -31,9 +31,11 @@ def capabilities_of(model: Any) -> Capabilities:
     """
     Returns the [`Capabilities`] that a generator, or its class, declares in the attributes `likelihood`,
     `accepts_prompts`, `sampling_kind` and `uses_temperature`. A language model of transformers declares none of them.
-    It has an exact likelihood, accepts prompts and draws one token after the other.
+    It has an exact likelihood, accepts prompts and draws one token after the other. A class whose `uses_temperature`
+    depends on the configuration counts as dependent on a temperature.
     """
-    encoder_decoder = getattr(getattr(model, "config", None), "is_encoder_decoder", False)
+    config = getattr(model, "config", getattr(model, "config_class", None))
+    encoder_decoder = getattr(config, "is_encoder_decoder", False)
     return Capabilities(
         likelihood=getattr(model, "likelihood", "exact"),
         prompts=getattr(model, "accepts_prompts", True),

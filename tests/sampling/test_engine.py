@@ -8,7 +8,18 @@ from hf_textgan.sampling import engine as engine_module
 from hf_textgan.sampling.engine import RolloutEngine
 from hf_textgan.sampling.reader import evaluating, state_bytes
 from hf_textgan.sampling.samples import Samples
-from tests.helpers import BOS, EOS, PAD, all_sequences, chi_square_p, exact_logps, tiny_gpt2, tiny_lstm, tiny_stateless
+from tests.helpers import (
+    BOS,
+    EOS,
+    PAD,
+    all_sequences,
+    chi_square_p,
+    exact_logps,
+    randomize,
+    tiny_gpt2,
+    tiny_lstm,
+    tiny_stateless,
+)
 from tests.sampling.tools import (
     ALPHA,
     BUILDERS,
@@ -271,3 +282,54 @@ def test_engine_errors():
         next(engine.rollout(model, engine.sample(model, 2), 0))
     with pytest.raises(ValueError, match="temperature is 0; set it above 0"):
         engine.at(0)
+
+
+# ---- Temperatures ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("vocab_size", (5, 600), ids=("scores", "output-layer"))
+@every_model
+def test_every_engine_keeps_its_own_temperature_on_the_same_model(build, vocab_size):
+    """With 600 tokens the engines share the output layer that they found, which must not carry a temperature."""
+    model = model_of(build, vocab_size, None)
+    engine = engine_of(None, max_length=2)
+    engines = {temperature: engine.at(temperature) for temperature in (0.5, 2.0)} | {1.0: engine}
+    prefix = Samples(torch.tensor([[3, 4]]), torch.ones(1, 2, dtype=torch.long))
+    with torch.no_grad():
+        first, second = model(input_ids=torch.tensor([[BOS, 3]])).logits[0].double()
+    for temperature in (1.0, 0.5, 2.0, 1.0):
+        bound, other = engines[temperature], 2.0 if temperature == 0.5 else 0.5
+        # The log-probabilities come first, since they look for the output layer.
+        expected = sum((logits / temperature).log_softmax(-1)[token] for logits, token in ((first, 3), (second, 4)))
+        for score in (bound.per_token_logps(model, prefix), bound.score(model, prefix)):
+            assert float(score.detach().sum()) == pytest.approx(float(expected), abs=1e-4)
+        sampled = bound.sample(model, 20_000).sequences[:, 0]
+        completed = next(bound.rollout(model, prefix, 10_000)).sequences[:, 1]
+        mixed = bound.mix_inputs(model, Samples(*(t.repeat(10_000, 1) for t in vars(prefix).values())), 1.0)[:, 1]
+        for drawn, logits in ((sampled, first), (completed, second), (mixed, first)):
+            observed = drawn.bincount(minlength=vocab_size)
+            assert chi_square_p(observed, (logits / temperature).softmax(-1)) > ALPHA / 10  # 12 tests
+            assert chi_square_p(observed, (logits / other).softmax(-1)) < 1e-9
+    assert {name: bound.temperature for name, bound in engines.items()} == {0.5: 0.5, 2.0: 2.0, 1.0: 1.0}
+
+
+def test_a_bound_engine_has_the_settings_of_the_first_and_changes_nothing_in_it():
+    engine = RolloutEngine(7, BOS, PAD, EOS, chunk_size=11, temperature=0.7)
+    bound = engine.at(0.3)
+    settings = ("max_length", "bos_token_id", "pad_token_id", "eos_token_id", "chunk_size")
+    assert [getattr(bound, name) for name in settings] == [getattr(engine, name) for name in settings]
+    bound.max_length, bound.chunk_size = 3, 5
+    assert (engine.max_length, engine.chunk_size, engine.temperature, bound.temperature) == (7, 11, 0.7, 0.3)
+
+
+def test_a_bound_engine_reads_an_output_layer_that_was_replaced():
+    model = model_of(tiny_lstm, 600)
+    engine, samples = RolloutEngine(3, BOS, PAD, EOS), Samples(torch.tensor([[3, 4, 5]]), torch.ones(1, 3).long())
+    before = engine.per_token_logps(model, samples).detach()
+    model.set_output_embeddings(randomize(nn.Linear(6, 600), seed=5))
+    bound = engine.at(0.5)
+    expected = exact_logps(TemperedModel(model, 0.5), samples)
+    torch.testing.assert_close(bound.per_token_logps(model, samples), expected, atol=1e-5, rtol=0)
+    after = engine.per_token_logps(model, samples).detach()
+    torch.testing.assert_close(after, exact_logps(model, samples).detach(), atol=1e-5, rtol=0)
+    assert not torch.allclose(before, after)

@@ -157,6 +157,10 @@ class AdversarialConfig(TrainingArguments):
     hub_strategy: str = field(
         default="end", metadata={"help": 'Only "end" is supported: all players go to the Hub when training is over.'}
     )
+    resume_from_checkpoint: str | None = field(
+        default=None,
+        metadata={"help": "A checkpoint to resume, or true for the newest complete one in output_dir."},
+    )
     use_cache: bool = field(default=True, metadata={"help": "The saved generators keep a state in `generate`."})
 
     def __post_init__(self) -> None:

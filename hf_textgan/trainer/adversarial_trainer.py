@@ -7,6 +7,7 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -36,7 +37,8 @@ from ..data.statistics import scan_dataset
 from ..data.tokenizers import discriminator_tokenizer
 from ..sampling.capabilities import capabilities_of
 from ..sampling.samples import Samples
-from ..utils.files import clear_partial, strict_json, write_text, writing_folder
+from ..utils.files import clear_partial, strict_json, writing_folder, writing_into
+from ..utils.lock import locked
 from ..utils.random import fork_rng, seed_iteration
 from . import checkpoints, inputs
 from .adversarial_config import AdversarialConfig
@@ -266,10 +268,18 @@ class AdversarialTrainer(Trainer):
                 A checkpoint of this run, or `True` for the newest complete one in `output_dir`.
         """
         output_dir = self.args.output_path
-        if self.is_world_process_zero():  # the other processes read finished folders only
-            clear_partial(output_dir)
+        with ExitStack() as stack:
+            if self.is_world_process_zero():  # the other processes read finished folders only
+                stack.enter_context(locked(output_dir))
+                clear_partial(output_dir, output_dir / "best", output_dir / "samples")
+            return self._train(resume_from_checkpoint, **kwargs)
+
+    def _train(self, resume_from_checkpoint: str | bool | None, **kwargs: Any) -> Any:
+        output_dir = self.args.output_path
         if resume_from_checkpoint:
             resume_from_checkpoint = str(self.find_checkpoint(resume_from_checkpoint))
+            if self.is_world_process_zero():
+                logger.warning(f"Resuming from {resume_from_checkpoint}.")
         elif self.is_world_process_zero() and (old := checkpoints.checkpoints(output_dir)):
             logger.warning(
                 f"{old[0]} is there already: this run starts afresh, but resume_from_checkpoint=True would later "
@@ -303,8 +313,6 @@ class AdversarialTrainer(Trainer):
                     f"{path} cannot be resumed: {reason}; name a complete checkpoint, or pass True for the newest."
                 )
         checkpoints.check_same_run(path, self._describe_run())
-        if self.is_world_process_zero():
-            logger.warning(f"Resuming from {path}.")
         return path
 
     def get_batch_samples(self, epoch_iterator: Iterator, num_batches: int, device: torch.device) -> tuple:
@@ -560,9 +568,11 @@ class AdversarialTrainer(Trainer):
         if not self.args.should_save:
             return
         folder = Path(output_dir) if output_dir is not None else self.args.output_path
-        self._save_models(folder, state_dict)
-        arguments = json.dumps(self.args.to_dict(), indent=2, default=str)
-        write_text(folder / "training_args.json", arguments + "\n")
+        # A save that is killed leaves no config.json, so nobody loads players of two saves.
+        with writing_into(folder, last="config.json") as partial:
+            self._save_models(partial, state_dict)
+            arguments = json.dumps(self.args.to_dict(), indent=2, default=str)
+            (partial / "training_args.json").write_text(arguments + "\n")
 
     def _save_models(self, folder: Path, state_dict: dict | None = None) -> None:
         """The generator and the tokenizer at the root, the other players in subfolders."""

@@ -105,7 +105,7 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path):
     with pytest.raises(RuntimeError), writing_folder(tmp_path / "checkpoint-1") as folder:
         (folder / "tokenizer.json").write_text("half")
         raise RuntimeError
-    assert [path.name for path in tmp_path.iterdir()] == ["_partial-checkpoint-1"]
+    assert list(tmp_path.iterdir()) == []
     final = write_checkpoint(tmp_path, 1, "whole")
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-1"]
     assert (final / "tokenizer.json").read_text() == "whole"
@@ -121,14 +121,22 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path):
 
 def test_what_killed_processes_left_is_cleared(tmp_path):
     kept = write_checkpoint(tmp_path, 1)
-    nested = tmp_path / "best" / "_partial-adversarial" / "_partial-training_args.json"
+    nested = tmp_path / "best" / "_partial-0123abcd-adversarial" / "training_args.json"
     nested.parent.mkdir(parents=True)
     nested.write_text("half")
-    (tmp_path / "_partial-metrics.json").write_text("half")
-    clear_partial(tmp_path)
-    assert not list(tmp_path.rglob("_partial-*"))
+    (tmp_path / "_partial-0123abcd-metrics.json").write_text("half")
+    # Names that somebody else may have given, and links.
+    (tmp_path / "_partial-draft.txt").write_text("mine")
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "_partial-0123abcd-draft.txt").write_text("mine")
+    (tmp_path / "_partial-4567abcd-link").symlink_to(tmp_path / "notes")
+    clear_partial(tmp_path, tmp_path / "best", tmp_path / "not there yet")
+    assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("_partial-*")) == [
+        "_partial-4567abcd-link",
+        "_partial-draft.txt",
+        "notes/_partial-0123abcd-draft.txt",
+    ]
     assert checkpoints.checkpoint_problem(kept) is None
-    clear_partial(tmp_path / "not there yet")
 
 
 def test_rotation_keeps_the_newest(tmp_path):
@@ -209,7 +217,7 @@ def test_the_newest_complete_checkpoint_is_taken(run, tmp_path, caplog):
         copy_of(run / f"checkpoint-{step}", tmp_path)
     (tmp_path / "checkpoint-7" / MANIFEST_FILE).unlink()
     flip_a_byte(tmp_path / "checkpoint-6" / "discriminator" / "model.safetensors")
-    (tmp_path / "_partial-checkpoint-8").mkdir()
+    (tmp_path / "_partial-0123abcd-checkpoint-8").mkdir()
     trainer = toy_trainer(tmp_path)
     trainer.train(resume_from_checkpoint=True)
     assert caplog.messages[:3] == [

@@ -4,9 +4,9 @@ IWGAN, TextKD-GAN and ARAE on lines of characters, for the same time: the tables
     python benchmarks/character_gans.py --train_file train.txt --eval_file test.txt --minutes 25
 
 Trains each system as `textgan train SYSTEM --preset laptop` does, in a process of its own with one thread, and
-`--parallel` of them at a time; also their MLE baseline, an LSTM with as many parameters as the convolutional generator.
-The minutes are those of the processor, so that other work on the machine has no effect. A finished run is not repeated,
-an interrupted one resumes, and a call with another `--seed` adds its runs to the results in the file.
+`--parallel` of them at a time; also their MLE baseline, an LSTM with as many parameters as the convolutional
+generator. The minutes are those of the processor, so that other work on the machine has no effect. A finished run is
+not repeated, an interrupted one resumes, and a call with another `--seed` adds its runs to the results in the file.
 
 Then measures BLEU-2, 3 and 4 of words (sentences averaged, NLTK's method 1, no brevity penalty) of 640 samples against
 the lines of the eval file, both cut at 32 characters, and the divergence of character n-grams from the training lines
@@ -156,7 +156,7 @@ def measure(name: str, options: argparse.Namespace, references: list[str]) -> di
         "environment": json.loads(beside(folder, ".json").read_text()),
         "seed": options.seed,
         "seconds": seconds["seconds"],
-        "steps": evaluations[-1]["step"] - pretraining,  # of the generator
+        "steps": max(0, evaluations[-1]["step"] - pretraining),  # of the generator
         "parameters": run.model.num_parameters(),
         "metrics": {**scores(texts, references), **divergence(options, run, sequences)},
         "samples": texts[:10],

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,17 @@ def write_result(path: Path, result: dict[str, Any]) -> None:
     """Writes results as JSON."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(result, indent=1) + "\n")
+
+
+def command_line(script: str, argv: list[str] | None) -> str:
+    """Returns the command of a benchmark, without the folders of one machine."""
+    words, kept = iter(sys.argv[1:] if argv is None else argv), []
+    for word in words:
+        if word in ("--output_dir", "--runs"):
+            next(words)
+        else:
+            kept.append(Path(word).name if "/" in word else word)
+    return " ".join(["python", f"benchmarks/{script}", *kept])
 
 
 def run_arguments(system: str, folder: Path, **options: Any) -> TrainArguments:

@@ -20,7 +20,7 @@ import threading
 import time
 from pathlib import Path
 
-from common import make_parser, write_result
+from common import command_line, make_parser, write_result
 from environment import describe
 
 from hf_textgan.core.batches import AlternatingBatches
@@ -122,7 +122,7 @@ def main(argv: list[str] | None = None) -> None:
     first, last = runs[0], runs[-1]
     growth = (last["peak_anonymous_mib"] - first["peak_anonymous_mib"]) * 2**20
     result = {
-        "command": " ".join(["python", "benchmarks/data_memory.py", *(sys.argv[1:] if argv is None else argv)]),
+        "command": command_line("data_memory.py", argv),
         "environment": describe(),
         "anonymous_bytes_per_line": round(growth / max(1, last["lines"] - first["lines"]), 2),
         "runs": runs,

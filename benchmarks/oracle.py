@@ -14,12 +14,11 @@ results in the file. Writes benchmarks/results/oracle_t20.json and .png.
 
 import argparse
 import json
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
-from common import make_parser, read_result, train_run, write_result
+from common import command_line, make_parser, read_result, train_run, write_result
 from environment import describe
 
 from hf_textgan.runs.evaluate import EvaluationArguments, evaluate_run
@@ -130,9 +129,7 @@ def main(argv: list[str] | None = None) -> None:
             rows[name] = {**record, "system": system, "options": values, "evaluations": collect(folder / name)}
             if name == "mle" and "mle_temperatures" not in rows:
                 rows["mle_temperatures"] = temperatures(folder / name, 10_000)
-            words = sys.argv[1:] if argv is None else argv
-            words = [Path(word).name if word == options.oracle_path else word for word in words]
-            result["command"] = " ".join(["python", "benchmarks/oracle.py", *words])
+            result["command"] = command_line("oracle.py", argv)
             write_result(path, result)
     draw(result, path.with_suffix(".png"))
     print(table(result))

@@ -10,11 +10,10 @@ whose gradient is noise; and a copy of the training text. Writes benchmarks/resu
 """
 
 import itertools
-import sys
 from collections import Counter
 from pathlib import Path
 
-from common import make_parser, train_run, write_result
+from common import command_line, make_parser, train_run, write_result
 from environment import describe
 from tqdm import tqdm
 
@@ -91,7 +90,7 @@ def main(argv: list[str] | None = None) -> None:
     }
     outcomes = {name: dict(Counter(v["outcome"] for v in members)) for name, members in verdicts.items()}
     report = {
-        "command": " ".join(["python", "benchmarks/placebo.py", *(sys.argv[1:] if argv is None else argv)]),
+        "command": command_line("placebo.py", argv),
         "environment": describe(),
         "level": config.level,
         "num_samples": config.num_samples,

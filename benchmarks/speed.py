@@ -11,14 +11,13 @@ Writes benchmarks/results/speed.json.
 
 import copy
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
 import torch
-from common import make_parser, read_result, write_result
+from common import command_line, make_parser, read_result, write_result
 from environment import describe
 from torch.nn import functional as F
 from transformers import GPT2Config, GPT2LMHeadModel
@@ -390,7 +389,7 @@ def main(argv: list[str] | None = None) -> None:
             measured = ngrams(options.rounds, options.text_file, options.reference_file)
         else:
             measured = BENCHMARKS[name](options.rounds)
-        command = " ".join(["python", "benchmarks/speed.py", *(sys.argv[1:] if argv is None else argv)])
+        command = command_line("speed.py", argv)
         result[name] = {"command": command, "environment": describe(), "result": measured}
         rows = {name: measured} if "ratio" in measured else {f"{name} {k}": v for k, v in measured.items()}
         for label, row in rows.items():

@@ -13,13 +13,12 @@ medians are compared. Writes benchmarks/results/wgan_gp.json.
 
 import copy
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from functools import partial
 
 import torch
-from common import make_parser, read_result, write_result
+from common import command_line, make_parser, read_result, write_result
 from environment import describe
 from torch import nn
 from torch.nn import functional as F
@@ -250,7 +249,7 @@ def main(argv: list[str] | None = None) -> None:
     path = options.output_dir / "wgan_gp.json"
     result = read_result(path)
     result[options.dtype] = {
-        "command": " ".join(["python", "benchmarks/wgan_gp.py", *(sys.argv[1:] if argv is None else argv)]),
+        "command": command_line("wgan_gp.py", argv),
         "environment": {**describe(), "cpu_computes_bf16": computes_bf16()},
         "sizes": {"vocab_size": V, "sequence_length": T, "batch_size": B, **sizes},
         "result": measured,

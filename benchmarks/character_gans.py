@@ -226,7 +226,7 @@ def draw(result: dict, path: Path) -> None:
         axis.set_title(f"JSD-{order} (bits)")
     curves = {
         "BLEU-4": "eval_bleu_4",
-        "token entropy (nats): generator, dashed: teacher": "eval_generator_token_entropy",
+        "token entropy (nats), dashed: teacher": "eval_generator_token_entropy",
         "entropy separability": "eval_entropy_separability",
         "reconstruction accuracy": "eval_reconstruction_accuracy",
     }

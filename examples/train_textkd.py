@@ -23,7 +23,7 @@ from hf_textgan.cli.main import main as textgan
 
 SHORT_RUN = (
     "--dataset_name grammar --preset laptop --output_dir runs/textkd_gan --logging_steps 50 --eval_steps 100 "
-    "--pretrain_autoencoder_steps 300 --max_steps 200 --disable_tqdm true"
+    "--pretrain_autoencoder_steps 300 --max_steps 100 --disable_tqdm true"
 ).split()
 
 

@@ -98,8 +98,8 @@ def test_the_python_of_a_page_runs(page, folder, one_thread):
 @pytest.mark.timeout(1800)
 def test_the_quick_start_runs(folder, one_thread):
     page = ROOT / "docs" / "quick_start.md"
-    for system in ("seqgan", "iwgan"):  # the folders that the page loads
-        steps = [["--pretrain_generator_steps", "5", "--pretrain_discriminator_steps", "5"], []][system == "iwgan"]
+    pretraining = ["--pretrain_generator_steps", "5", "--pretrain_discriminator_steps", "5"]
+    for system, steps in (("seqgan", pretraining), ("iwgan", []), ("arae", [])):  # the folders that the page loads
         assert main(_short(["train", system, "--output_dir", f"runs/{system}", *steps])) == 0
     namespace: dict = {}
     for block in blocks(page, "python"):

@@ -11,6 +11,7 @@ import pkgutil
 from typing import TYPE_CHECKING, Any
 
 from .utils.registration import register_with_auto_classes
+from .utils.version import __version__ as __version__
 
 
 if TYPE_CHECKING:
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from .trainer.adversarial_config import *
     from .trainer.adversarial_trainer import *
 
-
-__version__ = "0.1.0.dev0"
 
 # The public modules: each name of their `__all__` can be imported from here.
 _MODULES = (

@@ -2,9 +2,9 @@
 
 import sys
 
-from .. import __version__
 from ..systems import SYSTEMS
 from ..utils.names import unknown_name
+from ..utils.version import __version__
 
 
 USAGE = """\

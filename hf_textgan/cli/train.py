@@ -42,7 +42,7 @@ def train(trainer: AdversarialTrainer, arguments: TrainArguments) -> None:
         raise UserError(str(error)) from error
     trainer.save_model()
     if trainer.is_world_process_zero():
-        _print_folder(Path(arguments.training.output_dir))
+        _print_folder(arguments.training.output_path)
 
 
 def train_and_compare_baseline(trainer: AdversarialTrainer, arguments: TrainArguments) -> None:
@@ -50,7 +50,7 @@ def train_and_compare_baseline(trainer: AdversarialTrainer, arguments: TrainArgu
     from ..studies.mle_baseline import compare_with_baseline, train_baseline
     from .compare import print_comparison
 
-    output_dir = Path(arguments.training.output_dir)
+    output_dir = arguments.training.output_path
     clock = next(c for c in trainer.callback_handler.callbacks if isinstance(c, WallClock))
     with user_errors():
         train_baseline(arguments, trainer, clock.seconds, report=_report)

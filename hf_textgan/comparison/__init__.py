@@ -1,0 +1,1 @@
+"""Comparison of systems: metrics of several draws, statistical tests and a report."""

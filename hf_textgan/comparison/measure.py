@@ -1,8 +1,8 @@
 """The metrics of one set of samples."""
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from datasets import Dataset
@@ -13,37 +13,62 @@ from ..metrics.embeddings import hashed_ngram_embedding
 from ..metrics.frechet import frechet_distance
 from ..metrics.language_model import KneserNeyModel, training_vocabulary
 from ..metrics.ngrams import ReferenceTable, distinct_n, ngram_jsd, self_bleu
-from .sources import ModelSource
+from .sources import ModelSource, SequenceSource, Source, TextSource
 from .statistics import Axes
+
+
+_SourceT = TypeVar("_SourceT", bound=Source, contravariant=True)
+
+
+class Measure(Protocol[_SourceT]):
+    """The metrics of draws from a source."""
+
+    @property
+    def axes(self) -> Sequence[Axes]:
+        """The pairs of metrics that decide a verdict."""
+        ...
+
+    @property
+    def columns(self) -> Mapping[str, bool | None]:
+        """The metrics of a table, and whether higher is better; `None` where the value of real text is the best."""
+        ...
+
+    def __call__(
+        self, source: _SourceT, num_samples: int, seed: int, **options: float
+    ) -> tuple[dict[str, float], list[str]]:
+        """Returns the metrics of a draw, and some or all of its texts; `options` are those of a sweep."""
+        ...
 
 
 class TextMeasure:
     """
     The metrics of texts against real text.
 
-    For models that have one, the likelihood of held-out text (`nll_test`, in nats per symbol, ends counted). Quality:
-    BLEU against held-out text, NLL under a language model of the training text (`forward_nll`). Diversity:
-    Self-BLEU, distinct n-grams. Both: NLL of held-out text under a language model of the samples (`reverse_nll`), the
-    divergence of n-grams and the Frechet distance of hashed n-gram embeddings. All at the size of the samples.
+    - Likelihood, for models that have one: NLL of held-out text (`nll_test`, in nats per token, ends counted).
+    - Quality: BLEU against held-out text, NLL under a language model of the training text (`forward_nll`).
+    - Diversity: Self-BLEU, distinct n-grams.
+    - Both: NLL of held-out text under a language model of the samples (`reverse_nll`), the divergence of n-grams and
+      the Frechet distance of hashed n-gram embeddings.
+
+    All but the likelihood depend on the number of samples.
 
     Args:
         train (`Sequence[str]`):
-            The training text: it trains the language model of `forward_nll`, gives the vocabulary of both, and is what
-            may have been copied.
+            The training text. It trains the language model of `forward_nll`, gives the vocabulary of both language
+            models, and shows which texts are copies.
         references (`Sequence[str]`):
             Held-out text.
         split (`Callable[[str], list[str]]`, *optional*):
-            Cuts a text into symbols; by default at blanks.
+            Splits a text into tokens; by default at blanks.
         grammar ([`CaptionGrammar`], *optional*):
-            The grammar that wrote the text.
+            The grammar of the text.
     """
 
     axes = (
         Axes("bleu_4", "self_bleu_4", higher_quality=True, higher_diversity=False),
         Axes("reverse_nll", "forward_nll", higher_quality=False, higher_diversity=False),
     )
-    # What a table shows, and whether higher is better; `None` where the value of real text is the best one.
-    columns = {
+    columns: dict[str, bool | None] = {
         "nll_test": False,
         "bleu_2": True,
         "bleu_4": True,
@@ -77,25 +102,28 @@ class TextMeasure:
         if grammar is not None:
             self.columns = {**self.columns, "grammar_share": True}
 
-    def __call__(self, source: Any, num_samples: int, seed: int, **options: float) -> tuple[dict, list[str]]:
-        """The metrics of a draw from a source, and its texts."""
+    def __call__(
+        self, source: TextSource, num_samples: int, seed: int, **options: float
+    ) -> tuple[dict[str, float], list[str]]:
+        """Returns the metrics of a draw from a source, and its texts."""
         texts = source.texts(num_samples, seed, **options)
         metrics = self.metrics(texts)
-        has_likelihood = source.is_model and source.likelihood
-        if has_likelihood and source.temperature == 1.0 and set(options.values()) == {1.0}:
-            metrics["nll_test"] = self._nll_test(source)
+        if isinstance(source, ModelSource) and source.likelihood:
+            if source.temperature == 1.0 and set(options.values()) == {1.0}:
+                metrics["nll_test"] = self._nll_test(source)
         return metrics, texts
 
     def _nll_test(self, source: ModelSource) -> float:
-        """Per symbol of the references, whatever the symbols of the model; the same for every draw."""
+        """Returns the NLL per token of the references, which need not be tokens of the model; once per model."""
         if source.path not in self.nll:
-            symbols = sum(len(sentence) + 1 for sentence in self.references)
-            self.nll[source.path] = source.nll_of_texts(self.reference_texts) / symbols
+            num_tokens = sum(len(sentence) + 1 for sentence in self.references)
+            self.nll[source.path] = source.nll_of_texts(self.reference_texts) / num_tokens
         return self.nll[source.path]
 
     def metrics(self, texts: list[str]) -> dict[str, float]:
+        """Returns the metrics of texts."""
         tokens = [self.split(text) for text in texts]
-        metrics = {**self.table.score(tokens), **self_bleu(tokens), **distinct_n(tokens)}
+        metrics: dict[str, float] = {**self.table.score(tokens), **self_bleu(tokens), **distinct_n(tokens)}
         metrics.update(ngram_jsd(tokens, self.references, 3))
         metrics["forward_nll"] = _per_token(self.forward, tokens)
         metrics["reverse_nll"] = _per_token(KneserNeyModel(self.vocabulary).fit(tokens), self.references)
@@ -111,7 +139,7 @@ class TextMeasure:
 
 
 def _embed(sentences: Sequence[Sequence[str]]) -> np.ndarray:
-    """Without empty sentences, which have no embedding."""
+    """Returns the embeddings of sentences without the empty ones, which have none."""
     return hashed_ngram_embedding([sentence for sentence in sentences if sentence] or [[""]])
 
 
@@ -129,16 +157,19 @@ class OracleMeasure:
         oracle (`PreTrainedModel`):
             The oracle.
         held_out (`Dataset`):
-            Sequences of it that were not trained on.
+            Sequences of the oracle that are no training data.
     """
 
     axes = (Axes("nll_test", "nll_oracle", higher_quality=False, higher_diversity=False),)
-    columns = {"nll_oracle": False, "nll_test": False, "self_bleu_4": False, "repeated": None}
+    columns: dict[str, bool | None] = {"nll_oracle": False, "nll_test": False, "self_bleu_4": False, "repeated": None}
 
     def __init__(self, oracle: PreTrainedModel, held_out: Dataset):
         self.oracle, self.held_out = OracleMetrics(oracle), held_out
 
-    def __call__(self, source: Any, num_samples: int, seed: int, **options: float) -> tuple[dict, list[str]]:
+    def __call__(
+        self, source: SequenceSource, num_samples: int, seed: int, **options: float
+    ) -> tuple[dict[str, float], list[str]]:
+        """Returns the metrics of a draw from a source, and its first sequences."""
         samples = source.samples(num_samples, seed, **options)
         sequences = samples.sequences.tolist()
         metrics = {
@@ -150,4 +181,4 @@ class OracleMeasure:
         return metrics, [" ".join(map(str, row)) for row in sequences[:20]]
 
 
-__all__ = ["OracleMeasure", "TextMeasure"]
+__all__ = ["Measure", "OracleMeasure", "TextMeasure"]

@@ -1,4 +1,4 @@
-"""The report of a comparison: a text to read, a figure to look at, the numbers as JSON."""
+"""The report of a comparison: a text, a figure, and the numbers as JSON."""
 
 import math
 import re
@@ -10,21 +10,21 @@ from .compare import summary
 from .sources import REAL_TEXT_LABEL
 
 
-_SHOWN = 3  # samples per value of the sweep
+_NUM_SHOWN_SAMPLES = 3  # per value of the sweep
 
 
 def write_report(result: dict[str, Any], folder: Path) -> None:
     """Writes `report.json`, `report.md` and `quality_diversity.png`."""
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / "report.json", strict_json(result))
-    draw_curves(result, folder / "quality_diversity.png")
+    draw_quality_diversity(result, folder / "quality_diversity.png")
     write_text(folder / "report.md", markdown(result))
 
 
 def sentence(verdict: dict[str, Any]) -> str:
-    """A verdict in words."""
+    """Returns a verdict in words."""
     first, second = verdict["first"], verdict["second"]
-    said = {
+    text = {
         "better": f"{first} is better than {second}",
         "worse": f"{first} is worse than {second}",
         "trade-off": f"{first} and {second} trade quality for diversity: neither is better",
@@ -32,12 +32,12 @@ def sentence(verdict: dict[str, Any]) -> str:
         "no verdict": f"No verdict on {first} and {second}: {', '.join(verdict['notes'])}",
     }[verdict["outcome"]]
     if verdict["scope"] == "these two models":
-        said += ". This speaks of these two models only: with one training seed each, nothing follows for the systems"
-    return f"{said}."
+        text += ". This holds for these two models only: with one training seed each, nothing follows for the systems"
+    return f"{text}."
 
 
 def markdown(result: dict[str, Any]) -> str:
-    """The report as a text."""
+    """Returns the report as Markdown."""
     config, rows = result["config"], result["rows"]
     lines = ["# Comparison", ""]
     for verdict in result["verdicts"]:
@@ -50,7 +50,7 @@ def markdown(result: dict[str, Any]) -> str:
         key for key in result["columns"] if any(key in draw["metrics"] for r in rows.values() for draw in r["draws"])
     ]
     arrows = {True: " ↑", False: " ↓", None: ""}
-    lines += ["## As the models come", ""]
+    lines += ["## Scores of the models as trained", ""]
     lines.append("| | " + " | ".join(f"{key}{arrows[result['columns'][key]]}" for key in columns) + " |")
     lines.append("|---" * (len(columns) + 1) + "|")
     for label, row in rows.items():
@@ -58,10 +58,10 @@ def markdown(result: dict[str, Any]) -> str:
         lines.append(f"| {label} | " + " | ".join(cells) + " |")
     lines += [
         "",
-        f"{config['num_samples']:,} texts per draw, {config['num_seeds']} draws from seed {config['seed']} on. ± is "
-        "one standard deviation over training runs where a system has several, else over draws. An arrow points to "
-        "the better values; where there is none, those of real text are best. Real text, copies and n-gram samplers "
-        "were measured in the same way.",
+        f"{config['num_samples']:,} texts per draw, {config['num_seeds']} draws from seed {config['seed']}. ± is one "
+        "standard deviation over training runs if a system has several, else over draws. An arrow points to the "
+        "better values; without an arrow, the value of real text is the best. Real text, copies and n-gram samplers "
+        "are measured in the same way.",
         "",
         "## Verdicts",
         "",
@@ -81,8 +81,8 @@ def markdown(result: dict[str, Any]) -> str:
         lines += [
             "",
             f"{verdict['test']} on the means of {counts} units (unit: {verdict['unit']}), two-sided, adjusted by "
-            f"{verdict['correction']} over all tests of this report, level {verdict['level']:g}. It speaks of "
-            f"{verdict['scope']}.",
+            f"{verdict['correction']} over all tests of this report, level {verdict['level']:g}. The verdict holds "
+            f"for {verdict['scope']}.",
             "",
         ]
     swept = [label for label, row in rows.items() if len({draw["value"] for draw in row["draws"]}) > 1]
@@ -95,18 +95,18 @@ def markdown(result: dict[str, Any]) -> str:
                 cells = [_cell(*summary(rows[label], key, value)) for key in keys]
                 lines.append(f"| {label} | {value:g} | " + " | ".join(cells) + " |")
         lines.append("")
-    lines += ["## Samples", "", "The first of the first seed, none chosen.", ""]
+    lines += ["## Samples", "", "The first samples of the first seed, without selection.", ""]
     for label, by_value in result["samples"].items():
         for value, texts in by_value.items():
             title = f"{label}, {config['sweep']} {value}" if label in swept else label
-            lines += [f"{title}:", "", *_fenced(texts[:_SHOWN]), ""]
+            lines += [f"{title}:", "", *_fenced(texts[:_NUM_SHOWN_SAMPLES]), ""]
     return "\n".join(lines)
 
 
 def _fenced(texts: list[str]) -> list[str]:
-    """A code block that no text can end."""
-    iterations = "`" * max(3, *(len(run) + 1 for text in texts for run in re.findall("`+", text)), 3)
-    return [iterations, *(" ".join(text.split()) for text in texts), iterations]
+    """Returns texts in a code block with a fence that is longer than any in the texts."""
+    fence = "`" * max([3, *(len(run) + 1 for text in texts for run in re.findall("`+", text))])
+    return [fence, *(" ".join(text.split()) for text in texts), fence]
 
 
 def _number(value: float | None) -> str:
@@ -119,8 +119,8 @@ def _cell(mean: float, deviation: float) -> str:
     return f"{mean:.3f}" if math.isnan(deviation) else f"{mean:.3f} ± {deviation:.3f}"
 
 
-def draw_curves(result: dict[str, Any], path: Path) -> None:
-    """Quality against diversity: a curve over the sweep for each system, a mark for each reference_source."""
+def draw_quality_diversity(result: dict[str, Any], path: Path) -> None:
+    """Plots quality against diversity: a curve over the sweep for each system, a marker for each reference source."""
     from matplotlib.figure import Figure
 
     rows, axes = result["rows"], result["axes"]
@@ -134,24 +134,24 @@ def draw_curves(result: dict[str, Any], path: Path) -> None:
             if not points:
                 continue
             style = {"color": f"C{number}" if row["is_compared"] else "0.45", "label": label, "linewidth": 1.2}
-            style["marker"] = "o" if row["is_compared"] else _MARKS[number % len(_MARKS)]
+            style["marker"] = "o" if row["is_compared"] else _MARKERS[number % len(_MARKERS)]
             spread = {
-                f"{name}err": [0.0 if math.isnan(point[place][1]) else point[place][1] for point in points]
-                for place, name in ((1, "x"), (2, "y"))
+                f"{name}err": [0.0 if math.isnan(point[index][1]) else point[index][1] for point in points]
+                for index, name in ((1, "x"), (2, "y"))
             }
             axis.errorbar([p[1][0] for p in points], [p[2][0] for p in points], markersize=5, **spread, **style)
             if len(points) > 1:
                 for value, (horizontal, _), (vertical, _) in points:
-                    place = {"textcoords": "offset points", "xytext": (4, 4), "fontsize": 7, "color": style["color"]}
-                    axis.annotate(f"{value:g}", (horizontal, vertical), **place)
-        # A reference_source far off, such as a bag of words, would press all that matters together.
+                    offset = {"textcoords": "offset points", "xytext": (4, 4), "fontsize": 7, "color": style["color"]}
+                    axis.annotate(f"{value:g}", (horizontal, vertical), **offset)
+        # The limits ignore distant reference sources, such as a bag of words, which would hide the differences.
         near = [row for label, row in rows.items() if row["is_compared"] or label == REAL_TEXT_LABEL]
         for key, limit in ((x, axis.set_xlim), (y, axis.set_ylim)):
             means = [summary(row, key, draw["value"])[0] for row in near for draw in row["draws"]]
             means = [mean for mean in means if not math.isnan(mean)]
             if means:
-                room = 0.15 * (max(means) - min(means)) + 1e-3
-                limit(min(means) - room, max(means) + room)
+                margin = 0.15 * (max(means) - min(means)) + 1e-3
+                limit(min(means) - margin, max(means) + margin)
         # The better end of both axes lies at the top right.
         if not pair["higher_diversity"]:
             axis.invert_xaxis()
@@ -166,7 +166,7 @@ def draw_curves(result: dict[str, Any], path: Path) -> None:
     temporary.replace(path)
 
 
-_MARKS = ("*", "s", "^", "D", "v", "P", "X")
+_MARKERS = ("*", "s", "^", "D", "v", "P", "X")
 
 
-__all__ = ["draw_curves", "markdown", "sentence", "write_report"]
+__all__ = ["draw_quality_diversity", "markdown", "sentence", "write_report"]

@@ -25,29 +25,42 @@ REAL_TEXT_LABEL = "real text"  # the row with the scores of real text
 
 
 class Source(Protocol):
-    """
-    A source of texts.
+    """A source of texts or of sequences of token ids, from which a [`Measure`] draws."""
 
-    Attributes:
-        path (`str`):
-            Its name for messages.
-        label (`str`):
-            Its name in a report.
-        run_config (`str`):
-            Equal for the runs of one system that differ in their training seed only.
-        swept (`bool`):
-            Whether its draws depend on a temperature.
-        is_model (`bool`):
-            Whether it is a trained generator.
-    """
+    @property
+    def path(self) -> str:
+        """The name in messages."""
+        ...
 
-    path: str
-    label: str
-    run_config: str
-    swept: bool
-    is_model: bool
+    @property
+    def label(self) -> str:
+        """The name in a report."""
+        ...
 
-    def texts(self, num_samples: int, seed: int, **options: float) -> list[str]: ...
+    @property
+    def swept(self) -> bool:
+        """Whether the draws depend on a temperature."""
+        ...
+
+
+class TextSource(Source, Protocol):
+    """A source of texts."""
+
+    def texts(self, num_samples: int, seed: int, **options: float) -> list[str]:
+        """Draws texts; `options` are those of a sweep, `temperature` or `top_p`."""
+        ...
+
+
+class SequenceSource(Source, Protocol):
+    """A source of sequences of token ids, with their likelihood."""
+
+    def samples(self, num_samples: int, seed: int, temperature: float = 1.0) -> Samples:
+        """Draws sequences."""
+        ...
+
+    def nll(self, held_out: Dataset, temperature: float = 1.0) -> float:
+        """Returns the NLL per token (nats) of encoded sequences of one length."""
+        ...
 
 
 class ModelSource:
@@ -56,11 +69,9 @@ class ModelSource:
 
     Args:
         path (`str`):
-            Folder of a run, a checkpoint, any causal language model, or a repository; `PATH@0.7` fixes a temperature
-            with which those of a sweep are multiplied.
+            The folder of a run, a checkpoint, any causal language model, or a repository; `PATH@0.7` fixes a
+            temperature that multiplies those of a sweep.
     """
-
-    is_model = True
 
     def __init__(self, path: str):
         self.path, self.temperature = path, 1.0
@@ -70,11 +81,11 @@ class ModelSource:
                 self.path, self.temperature = before, float(after)
             except ValueError:
                 raise ValueError(
-                    f"{path} ends in @{after}, which is no temperature; write it as in {before}@0.7."
+                    f"{path} ends in @{after}, which is no temperature; write one like {before}@0.7."
                 ) from None
             if not self.temperature > 0:
                 raise ValueError(f"{path} has the temperature {after}; set it above 0.")
-        self.run: Run = load_run(self.path)
+        self.run = load_run(self.path)
         if not self.swept and self.temperature != 1.0:
             raise ValueError(
                 f"{path} names a temperature, but the model takes the most probable tokens; leave it out."
@@ -82,17 +93,17 @@ class ModelSource:
 
     @property
     def swept(self) -> bool:
-        """Whether its draws depend on a temperature."""
+        """Whether the draws depend on a temperature."""
         return capabilities_of(self.run.model).temperature
 
     @property
     def likelihood(self) -> bool:
-        """Whether it gives texts an exact likelihood."""
+        """Whether texts have an exact likelihood."""
         return capabilities_of(self.run.model).likelihood == "exact"
 
     @property
     def run_config(self) -> str:
-        """The arguments that the runs of one system have in common: all but the training seed and the folder."""
+        """The arguments that define a system: those of the run without the training seed and the folder."""
         record = {key: value for key, value in self.run.record.items() if key != "hf_textgan"}
         arguments = self.run.root / "training_args.json" if self.run.root is not None else None
         if arguments is None or not arguments.is_file() or not record:
@@ -104,7 +115,9 @@ class ModelSource:
 
     @property
     def location(self) -> str:
-        """The path of a checkpoint or a best model within its run; empty for the run itself."""
+        """The path of a checkpoint or a best model within the folder of the run; empty for the run itself."""
+        if self.run.root is None:
+            return ""
         inner = Path(self.path).resolve().relative_to(self.run.root.resolve()).as_posix()
         return "" if inner == "." else f"/{inner}"
 
@@ -125,9 +138,12 @@ class ModelSource:
     def nll_of_texts(self, texts: Sequence[str]) -> float:
         """Returns the negative log-likelihood of texts, their ends included, in nats."""
         run = self.run
-        cut = (run.record.get("data") or {}).get("truncate", False)  # then lines that fill the window have no end
-        window = run.engine.max_length if cut else None
-        encoded = encode_text(Dataset.from_dict({"text": list(texts)}), run.tokenizer, window, truncate=cut).dataset
+        if run.tokenizer is None:
+            raise ValueError(f"{self.path} writes token ids and no text; compare it with runs on its oracle.")
+        truncate = (run.record.get("data") or {}).get("truncate", False)  # lines that fill the window have no end
+        window = run.engine.max_length if truncate else None
+        dataset = Dataset.from_dict({"text": list(texts)})
+        encoded = encode_text(dataset, run.tokenizer, window, truncate=truncate).dataset
         collator = functools.partial(collate, pad_token_id=run.engine.pad_token_id)
         return float(corpus_nll(run.model, run.engine, encoded, collator)[0])
 
@@ -145,7 +161,7 @@ def _nll(run: Run, held_out: Dataset, temperature: float) -> float:
     return nll_metrics(sample_nll(run.model, run.engine.at(temperature), dataset_samples(held_out)))["nll_per_token"]
 
 
-# The place and time of a run, and its logging.
+# The arguments of a run that do not define its system: seeds, folders and logging.
 _NOT_RUN_CONFIG = (
     "seed",
     "data_seed",
@@ -162,17 +178,17 @@ _NOT_RUN_CONFIG = (
 
 class OracleSource:
     """
-    The oracle of the synthetic task as its own generator.
+    The oracle of the synthetic task as a generator.
 
     Args:
         oracle (`PreTrainedModel`):
             The oracle.
         length (`int`):
-            Tokens of a sequence.
+            The number of tokens of a sequence.
     """
 
-    swept, is_model = False, False
-    label = run_config = path = REAL_TEXT_LABEL
+    swept = False
+    label = path = REAL_TEXT_LABEL
 
     def __init__(self, oracle: PreTrainedModel, length: int):
         bos = oracle.config.bos_token_id
@@ -193,42 +209,45 @@ class LinesSource:
 
     Args:
         label (`str`):
-            Its name.
+            The name.
         lines (`Sequence[str]`):
-            The lines; a draw takes some of them, each once while there are enough.
+            The lines. A draw takes each of them once, and again only if there are fewer lines than samples.
     """
 
-    swept, is_model = False, False
+    swept = False
 
     def __init__(self, label: str, lines: Sequence[str]):
-        self.label, self.lines = label, lines
-        self.run_config = self.path = label
+        self.label = self.path = self.run_config = label
+        self.lines = lines
 
     def texts(self, num_samples: int, seed: int, **options: float) -> list[str]:
+        """Draws lines; `options` have no effect."""
         rng = np.random.default_rng([seed, 1])
         order = rng.permutation(len(self.lines))
         while len(order) < num_samples:
             order = np.concatenate([order, rng.permutation(len(self.lines))])
-        return [self.lines[index] for index in order[:num_samples]]
+        return [self.lines[int(index)] for index in order[:num_samples]]
 
 
 class MarkovSource:
     """
-    A Markov chain of real text: draws each token from its frequencies after the `order - 1` tokens before it. Order 1
-    is a bag of words, order 3 a trigram sampler.
+    A Markov chain of real text: draws each token by its frequency after the `order - 1` tokens before it. Order 1 is a
+    bag of words, order 3 a trigram sampler.
 
     Args:
+        label (`str`):
+            The name.
         sentences (`Sequence[Sequence[str]]`):
             Real text.
         order (`int`):
             The length of the n-grams.
         join (`Callable[[list[str]], str]`):
-            Makes a text of tokens.
-        longest (`int`):
-            Largest number of tokens of a text.
+            Joins tokens to a text.
+        max_length (`int`):
+            Maximum number of tokens of a text.
     """
 
-    swept, is_model = False, False
+    swept = False
 
     def __init__(
         self,
@@ -236,42 +255,44 @@ class MarkovSource:
         sentences: Sequence[Sequence[str]],
         order: int,
         join: Callable[[list[str]], str],
-        longest: int,
+        max_length: int,
     ):
-        self.label = self.run_config = self.path = label
-        self.order, self.join, self.longest = order, join, longest
-        counts: dict[tuple, Counter] = defaultdict(Counter)
+        self.label = self.path = label
+        self.order, self.join, self.max_length = order, join, max_length
+        counts: dict[tuple, Counter] = defaultdict(Counter)  # by context; the end of a sentence counts as None
         for sentence in sentences:
             context: tuple = (None,) * (order - 1)
             for token in (*sentence, None):
                 counts[context][token] += 1
-                context = (*context, token)[1:] if order > 1 else ()
+                context = (*context, token)[1:]
         self.table = {
-            context: (list(seen), np.cumsum(np.fromiter(seen.values(), float, len(seen))))
-            for context, seen in counts.items()
+            context: (list(counter), np.cumsum([*counter.values()], dtype=float))
+            for context, counter in counts.items()
         }
 
     def texts(self, num_samples: int, seed: int, **options: float) -> list[str]:
-        rng, texts = np.random.default_rng([seed, 2, self.order]), []
-        for _ in range(num_samples):
-            sentence: list[str] = []
-            context: tuple = (None,) * (self.order - 1)
-            while len(sentence) < self.longest:
-                tokens, cumulative = self.table[context]
-                token = tokens[int(np.searchsorted(cumulative, rng.random() * cumulative[-1], side="right"))]
-                if token is None:
-                    break
-                sentence.append(token)
-                context = (*context, token)[1:] if self.order > 1 else ()
-            texts.append(self.join(sentence))
-        return texts
+        """Draws texts; `options` have no effect."""
+        rng = np.random.default_rng([seed, 2, self.order])
+        return [self.join(self._sentence(rng)) for _ in range(num_samples)]
+
+    def _sentence(self, rng: np.random.Generator) -> list[str]:
+        sentence: list[str] = []
+        context: tuple = (None,) * (self.order - 1)
+        while len(sentence) < self.max_length:
+            tokens, cumulative = self.table[context]
+            token = tokens[int(np.searchsorted(cumulative, rng.random() * cumulative[-1], side="right"))]
+            if token is None:
+                break
+            sentence.append(token)
+            context = (*context, token)[1:]
+        return sentence
 
 
-def halves(lines: Sequence[str], seed: int) -> tuple[list[str], list[str]]:
+def split_in_halves(lines: Sequence[str], seed: int) -> tuple[list[str], list[str]]:
     """
-    Splits held-out text at random: one half takes the place of samples, the other is the reference of all sources.
+    Splits held-out text at random: one half is compared like samples, the other is the reference of all sources.
     """
-    lines = sorted(lines)  # the cut does not depend on the order of the file
+    lines = sorted(lines)  # the split does not depend on the order of the file
     order = np.random.default_rng([seed, 3]).permutation(len(lines))
     middle = len(lines) // 2
     return [lines[index] for index in order[:middle]], [lines[index] for index in order[middle:]]
@@ -283,6 +304,8 @@ __all__ = [
     "ModelSource",
     "OracleSource",
     "REAL_TEXT_LABEL",
+    "SequenceSource",
     "Source",
-    "halves",
+    "TextSource",
+    "split_in_halves",
 ]

@@ -1,22 +1,22 @@
 """
-Verdicts: whether one system is better than another, by which test, on which unit, with which correction.
+Statistical tests of a comparison, and verdicts: whether one system is better than another.
 
-A generator can be made sharper or flatter at will by its temperature, which trades quality for diversity. So two
-generators are compared by the quality that they reach at equal diversity, along the curves that a sweep over
-temperatures draws (Caccia et al. 2020, arXiv 1811.02549, section 3).
+The temperature makes a generator sharper or flatter, which trades quality for diversity. Therefore two generators are
+compared by their quality at equal diversity, on the curves of a sweep over temperatures (Caccia et al. 2020, arXiv
+1811.02549, section 3).
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from scipy import stats
 
 
-_GRID = 25  # diversities at which curves are compared
-_LEAST_OVERLAP = 0.25  # of the shorter curve
+_NUM_DIVERSITIES = 25  # at which curves are compared
+_MIN_OVERLAP = 0.25  # of the shorter curve
 
 
 @dataclass(frozen=True)
@@ -47,13 +47,13 @@ class Hypothesis:
 
     Args:
         name (`str`):
-            What is compared.
+            The metric that is compared.
         first, second (`list[float]`):
-            The values, one for each unit; oriented so that higher is better.
+            The values of both sides, one for each unit; oriented so that higher is better.
         difference (`float`):
-            Of their means.
+            The difference of their means.
         p_value, adjusted (`float`):
-            Two-sided, and after the correction; NaN if there is nothing to test.
+            The two-sided p-value, and the same after the correction; NaN without a test.
     """
 
     name: str
@@ -71,13 +71,19 @@ class Verdict:
 
     Args:
         first, second (`str`):
-            The two.
+            The labels of the pair.
         outcome (`str`):
-            `better`, `worse`, `trade-off` or `no difference`, of the first against the second.
+            `better`, `worse`, `trade-off`, `no difference` or `no verdict`, of the first against the second.
         scope (`str`):
-            What the outcome speaks of: `systems`, or `these two models` where each has one training seed.
+            `systems`, or `these two models` where each has one training seed.
         test, unit, correction (`str`):
-            How it was found.
+            The test, its unit of observation, and the correction for the number of tests.
+        level (`float`):
+            The significance level.
+        hypotheses (`list[Hypothesis]`):
+            The tests of the pair.
+        notes (`list[str]`):
+            The reasons of `no verdict`.
     """
 
     first: str
@@ -92,29 +98,31 @@ class Verdict:
     notes: list[str] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
+        """Returns the verdict as plain values."""
         return asdict(self)
 
 
 def welch(first: Sequence[float], second: Sequence[float]) -> float:
     """
-    The two-sided p-value of equal means: Welch's t-test, or, where one side has a single value, Student's with the
-    variance of the other. NaN with one value on both sides.
+    Returns the two-sided p-value of equal means by Welch's t-test; if one side has a single value, by Student's t-test
+    with the variance of the other side; NaN if both sides have a single value.
     """
     if len(first) < 2 and len(second) < 2:
         return math.nan
     spread = np.ptp(first) + np.ptp(second)
     if spread == 0.0:  # values without noise
         return 1.0 if first[0] == second[0] else 0.0
-    return float(stats.ttest_ind(first, second, equal_var=min(len(first), len(second)) < 2).pvalue)
+    result = cast(Any, stats.ttest_ind(first, second, equal_var=min(len(first), len(second)) < 2))
+    return float(result.pvalue)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """The p-values adjusted for their number (Holm 1979); NaN stays NaN and does not count."""
-    order = sorted((p, place) for place, p in enumerate(p_values) if not math.isnan(p))
+    """Returns p-values adjusted for their number (Holm 1979); NaN stays NaN and does not count."""
+    order = sorted((p, index) for index, p in enumerate(p_values) if not math.isnan(p))
     adjusted, largest = [math.nan] * len(p_values), 0.0
-    for rank, (p, place) in enumerate(order):
+    for rank, (p, index) in enumerate(order):
         largest = max(largest, min(1.0, p * (len(order) - rank)))
-        adjusted[place] = largest
+        adjusted[index] = largest
     return adjusted
 
 
@@ -122,23 +130,23 @@ def quality_at_equal_diversity(
     first: Sequence[Sequence[tuple[float, float]]], second: Sequence[Sequence[tuple[float, float]]]
 ) -> tuple[list[float], list[float]] | None:
     """
-    The mean quality of each curve over the diversities that all curves reach.
+    Returns the mean quality of each curve over the diversities that all curves reach.
 
     Args:
         first, second (`Sequence[Sequence[tuple[float, float]]]`):
-            Curves of the two sides, each of points `(diversity, quality)`, one for each temperature.
+            The curves of both sides: points `(diversity, quality)`, one for each temperature.
 
     Returns:
-        One value for each curve of the first and of the second side; `None` if the curves have too few diversities in
-        common.
+        `tuple[list[float], list[float]]`: One value for each curve of either side; `None` if the curves overlap too
+        little.
     """
     curves = [np.array(sorted(curve)) for curve in (*first, *second)]
     low = max(curve[0, 0] for curve in curves)
     high = min(curve[-1, 0] for curve in curves)
     shortest = min(curve[-1, 0] - curve[0, 0] for curve in curves)
-    if not high - low > _LEAST_OVERLAP * shortest:
+    if not high - low > _MIN_OVERLAP * shortest:
         return None
-    grid = np.linspace(low, high, _GRID)
+    grid = np.linspace(low, high, _NUM_DIVERSITIES)
     values = [float(np.interp(grid, curve[:, 0], curve[:, 1]).mean()) for curve in curves]
     return values[: len(first)], values[len(first) :]
 
@@ -147,13 +155,15 @@ def hypotheses(
     axes: Sequence[Axes], first: Sequence[Sequence[dict[str, float]]], second: Sequence[Sequence[dict[str, float]]]
 ) -> list[Hypothesis]:
     """
-    The tests of a pair.
+    Returns the tests of a pair.
 
     Args:
+        axes (`Sequence[Axes]`):
+            The pairs of metrics.
         first, second (`Sequence[Sequence[dict[str, float]]]`):
-            For each unit of a side the metrics at each value of its sweep, and its `value`.
+            For each unit of a side the metrics at each value of the sweep, which is the item `value`.
     """
-    found = []
+    tests = []
     for pair in axes:
         keys = (pair.diversity, pair.quality)
         sides = [[[point for point in unit if _has(point, keys)] for unit in side] for side in (first, second)]
@@ -161,15 +171,15 @@ def hypotheses(
             continue
         curves = [[[(point[keys[0]], point[keys[1]]) for point in unit] for unit in side] for side in sides]
         swept = all(len(curve) > 1 for side in curves for curve in side)
-        compared = quality_at_equal_diversity(*curves) if swept else None
-        if compared is not None:
-            found.append(_hypothesis(str(pair), *compared, pair.higher_quality))
+        qualities = quality_at_equal_diversity(curves[0], curves[1]) if swept else None
+        if qualities is not None:
+            tests.append(_hypothesis(str(pair), *qualities, pair.higher_quality))
             continue
-        # One temperature each, or too little in common: quality and diversity for themselves, as the models come.
+        # One temperature each, or too little overlap: quality and diversity are tested separately, near temperature 1.
         for key, higher in ((pair.quality, pair.higher_quality), (pair.diversity, pair.higher_diversity)):
             values = [[min(unit, key=_distance_from_one)[key] for unit in side] for side in sides]
-            found.append(_hypothesis(key, *values, higher))
-    return found
+            tests.append(_hypothesis(key, values[0], values[1], higher))
+    return tests
 
 
 def _distance_from_one(point: dict[str, float]) -> float:
@@ -187,7 +197,7 @@ def _hypothesis(name: str, first: list[float], second: list[float], higher_is_be
 
 
 def outcome(tests: Sequence[Hypothesis], level: float) -> str:
-    """`better` or `worse` if every significant difference points that way, `trade-off` if they contradict."""
+    """Returns `better` or `worse` if all significant differences have this sign, `trade-off` if they have both."""
     signs = {test.difference > 0 for test in tests if test.adjusted <= level}
     if not signs:
         return "no difference"

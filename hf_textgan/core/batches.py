@@ -1,12 +1,14 @@
 """The real batches of every iteration, as a pure function of the seed and the index."""
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
+import datasets
 import numpy as np
 from torch.utils.data import Dataset
 
+from ..data.rows import Rows
 from .schedule import PhaseSchedule
 
 
@@ -39,7 +41,7 @@ class AlternatingBatches(Dataset):
 
     def __init__(
         self,
-        dataset: Sequence[dict[str, Any]],
+        dataset: Rows,
         schedule: PhaseSchedule,
         batch_size: int,
         collate: Callable[[list[dict[str, Any]]], dict],
@@ -82,8 +84,8 @@ class AlternatingBatches(Dataset):
         positions = np.arange(number * self.batch_size, (number + 1) * self.batch_size)
         epochs, offsets = np.divmod(positions, len(self.dataset))
         indices = [int(self._permutation(player, int(e))[o]) for e, o in zip(epochs, offsets, strict=True)]
-        if hasattr(self.dataset, "__getitems__"):
-            return self.collate(self.dataset.__getitems__(indices))
+        if isinstance(self.dataset, datasets.Dataset):
+            return self.collate(self.dataset.__getitems__(indices))  # all at once
         return self.collate([self.dataset[i] for i in indices])
 
     def _permutation(self, player: str, epoch: int) -> np.ndarray:

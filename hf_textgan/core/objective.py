@@ -1,11 +1,11 @@
 """The interface of objectives."""
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
 from transformers import PreTrainedModel
 
+from ..data.rows import Rows
 from ..sampling.engine import RolloutEngine
 from ..utils.names import unknown_name
 from .context import ObjectiveReport
@@ -92,7 +92,7 @@ class Objective:
         """
         return ObjectiveReport()
 
-    def prepare(self, train_dataset: Sequence[dict[str, Any]], engine: RolloutEngine) -> None:
+    def prepare(self, train_dataset: Rows, engine: RolloutEngine) -> None:
         """Reads the training data, for losses that compare with all of it. Called once before training."""
 
     def hyperparameters(self) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import nn
@@ -35,7 +36,7 @@ class Players(Mapping):
         self._mean = mean or (lambda tensor: tensor)
         self._updated: str | None = None
 
-    def __getitem__(self, name: str) -> nn.Module:
+    def __getitem__(self, name: str) -> Any:
         if name not in self._modules:
             raise KeyError(f"There is no player {name!r}; this run has {', '.join(self._modules)}.")
         return self._modules[name] if name == self._updated else self.unwrap(name)
@@ -46,11 +47,11 @@ class Players(Mapping):
     def __len__(self) -> int:
         return len(self._modules)
 
-    def unwrap(self, name: str) -> nn.Module:
+    def unwrap(self, name: str) -> Any:
         """Returns the bare model, for sampling and for attributes."""
         return self._unwrap(self._modules[name])
 
-    def wrapped(self, name: str) -> nn.Module:
+    def wrapped(self, name: str) -> Any:
         """Returns the model as the accelerator prepared it."""
         return self._modules[name]
 

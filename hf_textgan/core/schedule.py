@@ -152,12 +152,12 @@ class PhaseSchedule:
 
 def phases_before(iteration: int, phases: list[dict]) -> list[dict]:
     """Returns the phases of [`PhaseSchedule.describe`] that began before `iteration`, cut off there."""
-    begun = []
+    before = []
     for phase in phases:
         if iteration > 0:
-            begun.append({**phase, "iterations": min(phase["iterations"], iteration)})
+            before.append({**phase, "iterations": min(phase["iterations"], iteration)})
         iteration -= phase["iterations"]
-    return begun
+    return before
 
 
 __all__ = ["Phase", "PhaseSchedule", "Position", "Update", "phases_before"]

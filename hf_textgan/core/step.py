@@ -7,7 +7,7 @@ Nothing here imports the Trainer: a loop over a bare `accelerate.Accelerator` ca
 import math
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from accelerate import Accelerator
@@ -111,7 +111,7 @@ def take_step(
     losses = torch.stack([o.loss.float() for o in outputs]).cpu().double()
     sums = torch.stack([losses @ weights, weights.sum()])
     if accelerator.num_processes > 1:
-        sums = accelerator.reduce(sums.to(accelerator.device), reduction="sum").cpu()
+        sums = cast(torch.Tensor, accelerator.reduce(sums.to(accelerator.device), reduction="sum")).cpu()
     divisor = sums[1] if outputs[0].reduction == "mean" else torch.ones_like(sums[1])
     loss = float(sums[0] / divisor)
     # `backward` has divided by the accelerator's own accumulation steps, and data parallelism has averaged the
@@ -120,9 +120,9 @@ def take_step(
 
     parameters = [parameter for parameter in model.parameters() if parameter.grad is not None]
     if scale != 1.0 and parameters:
-        torch._foreach_mul_([parameter.grad for parameter in parameters], scale)
+        torch._foreach_mul_([parameter.grad for parameter in parameters], scale)  # pyright: ignore
     bound = optimizer.max_grad_norm or float("inf")
-    grad_norm = float(accelerator.clip_grad_norm_(parameters, bound))
+    grad_norm = float(cast(torch.Tensor, accelerator.clip_grad_norm_(parameters, bound)))
 
     skipped = not (math.isfinite(loss) and math.isfinite(grad_norm))
     if skipped:

@@ -9,19 +9,19 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import datasets
+import datasets.config
 import pyarrow as pa
 from datasets import Dataset, Features
 from datasets.table import MemoryMappedTable
 
 
-_VERSION = 1  # part of the names: to be raised when what is written changes
-_STALE = 24 * 3600  # seconds after which what a killed run left behind is removed
+_FORMAT_VERSION = 1  # part of every key; to be raised when the format of the files changes
+_STALE_SECONDS = 24 * 3600  # age at which the partial folder of a killed run is removed
 
 
 def fingerprint(*parts: Any) -> str:
-    """A name for what follows from `parts`, which JSON can write."""
-    content = json.dumps([_VERSION, *parts], sort_keys=True, ensure_ascii=True)
+    """Returns the key of a result that depends on `parts` only, which JSON can write."""
+    content = json.dumps([_FORMAT_VERSION, *parts], sort_keys=True, ensure_ascii=True)
     return hashlib.sha256(content.encode()).hexdigest()[:32]
 
 
@@ -29,10 +29,10 @@ def cached_dataset(
     key: str, write: Callable[[Path], dict[str, Any]], cache_dir: str | Path | None = None
 ) -> tuple[Dataset, dict[str, Any]]:
     """
-    The data set called `key` in the cache, memory-mapped, and its record. If it is not there, `write` writes the Arrow
-    file at the path it is given and returns the record.
+    Returns the data set called `key` in the cache, memory-mapped, and its record. If the cache lacks it, `write`
+    writes the Arrow file to the path that it is given and returns the record.
 
-    A data set gets its name when it is complete, so nobody sees half of it, and several processes may write it.
+    A data set gets its name when it is complete, so no process reads half of it, and several processes may write it.
     """
     root = Path(datasets.config.HF_DATASETS_CACHE) / "hf_textgan" if cache_dir is None else Path(cache_dir)
     folder = root / key
@@ -67,7 +67,7 @@ def write_arrow(path: Path, features: Features, batches: Iterable[Mapping[str, l
 def _remove_stale(root: Path) -> None:
     for part in root.glob("*.part"):
         try:
-            if time.time() - part.stat().st_mtime > _STALE:
+            if time.time() - part.stat().st_mtime > _STALE_SECONDS:
                 shutil.rmtree(part, ignore_errors=True)
         except FileNotFoundError:
             pass  # another process was first

@@ -8,10 +8,10 @@ The grammar is data, in four tables that are meant to be read and extended:
 
 - `WORDS`: lists of words of one kind, the most frequent first;
 - `NOUNS`: lists of `singular/plural` pairs; the list `DOG` defines the nonterminals `DOG` and `DOGS`;
-- `ADJECTIVES`: which word lists may stand in front of which noun; the noun phrases are written from this table;
+- `ADJECTIVES`: the word lists that may precede each noun; the noun phrases are built from this table;
 - `PHRASES`: the sentence patterns.
 
-Upper-case names are nonterminals, all else are words, and `a/an` takes the form that the next word asks for.
+Upper-case names are nonterminals and all others words; `a/an` takes the form that the next word requires.
 """
 
 from collections.abc import Sequence
@@ -120,7 +120,7 @@ NOUNS: dict[str, str] = {
     "PERCH_SPOT": "branch/branches fence/fences roof/roofs",
 }
 
-# Which word lists may stand in front of a noun, in this order: none, one of them, or both.
+# The word lists that may precede a noun, in this order: none, one of them, or both.
 ADJECTIVES: dict[str, tuple[str, ...]] = {
     "KID": ("KID_LOOK",),
     "ADULT": ("ADULT_LOOK",),
@@ -484,7 +484,7 @@ def _zipf(words: str) -> list[tuple[float, str]]:
 
 
 def _noun_phrases(noun: str, adjectives: Sequence[str]) -> dict[str, list[tuple[float, str]]]:
-    """The noun phrases of one noun list, with no, one or two adjectives."""
+    """Returns the noun phrases of one noun list, with no, one or two adjectives."""
 
     def with_adjectives(head: str, before: str = "") -> list[tuple[float, str]]:
         phrases = [(5.0, head)] + [(3.0, f"{adjective} {head}") for adjective in adjectives]
@@ -506,7 +506,7 @@ def _noun_phrases(noun: str, adjectives: Sequence[str]) -> dict[str, list[tuple[
 
 def caption_rules() -> dict[str, list[tuple[float, str]]]:
     """
-    The rules of the caption grammar, assembled from the tables `WORDS`, `NOUNS`, `ADJECTIVES` and `PHRASES`.
+    Returns the rules of the caption grammar, assembled from the tables `WORDS`, `NOUNS`, `ADJECTIVES` and `PHRASES`.
 
     Returns:
         `dict[str, list[tuple[float, str]]]`: For each nonterminal its alternatives `(weight, expansion)`, a new
@@ -518,8 +518,8 @@ def caption_rules() -> dict[str, list[tuple[float, str]]]:
         singulars, plurals = zip(*(pair.split("/") for pair in pairs.split()), strict=True)
         nouns[noun], nouns[f"{noun}S"] = _zipf(" ".join(singulars)), _zipf(" ".join(plurals))
         nouns.update(_noun_phrases(noun, ADJECTIVES[noun]))
-    # No sentence pattern asks for every noun phrase of every noun: keep those in use. A forgotten list of `WORDS` or
-    # `PHRASES` stays, and the check of the grammar will name it.
+    # The sentence patterns do not use every noun phrase of every noun; only those in use are kept. An unused list of
+    # `WORDS` or `PHRASES` stays, so that the check of the grammar reports it.
     used = reachable({**nouns, **rules}, "CAPTION")
     rules.update((name, alternatives) for name, alternatives in nouns.items() if name in used)
     split = _split_articles(rules)
@@ -545,14 +545,14 @@ def _split_articles(rules: Rules) -> dict[str, list[tuple[float, str]]]:
         if name not in rules or any(is_nonterminal(word) or len(word.split()) != 1 for _, word in rules[name]):
             raise ValueError(f"'a/an' in {expansion!r} must stand in front of a list of words, got {name!r}.")
         total = sum(w for w, _ in rules[name])
-        found = []
+        alternatives = []
         for chosen, suffix in (("a", "C"), ("an", "V")):
             words = [(w, word) for w, word in rules[name] if (word[0] in "aeiou") == (chosen == "an")]
             if words:
                 split[f"{name}_{suffix}"] = words
                 share = weight * sum(w for w, _ in words) / total
-                found += variants(share, f"{before}{chosen} {name}_{suffix}{blank}{rest}")
-        return found
+                alternatives += variants(share, f"{before}{chosen} {name}_{suffix}{blank}{rest}")
+        return alternatives
 
     for name, alternatives in rules.items():
         split[name] = [variant for weight, expansion in alternatives for variant in variants(weight, expansion)]
@@ -566,7 +566,7 @@ class CaptionGrammar(ProbabilisticGrammar):
 
     Args:
         rules (`Mapping[str, Sequence[tuple[float, str]]]`, *optional*):
-            Other rules in the place of [`~data.caption_grammar.caption_rules`].
+            Rules instead of those of [`caption_rules`].
         start (`str`, *optional*, defaults to `"CAPTION"`):
             The nonterminal of a whole sentence.
     """

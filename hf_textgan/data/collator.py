@@ -17,7 +17,7 @@ def collate(examples: Sequence[Mapping[str, Any]], pad_token_id: int) -> dict[st
             Rows with `input_ids` (a list or a 1-D tensor of ids) and, in all or none of them, `labels` (an integer)
             and `condition_ids` (as `input_ids`).
         pad_token_id (`int`):
-            The id to fill up with.
+            The id of the padding.
 
     Returns:
         `dict[str, torch.Tensor]`: `input_ids` and `attention_mask` of shape `(batch, longest)`, and if the rows have
@@ -44,7 +44,7 @@ def collate(examples: Sequence[Mapping[str, Any]], pad_token_id: int) -> dict[st
 
 
 def _pad(rows: Sequence[Any], pad_token_id: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Rows of ids side by side, filled up on the right, and where they are real."""
+    """Returns rows of ids as one tensor, padded on the right, and its mask."""
     # NumPy, because filling rows of tensors takes three times as long.
     lengths = np.array([len(row) for row in rows])
     ids = np.full((len(rows), lengths.max()), pad_token_id, dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Text files, token ids and batches."""
+"""Lines of text as token ids."""
 
 import json
 import sys
@@ -29,7 +29,7 @@ class EncodedText:
             `condition_ids` (the condition's tokens and the end-of-sequence token). In memory if it comes from
             [`encode_lines`], memory-mapped from the cache if it comes from [`encode_text`].
         max_length (`int`):
-            Largest number of generated tokens of a line, the end-of-sequence token included and the
+            Maximum number of generated tokens of a line, the end-of-sequence token included and the
             beginning-of-sequence token not.
         num_dropped (`int`):
             Lines left out because they, or their conditions, are too long.
@@ -38,11 +38,11 @@ class EncodedText:
         num_tokens (`int`):
             Tokens of the kept lines without the beginning- and end-of-sequence tokens.
         num_unknown (`int`):
-            How many of these tokens are the unknown token (0 for a tokenizer that has none).
+            The number of unknown tokens among them (0 for a tokenizer without an unknown token).
         num_short (`int`, *optional*, defaults to 0):
             Lines left out because they are shorter than `min_length`.
         max_condition_length (`int`, *optional*):
-            Largest number of ids of a condition, if there are conditions.
+            Maximum number of ids of a condition, if there are conditions.
         num_cut (`int`, *optional*, defaults to 0):
             Kept lines that lost tokens, because they have more than `max_length`.
     """
@@ -66,8 +66,8 @@ def encode_lines(
 ) -> EncodedText:
     """
     Encodes sentences as `[bos] + tokens + [eos]`. Lines that are too long are dropped, not cut, because a cut line
-    would teach the generator sentences without an end; where a window of text is what it shall learn, `truncate` cuts
-    them. Special tokens written out in a line are read as plain text.
+    would teach the generator sentences without an end; for a generator of windows of text, `truncate` cuts them.
+    Special tokens written out in a line are read as plain text.
 
     Args:
         lines (`Sequence[str]`):
@@ -75,8 +75,8 @@ def encode_lines(
         tokenizer ([`~transformers.PreTrainedTokenizerBase`]):
             Needs an `eos_token`, which also begins a line where there is no `bos_token`.
         max_length (`int`, *optional*):
-            Largest number of generated tokens of a line: its tokens and the end-of-sequence token, without the
-            beginning-of-sequence token. Without it the longest line sets it and no line is dropped.
+            Maximum number of generated tokens of a line: its tokens and the end-of-sequence token, without the
+            beginning-of-sequence token. By default that of the longest line, so that no line is dropped.
         truncate (`bool`, *optional*, defaults to `False`):
             Whether a line of `max_length` or more tokens becomes `[bos]` and its first `max_length` tokens, without
             an end-of-sequence token, instead of being dropped. Needs `max_length`.
@@ -110,25 +110,25 @@ def encode_text(
 
     Args:
         dataset (`datasets.Dataset`):
-            What [`load_text`] returns: the column `text`, and where there are such, `label` and `condition`.
+            A data set of [`load_text`]: the column `text`, and optionally `label` and `condition`.
         tokenizer ([`~transformers.PreTrainedTokenizerBase`]):
             As in [`encode_lines`].
         max_length (`int`, *optional*):
             As in [`encode_lines`].
         min_length (`int`, *optional*):
-            Fewest tokens of a line, the end-of-sequence token not included. Shorter lines are dropped.
+            Minimum number of tokens of a line, the end-of-sequence token not included. Shorter lines are dropped.
         max_condition_length (`int`, *optional*):
-            Largest number of tokens of a condition, the end-of-sequence token included. Rows with longer ones are
+            Maximum number of tokens of a condition, the end-of-sequence token included. Rows with longer ones are
             dropped, also with `truncate`.
         cache_dir (`str` or `Path`, *optional*):
-            Where the result is kept; by default the folder `hf_textgan` in the cache of 🤗 Datasets.
+            The folder of the result; by default the folder `hf_textgan` in the cache of 🤗 Datasets.
         progress (`bool`, *optional*, defaults to `True`):
-            Whether a bar is shown for what takes more than a second.
+            Whether a progress bar is shown after one second.
         truncate (`bool`, *optional*, defaults to `False`):
             As in [`encode_lines`].
 
     Returns:
-        [`EncodedText`]: The rows `input_ids`, and `labels` and `condition_ids` where there are such.
+        [`EncodedText`]: The rows `input_ids`, and `labels` and `condition_ids` if the data set has them.
 
     Raises:
         [`DataError`]: As [`encode_lines`], or if the lengths contradict each other.
@@ -162,15 +162,15 @@ def encode_text(
 
 def truncate_texts(texts: Dataset | Sequence[str], tokenizer: PreTrainedTokenizerBase, max_length: int) -> list[str]:
     """
-    Cuts texts where `truncate` of [`encode_lines`] cuts their tokens, as text to compare generated texts with.
+    Cuts texts where `truncate` of [`encode_lines`] cuts their tokens, for a comparison with generated texts.
 
     Args:
         texts (`datasets.Dataset` or `Sequence[str]`):
-            The sentences: what [`load_text`] returns, or a list.
+            The sentences: a data set of [`load_text`], or a list.
         tokenizer ([`~transformers.PreTrainedTokenizerFast`]):
-            A fast tokenizer, which knows where its tokens stand in a text.
+            A fast tokenizer, which gives the positions of its tokens in a text.
         max_length (`int`):
-            Largest number of tokens of a text.
+            Maximum number of tokens of a text.
 
     Returns:
         `list[str]`: The texts in their order. One with more tokens ends with the last character of its token number
@@ -205,17 +205,17 @@ def truncate_texts(texts: Dataset | Sequence[str], tokenizer: PreTrainedTokenize
 
 
 class Tokens:
-    """The bare token ids of texts, batch after batch, checked; `what` begins the error messages."""
+    """The checked token ids of texts, without special tokens, one batch after another; `unit` begins the errors."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, what: str = "Line"):
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, unit: str = "Line"):
         if tokenizer.eos_token_id is None:
             raise DataError(
                 "The tokenizer has no eos_token, which ends every line; set tokenizer.eos_token to a token of its "
                 "vocabulary."
             )
         self.tokenizer = tokenizer
-        self.what = what
-        self.seen = 0
+        self.unit = unit
+        self.num_read = 0
 
     def __call__(self, lines: list[str]) -> list[list[int]]:
         encoded = self.tokenizer(
@@ -228,24 +228,25 @@ class Tokens:
         )
         tokens: list[list[int]] = encoded["input_ids"]
         eos = self.tokenizer.eos_token_id
-        for number, (line, ids) in enumerate(zip(lines, tokens, strict=True), start=self.seen + 1):
+        for number, (line, ids) in enumerate(zip(lines, tokens, strict=True), start=self.num_read + 1):
             if not ids:
-                raise DataError(f"{self.what} {number} ({line!r}) has no token; remove blank lines from the text.")
+                raise DataError(f"{self.unit} {number} ({line!r}) has no token; remove blank lines from the text.")
             if eos in ids:
                 raise DataError(
-                    f"{self.what} {number} contains the tokenizer's end-of-sequence token "
+                    f"{self.unit} {number} contains the tokenizer's end-of-sequence token "
                     f"{self.tokenizer.eos_token!r}; remove or replace it in the text."
                 )
-        self.seen += len(lines)
+        self.num_read += len(lines)
         return tokens
 
     def count_unknown(self, tokens: Iterable[Sequence[int]]) -> int:
+        """Returns the number of unknown tokens."""
         unknown = self.tokenizer.unk_token_id
         return 0 if unknown is None else sum(line.count(unknown) for line in tokens)
 
 
 class _Encoder:
-    """Makes rows of ids of batches of text; knows in the end what it has kept and dropped."""
+    """An encoder of batches of text as rows of ids, which counts the kept and dropped lines."""
 
     def __init__(
         self,
@@ -264,16 +265,17 @@ class _Encoder:
         check_truncate(truncate, max_length)
         if min_length is not None and min_length < 1:
             raise DataError(f"min_length={min_length} is not a number of tokens; use 1 or more.")
-        if truncate and min_length is not None and min_length > max_length:
-            raise DataError(
-                f"min_length={min_length} is more than max_length={max_length}, at which lines are cut; use a "
-                f"min_length of at most {max_length}."
-            )
-        if not truncate and None not in (min_length, max_length) and min_length >= max_length:
-            raise DataError(
-                f"min_length={min_length} and the end of the line do not fit into max_length={max_length}; use a "
-                f"min_length of at most {max_length - 1}."
-            )
+        if min_length is not None and max_length is not None:
+            if truncate and min_length > max_length:
+                raise DataError(
+                    f"min_length={min_length} is more than max_length={max_length}, at which lines are cut; use a "
+                    f"min_length of at most {max_length}."
+                )
+            if not truncate and min_length >= max_length:
+                raise DataError(
+                    f"min_length={min_length} and the end of the line do not fit into max_length={max_length}; use a "
+                    f"min_length of at most {max_length - 1}."
+                )
         if max_condition_length is not None and max_condition_length < 2:
             raise DataError(
                 f"max_condition_length={max_condition_length} leaves no room for a token and the end of the condition;"
@@ -283,45 +285,45 @@ class _Encoder:
         self.bos = self.eos if tokenizer.bos_token_id is None else tokenizer.bos_token_id
         self.max_length, self.min_length = max_length, min_length
         self.max_condition_length = max_condition_length
-        self.truncate = truncate
+        self.window = max_length if truncate else None  # lines are cut at this number of tokens
         self.kept = self.dropped = self.short = self.cut = self.num_tokens = self.unknown = 0
         self.shortest, self.longest, self.longest_condition = sys.maxsize, 0, 0
 
     def __call__(self, batch: Mapping[str, list]) -> dict[str, list]:
         tokens = self.tokens(batch["text"])
         conditions = self.condition_tokens(batch["condition"]) if "condition" in batch else None
-        most = sys.maxsize if self.max_length is None or self.truncate else self.max_length
-        most_condition = sys.maxsize if self.max_condition_length is None else self.max_condition_length
-        places = []
-        for place, line in enumerate(tokens):
+        limit = sys.maxsize if self.max_length is None or self.window is not None else self.max_length
+        condition_limit = sys.maxsize if self.max_condition_length is None else self.max_condition_length
+        indices = []
+        for index, line in enumerate(tokens):
             self.shortest, self.longest = min(self.shortest, len(line)), max(self.longest, len(line))
-            if len(line) >= most or (conditions is not None and len(conditions[place]) >= most_condition):
+            if len(line) >= limit or (conditions is not None and len(conditions[index]) >= condition_limit):
                 self.dropped += 1
             elif self.min_length is not None and len(line) < self.min_length:
                 self.short += 1
             else:
-                places.append(place)
-        self.kept += len(places)
-        kept = [tokens[place] for place in places]
-        if self.truncate:
-            self.cut += sum(len(line) > self.max_length for line in kept)
-            kept = [line[: self.max_length] for line in kept]
+                indices.append(index)
+        self.kept += len(indices)
+        kept = [tokens[index] for index in indices]
+        if self.window is not None:
+            self.cut += sum(len(line) > self.window for line in kept)
+            kept = [line[: self.window] for line in kept]
         self.num_tokens += sum(map(len, kept))
         self.unknown += self.tokens.count_unknown(kept)
         rows: dict[str, list] = {"input_ids": [[self.bos, *line, self.eos] for line in kept]}
-        if self.truncate:  # no end where the tokens fill the window
-            rows["input_ids"] = [row[: self.max_length + 1] for row in rows["input_ids"]]
+        if self.window is not None:  # no end where the tokens fill the window
+            rows["input_ids"] = [row[: self.window + 1] for row in rows["input_ids"]]
         if "label" in batch:
-            rows["labels"] = [batch["label"][place] for place in places]
+            rows["labels"] = [batch["label"][index] for index in indices]
         if conditions is not None:
-            rows["condition_ids"] = [[*conditions[place], self.eos] for place in places]
+            rows["condition_ids"] = [[*conditions[index], self.eos] for index in indices]
             self.longest_condition = max([self.longest_condition, *map(len, rows["condition_ids"])])
         return rows
 
     def result(self) -> dict[str, Any]:
-        """The counts of [`EncodedText`]; an error if nothing is kept."""
+        """Returns the counts of [`EncodedText`]; raises [`DataError`] if no line is kept."""
         lines = self.kept + self.dropped + self.short
-        too_long = not self.truncate and self.max_length is not None and self.shortest >= self.max_length
+        too_long = self.window is None and self.max_length is not None and self.shortest >= self.max_length
         if self.kept == 0 and too_long:
             raise DataError(
                 f"All {lines} lines are longer than max_length={self.max_length}; the shortest has "
@@ -350,7 +352,7 @@ class _Encoder:
 
 
 def _tokenizer_state(tokenizer: PreTrainedTokenizerBase) -> list:
-    """What the ids of a text depend on, apart from the text."""
+    """Returns everything but the text that the ids of a text depend on."""
     if isinstance(tokenizer, PreTrainedTokenizerFast):
         backend = json.loads(tokenizer.backend_tokenizer.to_str())
         backend["padding"] = backend["truncation"] = None  # left over from the last call

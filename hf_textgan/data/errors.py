@@ -1,8 +1,8 @@
-"""The error of texts that cannot be used as they are."""
+"""The error of unusable texts."""
 
 
 class DataError(ValueError):
-    """The training or evaluation text cannot be used as it is; the message is one sentence that names the fix."""
+    """An error of training or evaluation text; the message is one sentence that names the fix."""
 
 
 __all__ = ["DataError"]

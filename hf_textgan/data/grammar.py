@@ -12,27 +12,28 @@ from itertools import accumulate
 Rules = Mapping[str, Sequence[tuple[float, str]]]
 
 
-# A compiled rule: log-probability, symbols, and a bit of its own.
+# A compiled rule: its log-probability, its symbols, and its bit.
 _Rule = tuple[float, list[str], int]
-
 
 # The spans of a nonterminal from one begin. For each end: log-probability over all derivations, bits of their rules.
 _Spans = dict[int, tuple[float, int]]
 
 
 def is_nonterminal(symbol: str) -> bool:
+    """Returns whether a symbol is a nonterminal, of upper-case letters, digits and `_`."""
     return re.fullmatch(r"[A-Z][A-Z0-9_]*", symbol) is not None
 
 
 def reachable(rules: Rules, start: str) -> set[str]:
-    found: set[str] = set()
+    """Returns the nonterminals that derivations from `start` can contain."""
+    reached: set[str] = set()
     pending = [start]
     while pending:
         name = pending.pop()
-        if name in rules and name not in found:
-            found.add(name)
+        if name in rules and name not in reached:
+            reached.add(name)
             pending.extend(symbol for _, expansion in rules[name] for symbol in expansion.split())
-    return found
+    return reached
 
 
 def _log_add(a: float, b: float) -> float:
@@ -56,7 +57,7 @@ class ProbabilisticGrammar:
         rules (`dict[str, list[tuple[float, str]]]`):
             For each nonterminal its alternatives `(probability, expansion)`.
         max_length (`int`):
-            Largest number of tokens of a sentence.
+            Maximum number of tokens of a sentence.
 
     Raises:
         `ValueError`: A nonterminal is undefined, unreachable, recursive or without alternatives, or an alternative is
@@ -129,17 +130,17 @@ class ProbabilisticGrammar:
 
     @property
     def num_rules(self) -> int:
-        """Number of production rules, that is of alternatives of all nonterminals."""
+        """The number of production rules, which are the alternatives of all nonterminals."""
         return self._num_rules
 
     def vocabulary(self) -> list[str]:
-        """The words of the grammar (with the final `.`), sorted."""
+        """Returns the words of the grammar (with the final `.`), sorted."""
         symbols = {symbol for rules in self._compiled.values() for _, rule, _ in rules for symbol in rule}
         return sorted(symbols - set(self.rules))
 
     def entropy(self) -> float:
         """
-        The exact entropy of the distribution over derivations, in nats per sentence.
+        Returns the exact entropy of the distribution over derivations, in nats per sentence.
 
         For an unambiguous grammar, such as the default one, it is the entropy of the sentences: the expectation of
         `-log_prob` over the grammar's own samples, and the lowest loss that a language model can reach.
@@ -152,9 +153,9 @@ class ProbabilisticGrammar:
 
         Args:
             num_samples (`int`):
-                How many, 0 or more.
+                The number of sentences, 0 or more.
             seed (`int`, *optional*, defaults to 0):
-                A seed, 0 or more. The same seed gives the same list everywhere.
+                The seed, 0 or more. The same seed gives the same list on every machine.
 
         Returns:
             `list[str]`: `num_samples` sentences.
@@ -184,7 +185,7 @@ class ProbabilisticGrammar:
 
     def log_prob(self, sentence: str) -> float:
         """
-        The exact natural log-probability of a sentence, summed over all its derivations.
+        Returns the exact natural log-probability of a sentence, summed over all its derivations.
 
         Args:
             sentence (`str`):
@@ -248,20 +249,20 @@ class ProbabilisticGrammar:
         }
 
     def _parse(self, sentence: str) -> tuple[float, int]:
-        """The log-probability of a sentence, and the rules of all its derivations as the bits of an integer."""
+        """Returns the log-probability of a sentence, and the rules of all its derivations as bits of an integer."""
         _check_string(sentence)
         length = _num_tokens(sentence)
         if length > self.max_length:
             return -math.inf, 0
-        # The last token is no word, it only ends the sentence.
+        # The last token is no word; it ends the sentence.
         return self._inside(self.start, 0, [*sentence.split(" "), ""], {}).get(length, (-math.inf, 0))
 
     def _inside(self, name: str, begin: int, tokens: list[str], known: dict[tuple[str, int], _Spans]) -> _Spans:
-        """The inside algorithm, top-down and memoised in `known`: all spans of `name` that begin at `begin`."""
+        """Returns all spans of `name` from `begin`: the inside algorithm, top-down and memoised in `known`."""
         key = (name, begin)
         if key in known:
             return known[key]
-        found: _Spans = {}
+        result: _Spans = {}
         for log_probability, symbols, bit in self._by_first[name].get(tokens[begin], self._empty[name]):
             spans: _Spans = {begin: (log_probability, bit)}
             for symbol in symbols:
@@ -278,9 +279,9 @@ class ProbabilisticGrammar:
                 if not spans:
                     break
             for end, (log_prob, rules) in spans.items():
-                _add(found, end, log_prob, rules)
-        known[key] = found
-        return found
+                _add(result, end, log_prob, rules)
+        known[key] = result
+        return result
 
 
 def _add(spans: _Spans, end: int, log_prob: float, rules: int) -> None:
@@ -303,7 +304,7 @@ def _check_string(sentence: object) -> None:
 
 
 def _check(rules: Rules, start: str) -> list[str]:
-    """Checks a grammar, and returns its nonterminals, each one after those in its expansions."""
+    """Checks a grammar, and returns its nonterminals, each after those in its expansions."""
     if start not in rules:
         raise ValueError(f"The start symbol {start!r} has no rules, add it or pass another `start`.")
     for name, alternatives in rules.items():

@@ -4,7 +4,9 @@ import functools
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import cast
 
+import pyarrow as pa
 from datasets import Dataset
 
 from .errors import DataError
@@ -13,16 +15,14 @@ from .errors import DataError
 logger = logging.getLogger(__name__)
 
 
-BATCH = 10_000  # lines read, tokenized and written at once; bounds the memory, whatever the size of the text
-
-
-_LONGEST_LINE = 1 << 24  # bytes; a file without line ends is not read into memory as one line
+LINES_PER_BATCH = 10_000  # lines read, tokenized and written at once; bounds the memory for texts of any size
+_MAX_LINE_BYTES = 1 << 24  # a file without line ends is not read into memory as one line
 
 
 def read_lines(path: str | Path) -> list[str]:
     """
     Reads a UTF-8 text file with one sentence a line. A byte order mark, line ends and white space around a sentence
-    are removed, the sentence itself is left as it is. Blank lines are skipped, and a warning says how many.
+    are removed; the sentence does not change otherwise. Blank lines are skipped, and a warning gives their number.
 
     Args:
         path (`str` or `Path`):
@@ -47,7 +47,7 @@ def read_lines(path: str | Path) -> list[str]:
 
 
 def decoded_lines(path: str | Path) -> Iterator[str]:
-    """The lines of a UTF-8 file with their ends, read one by one; the first byte that is wrong is an error."""
+    """Yields the lines of a UTF-8 file with their ends; raises [`DataError`] at the first invalid byte."""
     path = Path(path)
     if path.is_dir():
         raise DataError(f"{str(path)!r} is a folder; give the path of a text file with one sentence a line.")
@@ -56,11 +56,11 @@ def decoded_lines(path: str | Path) -> Iterator[str]:
     offset = 0
     with path.open("rb") as file:
         # Only "\n" ends a line: `str.splitlines` would also break sentences at form feeds and Unicode separators.
-        for number, raw in enumerate(iter(functools.partial(file.readline, _LONGEST_LINE), b""), start=1):
-            if len(raw) == _LONGEST_LINE:
+        for number, raw in enumerate(iter(functools.partial(file.readline, _MAX_LINE_BYTES), b""), start=1):
+            if len(raw) == _MAX_LINE_BYTES:
                 raise DataError(
-                    f"Line {number} of {str(path)!r} has more than {_LONGEST_LINE >> 20} MiB; write one sentence (or "
-                    "row) a line."
+                    f"Line {number} of {str(path)!r} has more than {_MAX_LINE_BYTES >> 20} MiB; write one sentence "
+                    "(or row) a line."
                 )
             try:
                 line = raw.decode("utf-8")
@@ -78,24 +78,29 @@ def decoded_lines(path: str | Path) -> Iterator[str]:
             yield line.removeprefix("\ufeff") if number == 1 else line
 
 
-def check_amount(name: str, unit: str, kept: int, blank: int) -> None:
-    """Too little text is an error, blank texts that were skipped are worth a warning."""
+def amount_error(name: str, unit: str, kept: int) -> DataError:
+    """Returns the error of a source with fewer than 2 texts."""
     fix = "give a file with at least 2 sentences, one a line." if unit == "line" else "give at least 2 sentences."
+    return DataError(f"{name!r} has {'only 1' if kept else 'no'} {unit} with text; {fix}")
+
+
+def check_amount(name: str, unit: str, kept: int, blank: int) -> None:
+    """Raises [`DataError`] if fewer than 2 texts are kept; warns of blank texts."""
     if kept < 2:
-        raise DataError(f"{name!r} has {'only 1' if kept else 'no'} {unit} with text; {fix}")
+        raise amount_error(name, unit, kept)
     if blank:
         logger.warning("Skipped %d blank %ss of %r.", blank, unit, name)
 
 
 def iterate_texts(dataset: Dataset) -> Iterator[str]:
-    """The texts of a data set one by one, for a tokenizer; faster than its rows and with no more memory."""
+    """Yields the texts of a data set, for a tokenizer; faster than its rows and with no more memory."""
     for batch in column_batches(dataset, ["text"]):
         yield from batch["text"]
 
 
 def check_batch(num_lines: int, batch_size: int) -> None:
     """
-    Makes sure that there are lines enough for one full batch.
+    Checks that the lines fill one batch.
 
     Args:
         num_lines (`int`):
@@ -116,17 +121,23 @@ def check_batch(num_lines: int, batch_size: int) -> None:
 
 
 def column_batches(texts: Dataset | Sequence[str], columns: Sequence[str] | None = None) -> Iterator[dict[str, list]]:
-    """[`BATCH`] rows of text at a time, as lists, from a data set or a list (whose only column is `text`)."""
+    """Yields [`LINES_PER_BATCH`] rows of text as lists, from a data set or a list (whose only column is `text`)."""
     if isinstance(texts, Dataset):
-        data = texts if columns is None else texts.select_columns(list(columns))
-        for table in data.with_format("arrow").iter(BATCH):
+        names = texts.column_names if columns is None else columns
+        for table in arrow_batches(texts, names, LINES_PER_BATCH):
             yield table.to_pydict()
     else:
-        for start in range(0, len(texts), BATCH):
-            yield {"text": list(texts[start : start + BATCH])}
+        for start in range(0, len(texts), LINES_PER_BATCH):
+            yield {"text": list(texts[start : start + LINES_PER_BATCH])}
+
+
+def arrow_batches(dataset: Dataset, columns: Sequence[str], size: int) -> Iterator[pa.Table]:
+    """Yields the rows of a data set as Arrow tables of `size` rows."""
+    yield from cast(Iterator[pa.Table], dataset.select_columns(list(columns)).with_format("arrow").iter(size))
 
 
 def check_lines(lines: Dataset | Sequence[str]) -> None:
+    """Raises [`DataError`] if `lines` are one string, have no column `text` or are empty."""
     if isinstance(lines, str):
         raise DataError(f"The lines are one string ({lines[:20]!r}...); pass a list of sentences instead.")
     if isinstance(lines, Dataset) and "text" not in lines.column_names:
@@ -139,6 +150,7 @@ def check_lines(lines: Dataset | Sequence[str]) -> None:
 
 
 def check_truncate(truncate: bool, max_length: int | None) -> None:
+    """Raises [`DataError`] if `truncate` comes without `max_length`."""
     if truncate and max_length is None:
         raise DataError(
             "truncate is set and max_length is not; set max_length to the tokens to keep, or leave truncate out."

@@ -1,4 +1,4 @@
-"""Text from files, folders and the Hub as one memory-mapped data set, whatever its size."""
+"""Text of any size from files, folders and the Hub, as a memory-mapped data set."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -10,15 +10,15 @@ from datasets import ClassLabel, Dataset, Features, Value
 from datasets.utils import tqdm
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-from ..utils.names import unknown_name
+from ..utils.names import is_hub_name, unknown_name
 from .cache import cached_dataset, fingerprint, write_arrow
 from .errors import DataError
 from .lines import check_amount
-from .sources import Lines, Source, folder_splits, from_hub, open_source, parsed, reason_of
+from .sources import Lines, Source, folder_splits, from_hub, open_source, parse_number, reason_of
 
 
-LABEL_COLUMNS = ("label", "labels")  # where the labels are looked for if no column is named
-_MAX_CLASSES = 10_000  # more different names than that are no classes, and would fill the memory
+_LABEL_COLUMNS = ("label", "labels")  # the columns of labels by default
+_MAX_CLASSES = 10_000  # a column with more names holds no classes, and would fill the memory
 _MAX_LABEL = 2**31 - 1
 
 
@@ -38,9 +38,8 @@ def load_text(
 ) -> Dataset:
     """
     Reads text from anywhere into a memory-mapped data set, one row a sentence. White space around a sentence is
-    removed; rows whose text or condition is blank are skipped, and a warning says how many. What was read is kept in
-    the cache and found again until the source or an option changes; the memory that it takes does not grow with the
-    text.
+    removed; rows with a blank text or condition are skipped, and a warning gives their number. The result is kept in
+    the cache and found again until the source or an option changes; its use of memory does not grow with the text.
 
     Args:
         source (`str`, `Path` or `datasets.Dataset`):
@@ -48,38 +47,38 @@ def load_text(
 
             - a file: `.txt` (one sentence a line), `.csv` or `.tsv` (with a line of column names), `.jsonl` or `.json`
               (one object a line), `.parquet`;
-            - a folder: what `save_to_disk` has written, or files called after their split, such as `train.csv`;
+            - a folder: written by `save_to_disk`, or with files called after their split, such as `train.csv`;
             - a data set on the Hub, as `org/name`.
         split (`str`, *optional*):
-            Which part of a folder or a data set on the Hub; by default `train`.
+            The split of a folder or a data set on the Hub; by default `train`.
         config_name (`str`, *optional*):
-            Which configuration of a data set on the Hub.
+            The configuration of a data set on the Hub.
         streaming (`bool`, *optional*, defaults to `False`):
             Whether a data set on the Hub is read row by row instead of being downloaded as a whole first.
         text_column (`str`, *optional*):
-            By default the column `text`, else the only column that holds text.
+            The column of the text; by default `text`, else the only column that holds text.
         label_column (`str`, *optional*):
-            By default the column `label` or `labels`, if there is one; `""` leaves the labels out. Labels are integers
-            from 0 or names. Names are numbered in sorted order.
+            The column of the labels; by default `label` or `labels`, if there is one; `""` leaves the labels out.
+            Labels are integers from 0 or names. Names are numbered in sorted order.
         source_column (`str`, *optional*):
-            The texts that condition the others, as the source sentences of a translation.
+            The column of the texts that condition the others, such as the source sentences of a translation.
         target_column (`str`, *optional*):
-            The texts that belong to those of `source_column`; another name for `text_column`.
+            The column of the texts that belong to those of `source_column`; another name for `text_column`.
         label_names (`Sequence[str]`, *optional*):
-            The names of the classes in order, to number held-out data as the training data. Other names are errors.
+            The names of the classes in order, to number held-out data like the training data. Other names are errors.
         lowercase (`bool`, *optional*, defaults to `False`):
             Whether texts and conditions are put into lower case.
         cache_dir (`str` or `Path`, *optional*):
-            Where the result is kept; by default the folder `hf_textgan` in the cache of 🤗 Datasets.
+            The folder of the result; by default the folder `hf_textgan` in the cache of 🤗 Datasets.
         progress (`bool`, *optional*, defaults to `True`):
-            Whether a bar is shown for what takes more than a second.
+            Whether a progress bar is shown after one second.
 
     Returns:
         `datasets.Dataset`: The columns `text`, `label` (integers; a `ClassLabel` where there are names) if there are
         labels, and `condition` if there is a `source_column`; at least 2 rows.
 
     Raises:
-        [`DataError`]: If there is no such source, or something in it is not what it should be; the message says where.
+        [`DataError`]: If there is no such source, or a row of it is invalid; the message names the row.
     """
     if target_column is not None and text_column is not None:
         raise DataError(
@@ -90,22 +89,22 @@ def load_text(
         raise DataError(
             f"target_column={target_column!r} has no source_column beside it; name that too, or use text_column."
         )
-    wanted = {"text": target_column or text_column, "label": label_column, "condition": source_column}
+    requested = {"text": target_column or text_column, "label": label_column, "condition": source_column}
     opened = open_source(source, split, config_name, streaming)
     names = None if label_names is None else list(label_names)
 
     def write(path: Path) -> dict[str, Any]:
-        columns = _choose_columns(opened, wanted)
+        columns = _choose_columns(opened, requested)
         return _write(path, opened, columns, names, lowercase, progress)
 
-    key = fingerprint("load_text", opened.state, wanted, names, lowercase)
+    key = fingerprint("load_text", opened.state, requested, names, lowercase)
     dataset, record = cached_dataset(key, write, cache_dir)
     check_amount(opened.name, opened.unit, len(dataset), record["skipped"])
     return dataset
 
 
 def split_names(source: str | Path, config_name: str | None = None) -> list[str]:
-    """The splits of a folder or of a data set on the Hub."""
+    """Returns the names of the splits of a folder or of a data set on the Hub."""
     path = Path(source)
     if path.is_dir():
         return ["train"] if (path / "state.json").is_file() else [*folder_splits(path)]
@@ -114,7 +113,7 @@ def split_names(source: str | Path, config_name: str | None = None) -> list[str]
 
 def load_tokenizer(name_or_path: str) -> PreTrainedTokenizerFast:
     """
-    Loads any tokenizer that the library can train with.
+    Loads a tokenizer that the library can train with.
 
     Args:
         name_or_path (`str`):
@@ -126,7 +125,7 @@ def load_tokenizer(name_or_path: str) -> PreTrainedTokenizerFast:
     Raises:
         [`DataError`]: If it cannot be loaded, is not a fast one or has no `eos_token`.
     """
-    if not Path(name_or_path).is_dir() and (name_or_path.count("/") > 1 or name_or_path.startswith((".", "/"))):
+    if not Path(name_or_path).is_dir() and not is_hub_name(name_or_path):
         raise DataError(f"There is no folder {name_or_path!r}; name a tokenizer's folder or a repository org/name.")
     try:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(name_or_path)
@@ -148,31 +147,31 @@ def load_tokenizer(name_or_path: str) -> PreTrainedTokenizerFast:
     return tokenizer
 
 
-# ---- From the rows of a source to ours --------------------------------------------------------------------------
+# ---- From the rows of a source to the data set ------------------------------------------------------------------
 
 
-def _choose_columns(source: "Source", wanted: Mapping[str, str | None]) -> dict[str, str]:
-    """Which column is the text, the label and the condition: as named, or as found."""
+def _choose_columns(source: Source, requested: Mapping[str, str | None]) -> dict[str, str]:
+    """Returns the columns of the text, the label and the condition: those requested, or the default ones."""
     if isinstance(source, Lines):
-        named = [name for name in wanted.values() if name]
+        named = [name for name in requested.values() if name]
         if named:
             raise DataError(
                 f"{source.name!r} has lines and no column {named[0]!r}; give a .csv or .jsonl file, or name no column."
             )
         return {"text": "text"}
     is_text = source.columns()
-    chosen = {role: name for role, name in wanted.items() if name}
+    chosen = {role: name for role, name in requested.items() if name}
     for name in chosen.values():
         if name not in is_text:
             raise DataError(unknown_name(f"column of {source.name!r} (it has {', '.join(is_text)})", name, is_text))
     if len(set(chosen.values())) < len(chosen):
         raise DataError(
-            f"The columns {', '.join(map(repr, chosen.values()))} are named for text, label and source in this order "
-            "as far as there are such; name a column once."
+            f"The columns {', '.join(map(repr, chosen.values()))} are given for {', '.join(chosen)}; give each column "
+            "once."
         )
-    if wanted["label"] is None:
-        found = [name for name in LABEL_COLUMNS if name in is_text and name not in chosen.values()]
-        chosen.update({"label": found[0]} if found else {})
+    if requested["label"] is None:
+        default = [name for name in _LABEL_COLUMNS if name in is_text and name not in chosen.values()]
+        chosen.update({"label": default[0]} if default else {})
     if "text" not in chosen:
         free = [name for name, text in is_text.items() if text and name not in chosen.values()]
         if "text" in is_text and "text" not in chosen.values():
@@ -192,17 +191,17 @@ def _choose_columns(source: "Source", wanted: Mapping[str, str | None]) -> dict[
 
 def _write(
     path: Path,
-    source: "Source",
+    source: Source,
     columns: Mapping[str, str],
     names: list[str] | None,
     lowercase: bool,
     progress: bool,
 ) -> dict[str, Any]:
-    """Writes the rows of a source as an Arrow file; returns how many of them were blank."""
+    """Writes the rows of a source as an Arrow file; returns the number of blank ones."""
     labels = None
     if "label" in columns:
         labels = _Labels(columns["label"], source.class_names(columns["label"]), names, source.untyped)
-    features = {"text": Value("string")}
+    features: dict[str, Any] = {"text": Value("string")}
     features.update({"label": Value("int64")} if labels is not None else {})
     features.update({"condition": Value("string")} if "condition" in columns else {})
     skipped = kept = 0
@@ -213,27 +212,27 @@ def _write(
             total=source.num_rows, unit=f" {source.unit}s", desc="Reading", delay=1, disable=not progress
         ) as bar:
             for batch in source.batches(list(dict.fromkeys(columns.values()))):
-                texts = [batch.text(columns["text"], place, lowercase) for place in range(len(batch.numbers))]
-                rows = {"text": texts}
+                texts = [batch.text(columns["text"], index, lowercase) for index in range(len(batch.numbers))]
+                rows: dict[str, list] = {"text": texts}
                 if "condition" in columns:
                     rows["condition"] = [
-                        batch.text(columns["condition"], place, lowercase) for place in range(len(texts))
+                        batch.text(columns["condition"], index, lowercase) for index in range(len(texts))
                     ]
-                places = [place for place in range(len(texts)) if all(column[place] for column in rows.values())]
-                if len(places) < len(texts):
-                    rows = {name: [column[place] for place in places] for name, column in rows.items()}
+                indices = [index for index in range(len(texts)) if all(column[index] for column in rows.values())]
+                if len(indices) < len(texts):
+                    rows = {name: [column[index] for index in indices] for name, column in rows.items()}
                 if labels is not None:
                     values = batch.columns[columns["label"]]
-                    rows["label"] = [labels(values[place], batch.place, place) for place in places]
-                kept += len(places)
-                skipped += len(texts) - len(places)
+                    rows["label"] = [labels(values[index], batch.row_name, index) for index in indices]
+                kept += len(indices)
+                skipped += len(texts) - len(indices)
                 yield rows
                 bar.update(len(texts))
 
     write_arrow(path, Features(features), batches())
     check_amount(source.name, source.unit, kept, 0)
-    if labels is not None and labels.names is not None:
-        # The names are known only now, and stand at the head of the file.
+    if labels is not None and labels.has_names:
+        # The head of the file holds the names, which are complete only after the last row.
         order, features["label"] = labels.order(), ClassLabel(names=labels.sorted_names())
         first = path.with_suffix(".first")
         path.rename(first)
@@ -252,62 +251,64 @@ def _renumbered(path: Path, order: list[int]) -> Iterator[dict[str, list]]:
 
 class _Labels:
     """
-    Labels as integers from 0. Names are numbered as they come; `order` sorts them in the end.
+    Labels as integers from 0. Names are numbered by first occurrence; `order` gives their final numbers.
 
     Args:
         column (`str`):
-            Where they stand.
-        own_names (`list[str]`, *optional*):
-            What the integers of a `ClassLabel` mean.
+            The column of the labels.
+        source_names (`list[str]`, *optional*):
+            The names of the integers, if the source has a `ClassLabel`.
         known_names (`list[str]`, *optional*):
-            The only names allowed, in their order.
+            The names that are allowed, in order; by default any.
         untyped (`bool`):
-            Whether numbers come as text.
+            Whether the source gives numbers as text.
     """
 
-    def __init__(self, column: str, own_names: list[str] | None, known_names: list[str] | None, untyped: bool):
+    def __init__(self, column: str, source_names: list[str] | None, known_names: list[str] | None, untyped: bool):
         self.column = column
-        self.own_names = own_names
-        self.known_names = known_names
+        self.source_names = source_names
         self.untyped = untyped
         self.first: Any = None
-        self.names: dict[str, int] | None = None
-        names = known_names if known_names is not None else own_names
-        if names is not None:
-            self.names = {name: number for number, name in enumerate(names)}
+        names = known_names if known_names is not None else source_names
         self.fixed = names is not None
+        self.names = {name: number for number, name in enumerate(names or ())}
 
-    def __call__(self, value: Any, where: Callable[[int], str], place: int) -> int:
+    @property
+    def has_names(self) -> bool:
+        """Whether the labels have names."""
+        return self.fixed or bool(self.names)
+
+    def __call__(self, value: Any, row_name: Callable[[int], str], index: int) -> int:
         if self.untyped:
-            value = parsed(value)
+            value = parse_number(value)
         if isinstance(value, str):
             value = value.strip()
         if value is None or value == "":
             raise DataError(
-                f"{where(place)} has no label in the column {self.column!r}; fill it in, or remove the row."
+                f"{row_name(index)} has no label in the column {self.column!r}; fill it in, or remove the row."
             )
         if isinstance(value, bool) or not isinstance(value, (int, float, str)):
             raise DataError(
-                f"{where(place)} has the label {value!r}, which is neither an integer nor a name; change it, or leave "
-                "the labels out with an empty label_column."
+                f"{row_name(index)} has the label {value!r}, which is neither an integer nor a name; change it, or "
+                "leave the labels out with an empty label_column."
             )
         if isinstance(value, float) or (isinstance(value, int) and not 0 <= value <= _MAX_LABEL):
             raise DataError(
-                f"{where(place)} has the label {value}, which is no class; number the classes 0, 1, 2 and so on, or "
-                "leave the labels out with an empty label_column."
+                f"{row_name(index)} has the label {value}, which is no class; number the classes 0, 1, 2 and so on, "
+                "or leave the labels out with an empty label_column."
             )
-        if self.own_names is not None and isinstance(value, int):
-            if value >= len(self.own_names):
+        if self.source_names is not None and isinstance(value, int):
+            if value >= len(self.source_names):
                 raise DataError(
-                    f"{where(place)} has the label {value}, but there are {len(self.own_names)} classes; repair the "
-                    "data set."
+                    f"{row_name(index)} has the label {value}, but there are {len(self.source_names)} classes; repair "
+                    "the data set."
                 )
-            value = self.own_names[value]
+            value = self.source_names[value]
         if self.fixed:
-            if value not in self.names:
+            if not isinstance(value, str) or value not in self.names:
                 names = ", ".join(list(self.names)[:20])
                 raise DataError(
-                    f"{where(place)} has the label {value!r}, which is not one of {names}; use the names of the "
+                    f"{row_name(index)} has the label {value!r}, which is not one of {names}; use the names of the "
                     "training data."
                 )
             return self.names[value]
@@ -315,24 +316,24 @@ class _Labels:
             self.first = value
         if isinstance(value, str) != isinstance(self.first, str):
             raise DataError(
-                f"{where(place)} has the label {value!r}, but an earlier row has {self.first!r}; use only names or "
+                f"{row_name(index)} has the label {value!r}, but an earlier row has {self.first!r}; use only names or "
                 "only integers."
             )
         if isinstance(value, int):
             return value
-        self.names = {} if self.names is None else self.names
         if value not in self.names and len(self.names) == _MAX_CLASSES:
             raise DataError(
-                f"{where(place)} has one label more than the {_MAX_CLASSES:,} that the column {self.column!r} may "
+                f"{row_name(index)} has one label more than the {_MAX_CLASSES:,} that the column {self.column!r} may "
                 "have; name the column of the classes with label_column, or leave the labels out with an empty one."
             )
         return self.names.setdefault(value, len(self.names))
 
     def sorted_names(self) -> list[str]:
+        """Returns the names in the order of their final numbers."""
         return list(self.names) if self.fixed else sorted(self.names)
 
     def order(self) -> list[int]:
-        """The final number of each provisional one."""
+        """Returns the final number of each provisional one."""
         final = {name: number for number, name in enumerate(self.sorted_names())}
         return [final[name] for name in self.names]
 

@@ -2,8 +2,8 @@
 The synthetic task of the field (SeqGAN, arXiv 1609.05473, section 4): a randomly initialised LSTM is the true
 distribution, so the samples of a generator can be scored exactly.
 
-The oracle is an ordinary generator of this library, with N(0, 1) parameters, without EOS: its sequences all have the
-same length, and its BOS, id 0, is a symbol like the others that it may also draw.
+The oracle is an ordinary generator of this library, with N(0, 1) parameters and without EOS: all its sequences have
+the same length, and its BOS, id 0, is a token like the others, which it may draw.
 """
 
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from datasets import Dataset
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from ..models import RecurrentGeneratorConfig, RecurrentGeneratorForCausalLM
 from ..sampling.engine import RolloutEngine
@@ -22,7 +22,7 @@ from .errors import DataError
 
 
 BOS_TOKEN_ID = 0
-_BLOCK = 256  # sequences drawn at once, each block under a seed of its own
+_BLOCK_SIZE = 256  # sequences drawn at once, each block under a seed of its own
 _GATES = ("input", "forget", "output", "candidate")  # the order of the released arrays
 
 
@@ -42,22 +42,22 @@ def build_oracle(
     seed: int = 0, vocab_size: int = 5000, embedding_size: int = 32, hidden_size: int = 32
 ) -> RecurrentGeneratorForCausalLM:
     """
-    A fresh oracle: every parameter is drawn from N(0, 1) (SeqGAN, arXiv 1609.05473, section 4.1).
+    Builds a fresh oracle: every parameter is drawn from N(0, 1) (SeqGAN, arXiv 1609.05473, section 4.1).
 
     The defaults are those of the sequences of 20 tokens; the published results on 40 tokens belong to an oracle with
     `embedding_size=64, hidden_size=64`. Results on different oracles cannot be compared.
 
     Args:
         seed (`int`, *optional*, defaults to `0`):
-            Decides the parameters; the caller's random state is left alone.
+            The seed of the parameters; the random state of the caller does not change.
         vocab_size, embedding_size, hidden_size (`int`, *optional*, default to `5000`, `32` and `32`):
-            Sizes.
+            The sizes of the model.
     """
     with fork_rng("oracle", seed):
         return RecurrentGeneratorForCausalLM(_config(vocab_size, embedding_size, hidden_size)).eval()
 
 
-def load_oracle(path: str | Path) -> RecurrentGeneratorForCausalLM:
+def load_oracle(path: str | Path) -> PreTrainedModel:
     """
     Loads an oracle from a model folder, or from an `.npz` file with the 15 arrays of SeqGAN's released parameters in
     their order: the embedding; for the input, forget and output gates and the candidate the matrices of the input and
@@ -98,7 +98,7 @@ def _from_arrays(arrays: list[torch.Tensor], path: Path) -> RecurrentGeneratorFo
     for number, (array, shape) in enumerate(zip(arrays, expected, strict=True)):
         if tuple(array.shape) != shape:
             raise DataError(f"Array {number} of {path} has the shape {tuple(array.shape)}; an oracle has {shape}.")
-    gates = {name: arrays[1 + 3 * place : 4 + 3 * place] for place, name in enumerate(_GATES)}
+    gates = {name: arrays[1 + 3 * index : 4 + 3 * index] for index, name in enumerate(_GATES)}
     ordered = [gates[name] for name in ("input", "forget", "candidate", "output")]  # PyTorch's order
     model = RecurrentGeneratorForCausalLM(_config(vocab_size, embedding_size, hidden_size))
     model.load_state_dict(
@@ -117,8 +117,8 @@ def _from_arrays(arrays: list[torch.Tensor], path: Path) -> RecurrentGeneratorFo
 
 def make_oracle(
     path: str | None = None, seed: int = 0, vocab_size: int | None = None, hidden_size: int | None = None
-) -> RecurrentGeneratorForCausalLM:
-    """The oracle of [`load_oracle`] if there is a path, else a fresh one of [`build_oracle`] with these sizes."""
+) -> PreTrainedModel:
+    """Returns the oracle of [`load_oracle`] if there is a path, else that of [`build_oracle`] with these sizes."""
     if path is None:
         size = 32 if hidden_size is None else hidden_size
         return build_oracle(seed, 5000 if vocab_size is None else vocab_size, size, size)
@@ -129,35 +129,35 @@ def make_oracle(
 
 
 def sample_oracle(
-    oracle: RecurrentGeneratorForCausalLM, num_samples: int, length: int = 20, seed: int = 0, split: str = "train"
+    oracle: PreTrainedModel, num_samples: int, length: int = 20, seed: int = 0, split: str = "train"
 ) -> Dataset:
     """
     Draws a corpus: `num_samples` sequences of `length` tokens by ancestral sampling.
 
     Returns:
-        `datasets.Dataset`: the column `input_ids`, BOS and then `length` tokens. More samples of the same seed and
-        split begin with the same sequences; splits have nothing in common.
+        `datasets.Dataset`: The column `input_ids`, BOS and then `length` tokens. A larger corpus of the same seed and
+        split begins with the same sequences; the splits are independent.
     """
     if num_samples < 2:
         raise DataError(f"The {split} split of the oracle has {num_samples} sequences; use 2 or more.")
     bos = oracle.config.bos_token_id
     engine = RolloutEngine(length, bos, bos)
     blocks = []
-    for block in range(-(-num_samples // _BLOCK)):
+    for block in range(-(-num_samples // _BLOCK_SIZE)):
         with fork_rng("oracle samples", split, seed, block):
-            blocks.append(engine.sample(oracle, _BLOCK).sequences)
+            blocks.append(engine.sample(oracle, _BLOCK_SIZE).sequences)
     rows = torch.nn.functional.pad(torch.cat(blocks)[:num_samples], (1, 0), value=bos)
     return Dataset.from_dict({"input_ids": rows.cpu().numpy()})
 
 
 def dataset_samples(dataset: Dataset) -> Samples:
-    """The sequences of such a corpus, without BOS."""
+    """Returns the sequences of a corpus of [`sample_oracle`], without BOS."""
     sequences = torch.as_tensor(dataset.with_format("numpy")["input_ids"][:])[:, 1:]
     return Samples(sequences, torch.ones_like(sequences))
 
 
-def oracle_sizes(oracle: RecurrentGeneratorForCausalLM) -> dict[str, Any]:
-    """What follows from the oracle for the players of a run."""
+def oracle_sizes(oracle: PreTrainedModel) -> dict[str, Any]:
+    """Returns the vocabulary size and the special tokens that the players of a run on the oracle must have."""
     return {
         "vocab_size": oracle.config.vocab_size,
         "bos_token_id": oracle.config.bos_token_id,

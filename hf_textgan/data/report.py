@@ -1,4 +1,4 @@
-"""What is in a text, and what is likely to spoil the training on it."""
+"""A report on training and evaluation text, with warnings."""
 
 import functools
 import hashlib
@@ -32,11 +32,11 @@ def data_report(
     truncate: bool = False,
 ) -> dict[str, Any]:
     """
-    Describes the training and evaluation text as the trainer will see it. The memory that it takes is 8 bytes a line.
+    Describes the training and evaluation text as the trainer will read it, in 8 bytes of memory a line.
 
     Args:
         train (`datasets.Dataset` or `Sequence[str]`):
-            The training sentences: what [`load_text`] returns, or a list.
+            The training sentences: a data set of [`load_text`], or a list.
         eval_ (`datasets.Dataset` or `Sequence[str]`, *optional*):
             The evaluation sentences.
         tokenizer ([`~transformers.PreTrainedTokenizerBase`]):
@@ -46,7 +46,7 @@ def data_report(
         min_length (`int`, *optional*):
             As in [`encode_text`].
         progress (`bool`, *optional*, defaults to `True`):
-            Whether a bar is shown for what takes more than a second.
+            Whether a progress bar is shown after one second.
         truncate (`bool`, *optional*, defaults to `False`):
             As in [`encode_lines`]. All numbers are still those of the whole lines.
 
@@ -58,12 +58,12 @@ def data_report(
         - `train`, `eval` (`None` without evaluation text): `lines`, `tokens` (without beginning- and end-of-sequence
           tokens), `mean_length`, `median_length`, `longest` (tokens of a line with the end-of-sequence token),
           `dropped` (lines longer than the given `max_length`; with `truncate` instead `cut`, lines that lose tokens)
-          and `unknown_rate` (share of the tokens). All lines count, the dropped ones too. Where there are such also
-          `labels` (class to number of lines), `condition_mean_length` and `condition_longest` (with the
-          end-of-sequence token), and with a `min_length` also `short` (lines below it).
+          and `unknown_rate` (share of the tokens). All lines count, the dropped ones too. With labels also `labels`
+          (class to number of lines), with conditions `condition_mean_length` and `condition_longest` (with the
+          end-of-sequence token), and with a `min_length` `short` (lines below it).
         - `duplicate_rate`: share of the training lines that repeat an earlier one.
         - `overlap_rate`: share of the evaluation lines that are also training lines (`None` without evaluation text).
-        - `warnings`: one sentence for each number that is likely to spoil the training or its evaluation.
+        - `warnings`: one sentence for each number that is likely to harm the training or the evaluation.
 
     Raises:
         [`DataError`]: As [`encode_lines`], but not if every line is too long.
@@ -90,9 +90,9 @@ def data_report(
         "overlap_rate": None,
     }
     if eval_hashes is not None:
-        places = np.searchsorted(train_hashes, eval_hashes)
-        places[places == len(train_hashes)] = 0
-        report["overlap_rate"] = int(np.count_nonzero(train_hashes[places] == eval_hashes)) / len(eval_hashes)
+        indices = np.searchsorted(train_hashes, eval_hashes)
+        indices[indices == len(train_hashes)] = 0
+        report["overlap_rate"] = int(np.count_nonzero(train_hashes[indices] == eval_hashes)) / len(eval_hashes)
     report["warnings"] = _warnings(report)
     return report
 
@@ -103,7 +103,7 @@ def format_report(report: Mapping[str, Any]) -> str:
 
     Args:
         report (`Mapping`):
-            What [`data_report`] returned.
+            The result of [`data_report`].
 
     Returns:
         `str`: One line per number with a column for the training and one for the evaluation text, then the warnings;
@@ -152,7 +152,7 @@ def _describe(
     progress: bool,
     truncate: bool,
 ) -> tuple[dict[str, Any], np.ndarray]:
-    """The numbers of one text, and a hash of each line."""
+    """Returns the numbers of one text, and a hash of each line."""
     check_lines(lines)
     tokenize, tokenize_condition = Tokens(tokenizer), Tokens(tokenizer, "The condition of line")
     lengths: Counter[int] = Counter()
@@ -165,7 +165,7 @@ def _describe(
             tokens = tokenize(batch["text"])
             # A hash of the content: the same in every process, unlike hash().
             digests = (hashlib.blake2b(line.encode(), digest_size=8).digest() for line in batch["text"])
-            hashes[tokenize.seen - len(tokens) : tokenize.seen] = np.frombuffer(b"".join(digests), dtype="<u8")
+            hashes[tokenize.num_read - len(tokens) : tokenize.num_read] = np.frombuffer(b"".join(digests), dtype="<u8")
             lengths.update(len(line) + 1 for line in tokens)
             unknown += tokenize.count_unknown(tokens)
             labels.update(batch.get("label", ()))
@@ -174,21 +174,21 @@ def _describe(
             bar.update(len(tokens))
     total = sum(length * count for length, count in lengths.items())
     num_tokens = total - len(lines)
-    # A cut line has no end, so one that is longer only by its end loses nothing.
-    name, most = ("cut", max_length + 1) if truncate else ("dropped", max_length)
+    # A cut line has no end, so a line that exceeds `max_length` by its end only loses nothing.
+    limit = None if max_length is None else max_length + int(truncate)
     part: dict[str, Any] = {
         "lines": len(lines),
         "tokens": num_tokens,
         "mean_length": total / len(lines),
         "median_length": _median(lengths),
         "longest": max(lengths),
-        name: 0 if most is None else sum(n for length, n in lengths.items() if length > most),
+        "cut" if truncate else "dropped": 0 if limit is None else sum(lengths[n] for n in lengths if n > limit),
         "unknown_rate": unknown / num_tokens,
     }
     if min_length is not None:
         part["short"] = sum(n for length, n in lengths.items() if length <= min_length)
     if labels:
-        feature = lines.features["label"]
+        feature = lines.features["label"] if isinstance(lines, Dataset) else None
         names = feature.names if isinstance(feature, ClassLabel) else None
         ids = sorted(labels) if names is None else range(len(names))
         part["labels"] = {str(i) if names is None else names[i]: labels[i] for i in ids}
@@ -199,13 +199,13 @@ def _describe(
 
 
 def _median(counts: Mapping[int, int]) -> float:
-    """The median of numbers that are given by how often each occurs."""
+    """Returns the median of numbers, given the count of each."""
     total = sum(counts.values())
-    middle, seen = [], 0
+    middle, below = [], 0
     for value in sorted(counts):
-        # The places (total - 1) // 2 and total // 2 are the same one if the total is odd.
-        middle += [value] * sum(seen <= place < seen + counts[value] for place in ((total - 1) // 2, total // 2))
-        seen += counts[value]
+        # The indices (total - 1) // 2 and total // 2 are equal if the total is odd.
+        middle += [value] * sum(below <= index < below + counts[value] for index in ((total - 1) // 2, total // 2))
+        below += counts[value]
     return sum(middle) / 2
 
 

@@ -1,9 +1,10 @@
-"""Rows of text from files, folders and the Hub, a batch at a time, with the place of each for messages."""
+"""Rows of text from files, folders and the Hub, in batches, with the number of each row for error messages."""
 
 import csv
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,21 +13,21 @@ import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 from datasets import ClassLabel, Dataset, Features, Value
+from datasets.exceptions import DatasetNotFoundError
 from huggingface_hub import HfApi
 
-from ..utils.names import unknown_name
+from ..utils.names import is_hub_name, unknown_name
 from .errors import DataError
-from .lines import BATCH, check_amount, decoded_lines
+from .lines import LINES_PER_BATCH, amount_error, arrow_batches, decoded_lines
 
 
 SUFFIXES = (".txt", ".csv", ".tsv", ".jsonl", ".json", ".parquet")
-_SPLIT_FILE = r"(-\d+-of-\d+)?"  # behind the name of the split, as in the files of the Hub
+_SPLIT_FILE = r"(-\d+-of-\d+)?"  # after the name of the split, as in the files of the Hub
 _SPLIT_ALIASES = {"valid": "validation", "val": "validation", "dev": "validation"}
-_HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 
 
-def parsed(value: str) -> int | float | str:
-    """A number as such, if the text is one."""
+def parse_number(value: str) -> int | float | str:
+    """Returns the number that a text writes, or the text without white space around it."""
     value = value.strip()
     if re.fullmatch(r"[+-]?[0-9]+", value):
         return int(value) if len(value) < 20 else float(value)
@@ -35,68 +36,72 @@ def parsed(value: str) -> int | float | str:
 
 @dataclass
 class Batch:
-    """Some rows of a source: columns, the number of each row, and what the numbers count."""
+    """Rows of a source: columns, the number of each row, and the unit of the numbers (`line` or `row`)."""
 
     columns: dict[str, list]
     numbers: Sequence[int]
     unit: str
     name: str
 
-    def place(self, index: int) -> str:
+    def row_name(self, index: int) -> str:
+        """Returns the name of a row for error messages."""
         return f"{self.unit.capitalize()} {self.numbers[index]} of {self.name!r}"
 
     def text(self, column: str, index: int, lowercase: bool) -> str:
-        """A text without the white space around it, checked."""
+        """Returns a text without the white space around it; raises [`DataError`] if it is invalid."""
         value = self.columns[column][index]
         if not isinstance(value, str):
             if value is None:
                 raise DataError(
-                    f"{self.place(index)} has no text in the column {column!r}; fill it in, or remove the row."
+                    f"{self.row_name(index)} has no text in the column {column!r}; fill it in, or remove the row."
                 )
             raise DataError(
-                f"{self.place(index)} has the {type(value).__name__} {repr(value)[:40]} in the column {column!r} and "
-                "no text; name another column, or make it text."
+                f"{self.row_name(index)} has the {type(value).__name__} {repr(value)[:40]} in the column {column!r} "
+                "and no text; name another column, or make it text."
             )
         value = value.strip()
         if "\n" in value or "\0" in value:
-            what, fix = ("a line break", "replace it by a blank") if "\n" in value else ("a NUL byte", "remove it")
+            line_break = "\n" in value
+            problem, fix = ("a line break", "replace it by a blank") if line_break else ("a NUL byte", "remove it")
             raise DataError(
-                f"{self.place(index)} has {what} within the text of the column {column!r}, but a sentence is one line"
-                f" of plain text; {fix}."
+                f"{self.row_name(index)} has {problem} within the text of the column {column!r}, but a sentence is "
+                f"one line of plain text; {fix}."
             )
         if not value.isascii():
             try:
                 value.encode()
             except UnicodeEncodeError as error:
                 raise DataError(
-                    f"{self.place(index)} has half of a surrogate pair ({error.object[error.start]!r}) in the column "
-                    f"{column!r}; repair the escapes of the text."
+                    f"{self.row_name(index)} has half of a surrogate pair ({error.object[error.start]!r}) in the "
+                    f"column {column!r}; repair the escapes of the text."
                 ) from None
         return value.lower() if lowercase else value
 
 
 class Source:
-    """Rows of anything. `state` is what a cached copy depends on."""
+    """Rows of text from anywhere. A cached copy depends on `state`."""
 
     name: str
     state: Any
     unit = "row"
     num_rows: int | None = None
-    untyped = False  # numbers come as text
+    untyped = False  # whether numbers are given as text
 
     def columns(self) -> dict[str, bool]:
-        """The columns and whether they hold text."""
+        """Returns the columns, and whether each holds text."""
         raise NotImplementedError
 
     def class_names(self, column: str) -> list[str] | None:
+        """Returns the names of the classes of a column, if the source has them."""
         return None
 
     def batches(self, columns: list[str]) -> Iterator[Batch]:
+        """Yields the rows, with these columns only."""
         raise NotImplementedError
 
 
 class Files(Source):
-    """One file, or the parts of a split in their order."""
+    """One file, or the parts of a split in order."""
 
     def __init__(self, paths: list[Path]):
         self.paths = paths
@@ -114,13 +119,13 @@ class Files(Source):
             yield from self.read(path, columns)
 
     def read(self, path: Path, columns: list[str] | None) -> Iterator[Batch]:
-        """The batches of a file; all its columns if none are named."""
+        """Yields the rows of a file, with all columns if `columns` is `None`."""
         raise NotImplementedError
 
     def columns(self) -> dict[str, bool]:
         first = next(self.read(self.paths[0], None), None)
         if first is None or not first.numbers:
-            check_amount(self.name, self.unit, 0, 0)
+            raise amount_error(self.name, self.unit, 0)
         return {name: self.holds_text(values) for name, values in first.columns.items()}
 
     @staticmethod
@@ -130,6 +135,8 @@ class Files(Source):
 
 
 class Lines(Files):
+    """Text files with one text a line."""
+
     unit = "line"
 
     def columns(self) -> dict[str, bool]:
@@ -139,7 +146,7 @@ class Lines(Files):
         lines, first = [], 1
         for number, line in enumerate(decoded_lines(path), start=1):
             lines.append(line)
-            if len(lines) == BATCH:
+            if len(lines) == LINES_PER_BATCH:
                 yield Batch({"text": lines}, range(first, number + 1), self.unit, str(path))
                 lines, first = [], number + 1
         if lines:
@@ -147,7 +154,7 @@ class Lines(Files):
 
 
 class Table(Files):
-    """CSV and TSV. Rows are named by the line that they begin on."""
+    """CSV and TSV files. The number of a row is that of its first line."""
 
     unit = "line"
     untyped = True
@@ -159,18 +166,18 @@ class Table(Files):
     @staticmethod
     def holds_text(values: list) -> bool:
         values = [value for value in map(str.strip, values) if value]
-        return any(isinstance(parsed(value), str) for value in values)
+        return any(isinstance(parse_number(value), str) for value in values)
 
     def read(self, path: Path, columns: list[str] | None) -> Iterator[Batch]:
         reader = csv.reader(decoded_lines(path), delimiter=self.delimiter, strict=True)
         rows = self.rows(path, reader)
         _, header = next(rows, (0, []))
-        twice = [name for name in header if header.count(name) > 1]
-        if twice:
-            raise DataError(f"{str(path)!r} has two columns called {twice[0]!r}; rename one in its first line.")
+        repeated = [name for name in header if header.count(name) > 1]
+        if repeated:
+            raise DataError(f"{str(path)!r} has two columns called {repeated[0]!r}; rename one in its first line.")
         _check_header(path, header, columns)
-        wanted = {name: header.index(name) for name in (header if columns is None else columns)}
-        values: dict[str, list] = {name: [] for name in wanted}
+        indices = {name: header.index(name) for name in (header if columns is None else columns)}
+        values: dict[str, list] = {name: [] for name in indices}
         numbers: list[int] = []
         for number, row in rows:
             if not row:  # an empty line, which is skipped as a blank text
@@ -181,16 +188,17 @@ class Table(Files):
                     "columns; put fields with delimiters into quotes, or repair the line."
                 )
             numbers.append(number)
-            for name, place in wanted.items():
-                values[name].append(row[place])
-            if len(numbers) == BATCH:
+            for name, index in indices.items():
+                values[name].append(row[index])
+            if len(numbers) == LINES_PER_BATCH:
                 yield Batch(values, numbers, self.unit, str(path))
-                values, numbers = {name: [] for name in wanted}, []
+                values, numbers = {name: [] for name in indices}, []
         if numbers:
             yield Batch(values, numbers, self.unit, str(path))
 
     @staticmethod
     def rows(path: Path, reader: Any) -> Iterator[tuple[int, list[str]]]:
+        """Yields the rows of a CSV reader, each with the number of its first line."""
         while True:
             number = reader.line_num + 1
             try:
@@ -206,6 +214,8 @@ class Table(Files):
 
 
 class JsonLines(Files):
+    """Files with one JSON object a line."""
+
     unit = "line"
 
     def read(self, path: Path, columns: list[str] | None) -> Iterator[Batch]:
@@ -229,7 +239,7 @@ class JsonLines(Files):
                 )
             rows.append(row)
             numbers.append(number)
-            if len(rows) == BATCH:
+            if len(rows) == LINES_PER_BATCH:
                 yield self.batch(path, rows, numbers, columns)
                 rows, numbers = [], []
         if rows:
@@ -244,21 +254,19 @@ _JSON_KINDS = {list: "array", str: "string", int: "number", float: "number", boo
 
 
 class Parquet(Files):
+    """Parquet files."""
+
     def __init__(self, paths: list[Path]):
         super().__init__(paths)
         self.num_rows = 0
         for path in paths:
             if path.stat().st_size == 0:
                 raise DataError(f"{str(path)!r} is empty; give a Parquet file with at least 2 sentences.")
-            with self.errors(path), pq.ParquetFile(path) as file:
+            with _parquet_file(path) as file:
                 self.num_rows += file.metadata.num_rows
                 features = Features.from_arrow_schema(file.schema_arrow)
             if path == paths[0]:
                 self.features = features
-
-    @staticmethod
-    def errors(path: Path) -> "_Errors":
-        return _Errors(f"{str(path)!r} is not a readable Parquet file", "write it again, or give another.")
 
     def columns(self) -> dict[str, bool]:
         return _text_features(self.features)
@@ -267,10 +275,10 @@ class Parquet(Files):
         return _names_of(self.features[column])
 
     def read(self, path: Path, columns: list[str] | None) -> Iterator[Batch]:
-        with self.errors(path), pq.ParquetFile(path) as file:
+        with _parquet_file(path) as file:
             _check_header(path, file.schema_arrow.names, columns)
             first = 1
-            for rows in file.iter_batches(BATCH, columns=columns):
+            for rows in file.iter_batches(LINES_PER_BATCH, columns=columns):
                 yield Batch(rows.to_pydict(), range(first, first + len(rows)), self.unit, str(path))
                 first += len(rows)
 
@@ -286,7 +294,7 @@ class Rows(Source):
 
     def columns(self) -> dict[str, bool]:
         if self.num_rows == 0:
-            check_amount(self.name, self.unit, 0, 0)
+            raise amount_error(self.name, self.unit, 0)
         return _text_features(self.dataset.features)
 
     def class_names(self, column: str) -> list[str] | None:
@@ -294,7 +302,7 @@ class Rows(Source):
 
     def batches(self, columns: list[str]) -> Iterator[Batch]:
         first = 1
-        for table in self.dataset.select_columns(columns).with_format("arrow").iter(BATCH):
+        for table in arrow_batches(self.dataset, columns, LINES_PER_BATCH):
             yield Batch(table.to_pydict(), range(first, first + len(table)), self.unit, self.name)
             first += len(table)
 
@@ -317,7 +325,7 @@ class Stream(Source):
 
     def batches(self, columns: list[str]) -> Iterator[Batch]:
         first = 1
-        rows = self.dataset.iter(BATCH)
+        rows = self.dataset.iter(LINES_PER_BATCH)
         while True:
             batch = from_hub(self.name, lambda *_: next(rows, None), None)
             if batch is None:
@@ -327,18 +335,22 @@ class Stream(Source):
             first += length
 
 
-class _Errors:
-    """Errors of a reader as one sentence; ours pass."""
+@contextmanager
+def _as_data_error(problem: str, fix: str) -> Iterator[None]:
+    """Re-raises errors of a reader as [`DataError`]."""
+    try:
+        yield
+    except DataError:
+        raise
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise DataError(f"{problem} ({reason_of(error)}); {fix}") from error
 
-    def __init__(self, what: str, fix: str):
-        self.what, self.fix = what, fix
 
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
-        if isinstance(error, (pa.ArrowException, OSError, ValueError)) and not isinstance(error, DataError):
-            raise DataError(f"{self.what} ({reason_of(error)}); {self.fix}") from error
+@contextmanager
+def _parquet_file(path: Path) -> Iterator[pq.ParquetFile]:
+    problem, fix = f"{str(path)!r} is not a readable Parquet file", "write it again, or give another."
+    with _as_data_error(problem, fix), pq.ParquetFile(path) as file:
+        yield file
 
 
 def _check_header(path: Path, header: list[str], columns: list[str] | None) -> None:
@@ -359,14 +371,16 @@ def _names_of(feature: Any) -> list[str] | None:
 
 
 def reason_of(error: BaseException) -> str:
+    """Returns the kind and the message of an error in one line."""
     return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
 
 
 def open_source(source: str | Path | Dataset, split: str | None, config_name: str | None, streaming: bool) -> Source:
+    """Returns the rows of a file, a folder or a data set. See [`load_text`] for the arguments."""
     if isinstance(source, Dataset):
         return Rows("the data set", source)
     path = Path(source)
-    on_hub = not path.exists() and path.suffix.lower() not in SUFFIXES and bool(_HUB_NAME.fullmatch(str(source)))
+    on_hub = not path.exists() and path.suffix.lower() not in SUFFIXES and is_hub_name(str(source))
     for option, value in (("config_name", config_name), ("streaming", streaming)):
         if value and not on_hub:
             raise DataError(f"{option}={value!r} is for data sets on the Hub, not for {str(path)!r}; leave it out.")
@@ -406,26 +420,26 @@ def _open_folder(path: Path, split: str | None) -> Source:
     splits = folder_splits(path)
     if not splits:
         raise DataError(
-            f"{str(path)!r} is a folder without a data set; give a file, a folder that save_to_disk has written, or "
-            "one with files called after their splits, such as train.csv."
+            f"{str(path)!r} is a folder without a data set; give a file, a folder written by save_to_disk, or one "
+            "with files called after their splits, such as train.csv."
         )
     split = split or "train"
     if split not in splits:
         raise DataError(unknown_name(f"split of {str(path)!r} (it has {', '.join(splits)})", split, splits))
-    found = splits[split]
-    if isinstance(found, Path):
-        return _saved(found)
-    if len({file.suffix for file in found}) > 1 or (len(found) > 1 and any("-of-" not in f.stem for f in found)):
+    files = splits[split]
+    if isinstance(files, Path):
+        return _saved(files)
+    if len({file.suffix for file in files}) > 1 or (len(files) > 1 and any("-of-" not in f.stem for f in files)):
         raise DataError(
-            f"{str(path)!r} has several files for the split {split!r} ({', '.join(f.name for f in found)}); leave one."
+            f"{str(path)!r} has several files for the split {split!r} ({', '.join(f.name for f in files)}); leave one."
         )
-    return _open_files(found)
+    return _open_files(files)
 
 
-def folder_splits(path: Path) -> dict[str, Path | list[Path]]:
-    """The splits of a folder: a saved data set each, or files."""
+def folder_splits(path: Path) -> Mapping[str, Path | list[Path]]:
+    """Returns the splits of a folder: for each a saved data set, or files."""
     if (path / "dataset_dict.json").is_file():
-        with _Errors(f"{str(path / 'dataset_dict.json')!r} is not readable", "save the data set again."):
+        with _as_data_error(f"{str(path / 'dataset_dict.json')!r} is not readable", "save the data set again."):
             names = json.loads((path / "dataset_dict.json").read_text(encoding="utf-8"))["splits"]
         return {name: path / name for name in names}
     splits: dict[str, list[Path]] = {}
@@ -437,8 +451,8 @@ def folder_splits(path: Path) -> dict[str, Path | list[Path]]:
 
 
 def _saved(path: Path) -> Rows:
-    with _Errors(f"The data set in {str(path)!r} cannot be read", "save it again with save_to_disk."):
-        return Rows(str(path), datasets.load_from_disk(str(path)))
+    with _as_data_error(f"The data set in {str(path)!r} cannot be read", "save it again with save_to_disk."):
+        return Rows(str(path), Dataset.load_from_disk(str(path)))
 
 
 def _hub_loader(split: str, streaming: bool) -> Callable[[str, str | None], Any]:
@@ -446,10 +460,10 @@ def _hub_loader(split: str, streaming: bool) -> Callable[[str, str | None], Any]
 
 
 def from_hub(name: str, load: Callable[[str, str | None], Any], config_name: str | None) -> Any:
-    """Calls `load`; whatever goes wrong is one sentence."""
+    """Returns `load(name, config_name)`; re-raises every error as [`DataError`]."""
     try:
         return load(name, config_name)
-    except datasets.exceptions.DatasetNotFoundError as error:
+    except DatasetNotFoundError as error:
         raise DataError(
             f"There is neither a folder {name!r} nor a data set of that name on the Hub that can be read; check the "
             "name, and log in if it is private."
@@ -469,6 +483,6 @@ __all__ = [
     "folder_splits",
     "from_hub",
     "open_source",
-    "parsed",
+    "parse_number",
     "reason_of",
 ]

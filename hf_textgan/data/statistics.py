@@ -5,11 +5,13 @@ import zlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import datasets
 import numpy as np
+from datasets import Dataset
+
+from .lines import LINES_PER_BATCH, arrow_batches
 
 
-def scan_dataset(dataset: Sequence[dict[str, Any]]) -> tuple[int, int, int]:
+def scan_dataset(dataset: Dataset | Sequence[dict[str, Any]]) -> tuple[int, int, int]:
     """Returns the number of ids of the shortest and of the longest row, and a checksum of all rows."""
     shortest, longest, checksum = sys.maxsize, 0, 0
     for lengths, ids in iterate_ids(dataset):
@@ -19,10 +21,12 @@ def scan_dataset(dataset: Sequence[dict[str, Any]]) -> tuple[int, int, int]:
     return shortest, longest, checksum
 
 
-def iterate_ids(dataset: Sequence[dict[str, Any]], size: int = 10_000) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def iterate_ids(
+    dataset: Dataset | Sequence[dict[str, Any]], size: int = LINES_PER_BATCH
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yields the lengths and the ids of `size` rows at a time; those of a memory-mapped data set stay arrays."""
-    if isinstance(dataset, datasets.Dataset) and dataset.format["type"] is None:
-        for table in dataset.select_columns(["input_ids"]).with_format("arrow").iter(size):
+    if isinstance(dataset, Dataset) and dataset.format["type"] is None:
+        for table in arrow_batches(dataset, ["input_ids"], size):
             column = table["input_ids"].combine_chunks()
             yield np.diff(column.offsets.to_numpy()), column.flatten().to_numpy()
         return

@@ -2,10 +2,11 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable
+from typing import cast
 
 from tokenizers import Regex, Tokenizer, decoders, normalizers, pre_tokenizers, processors
 from tokenizers.models import WordLevel
-from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
+from transformers import PreTrainedConfig, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from .errors import DataError
 
@@ -18,8 +19,8 @@ _RESERVED_TOKENS = (PAD_TOKEN, BOS_TOKEN, EOS_TOKEN)
 
 def word_tokenizer(lines: Iterable[str], vocab_size: int | None = None, min_count: int = 1) -> PreTrainedTokenizerFast:
     """
-    Builds a word tokenizer from text. Words are what stands between blanks (`" "`); nothing else splits, lowers or
-    normalizes the text, and decoding joins the words with one blank.
+    Builds a word tokenizer from text. Words are separated by blanks (`" "`); nothing else splits, lowers or normalizes
+    the text, and decoding joins the words with one blank.
 
     The ids of `<pad>`, `<bos>`, `<eos>` and `<unk>` are 0 to 3; the words follow by falling count, ties by text, so
     that the same counts always give the same ids. A call puts `<bos>` in front of the text (the prompt for
@@ -30,7 +31,7 @@ def word_tokenizer(lines: Iterable[str], vocab_size: int | None = None, min_coun
         lines (`Iterable[str]`):
             The sentences to take the vocabulary from. Read once.
         vocab_size (`int`, *optional*):
-            Largest size of the vocabulary, the four special tokens included. Without it every word is kept.
+            Maximum size of the vocabulary, the four special tokens included. Without it every word is kept.
         min_count (`int`, *optional*, defaults to 1):
             Words seen less often than this become `<unk>`.
 
@@ -39,7 +40,7 @@ def word_tokenizer(lines: Iterable[str], vocab_size: int | None = None, min_coun
         `attention_mask`.
 
     Raises:
-        [`~hf_textgan.data.text.DataError`]: If a line contains `<pad>`, `<bos>` or `<eos>`, if no word is left for the
+        [`DataError`]: If a line contains `<pad>`, `<bos>` or `<eos>`, if no word is left for the
             vocabulary, or if `vocab_size` or `min_count` is too small.
     """
 
@@ -61,13 +62,13 @@ def character_tokenizer(
     decoding restores the exact string.
 
     Ids, special tokens, padding and the leading `<bos>` are those of [`word_tokenizer`]. Special tokens written out in
-    a text to encode are read as the characters that they are made of.
+    a text to encode are read as their characters.
 
     Args:
         lines (`Iterable[str]`):
             The sentences to take the vocabulary from. Read once.
         vocab_size (`int`, *optional*):
-            Largest size of the vocabulary, the four special tokens included. Without it every character is kept.
+            Maximum size of the vocabulary, the four special tokens included. Without it every character is kept.
         min_count (`int`, *optional*, defaults to 1):
             Characters seen less often than this become `<unk>`.
 
@@ -76,7 +77,7 @@ def character_tokenizer(
         `attention_mask`.
 
     Raises:
-        [`~hf_textgan.data.text.DataError`]: If a line contains `<pad>`, `<bos>` or `<eos>`, if no character is left
+        [`DataError`]: If a line contains `<pad>`, `<bos>` or `<eos>`, if no character is left
             for the vocabulary, or if `vocab_size` or `min_count` is too small.
     """
     backend = Tokenizer(WordLevel(_build_vocabulary(lines, list, vocab_size, min_count), unk_token=UNK_TOKEN))
@@ -88,8 +89,8 @@ def character_tokenizer(
 def discriminator_tokenizer(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
     """
     Copies a fast tokenizer for classifiers that read finished sentences: a call puts the end-of-sequence token behind
-    the text, adds no other special token, and pads on the right. Vocabulary and ids stay the same, and so does the
-    padding token, even if there is none.
+    the text, adds no other special token, and pads on the right. The vocabulary, the ids and the padding token, or its
+    absence, stay the same.
 
     Args:
         tokenizer ([`~transformers.PreTrainedTokenizerFast`]):
@@ -135,7 +136,7 @@ def discriminator_tokenizer(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTok
 def _build_vocabulary(
     lines: Iterable[str], split: Callable[[str], list[str]], vocab_size: int | None, min_count: int
 ) -> dict[str, int]:
-    """Counts the tokens of `lines` and gives each its id."""
+    """Returns the id of each token of `lines`, by falling count."""
     if isinstance(lines, str):
         raise DataError(f"The lines are one string ({lines[:20]!r}...); pass a list of sentences instead.")
     if vocab_size is not None and vocab_size <= len(SPECIAL_TOKENS):
@@ -168,7 +169,7 @@ def _build_vocabulary(
 
 
 def _wrap(backend: Tokenizer) -> PreTrainedTokenizerFast:
-    """Adds what both tokenizers share: the special tokens, the `<bos>` template and the padding side."""
+    """Adds the special tokens, the `<bos>` template and the padding side, which both tokenizers share."""
     backend.post_processor = processors.TemplateProcessing(
         single=f"{BOS_TOKEN} $A",
         pair=f"{BOS_TOKEN} $A $B",
@@ -187,13 +188,13 @@ def _wrap(backend: Tokenizer) -> PreTrainedTokenizerFast:
     )
 
 
-def special_token_ids(tokenizer: PreTrainedTokenizerBase) -> tuple[int, int, int]:
+def special_token_ids(tokenizer: PreTrainedTokenizerBase | PreTrainedConfig) -> tuple[int, int, int]:
     """
-    The ids that begin, end and pad a text; EOS stands in for a BOS or a padding token that the tokenizer lacks.
+    Returns the ids that begin, end and pad a text; EOS replaces a BOS or a padding token that the tokenizer lacks.
 
     Args:
-        tokenizer (`PreTrainedTokenizerBase`):
-            Any tokenizer, or a model's configuration.
+        tokenizer (`PreTrainedTokenizerBase` or `PreTrainedConfig`):
+            Any tokenizer, or the configuration of a model.
 
     Returns:
         `tuple[int, int, int]`: BOS, EOS and padding.
@@ -201,10 +202,10 @@ def special_token_ids(tokenizer: PreTrainedTokenizerBase) -> tuple[int, int, int
     Raises:
         `ValueError`: If there is no EOS, because no text would end.
     """
-    eos = tokenizer.eos_token_id
+    ids = (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id)
+    bos, eos, pad = (cast("int | None", token_id) for token_id in ids)
     if eos is None:
         raise ValueError("The tokenizer has no EOS token, so no text would end; set tokenizer.eos_token.")
-    bos, pad = tokenizer.bos_token_id, tokenizer.pad_token_id
     return (eos if bos is None else bos), eos, (eos if pad is None else pad)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..sampling.engine import RolloutEngine
@@ -20,15 +21,15 @@ NLL_METRICS = ("nll_per_token", "nll_per_sequence", "perplexity")
 def corpus_nll(
     model: PreTrainedModel,
     engine: RolloutEngine,
-    dataset: Sequence[dict[str, Any]],
+    dataset: Dataset | Sequence[dict[str, Any]],
     collate: Callable[[list[dict]], dict],
     batch_size: int = 256,
     rank: int = 0,
     world_size: int = 1,
 ) -> torch.Tensor:
     """
-    Returns the sums for the negative log-likelihood of a held-out corpus under `model` at temperature 1, EOS counted,
-    padding not.
+    Returns the sums for the negative log-likelihood of a held-out corpus under `model` at temperature 1. EOS counts,
+    padding does not.
 
     Returns:
         `torch.DoubleTensor` of shape `(3,)`: the NLL in nats, the tokens and the sequences of this rank's share.
@@ -74,7 +75,7 @@ def sample_sequences(
 ) -> torch.Tensor:
     """
     Draws this rank's part of `num_samples` sequences: the blocks `rank`, `rank + world_size`, ... of [`SAMPLE_BLOCK`].
-    `options` are those of [`RolloutEngine.sample`]: `top_k`, `top_p`, `prompt`. The temperature is the engine's.
+    `options` are those of [`RolloutEngine.sample`]: `top_k`, `top_p`, `prompt`. The engine sets the temperature.
 
     Returns:
         `torch.LongTensor` of shape `(num_blocks * SAMPLE_BLOCK, max_length)`; the last block is drawn whole.
@@ -98,7 +99,7 @@ def sample_texts(
     return decode(tokenizer, sequences)
 
 
-def decode(tokenizer: PreTrainedTokenizerBase | None, sequences: torch.LongTensor | list) -> list[str]:
+def decode(tokenizer: PreTrainedTokenizerBase | None, sequences: torch.Tensor | list) -> list[str]:
     """
     Returns the texts of sequences `(num_sequences, length)` without special tokens, or their ids without a tokenizer.
     """

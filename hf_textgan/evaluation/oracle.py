@@ -1,6 +1,7 @@
 """The likelihood of samples under the oracle of the synthetic task."""
 
-from ..models import RecurrentGeneratorForCausalLM
+from transformers import PreTrainedModel
+
 from ..sampling.engine import RolloutEngine
 from ..sampling.samples import Samples
 
@@ -11,11 +12,15 @@ class OracleMetrics:
     ``- E_{y ~ G} [ 1/T sum_t log p_oracle(y_t | y_<t) ]`` (SeqGAN, arXiv 1609.05473, equation 15, which sums over t;
     every published value is a mean per token).
 
-    It falls when a generator only sharpens its distribution: read it together with the likelihood of held-out oracle
-    samples under the generator (NLL-test) and the entropy of the generator (NLL-div).
+    A generator that only sharpens its distribution lowers it as well. Read it together with the likelihood of held-out
+    oracle samples under the generator (NLL-test) and the entropy of the generator (NLL-div).
+
+    Args:
+        oracle (`PreTrainedModel`):
+            The oracle, a causal language model.
     """
 
-    def __init__(self, oracle: RecurrentGeneratorForCausalLM):
+    def __init__(self, oracle: PreTrainedModel):
         self.oracle = oracle
 
     def __call__(self, samples: Samples) -> dict[str, float]:

@@ -6,9 +6,9 @@ from typing import Any
 from ..metrics.ngrams import ReferenceTable, self_bleu
 
 
-MIN_HELD_OUT_LINES = 100  # for a comparison: one half stands for real text, the other is the reference
+MIN_HELD_OUT_LINES = 100  # of a comparison: one half is compared as real text, the other is the reference
 
-# Rows of the figure of a run: the metrics of every evaluation.
+# The panels of the figure of a run: the metrics of every evaluation.
 EVALUATION_PANELS = {
     "NLL per token (nats)": ("eval_nll_per_token", "eval_nll_div"),
     "NLL under the oracle": ("eval_nll_oracle",),
@@ -23,13 +23,13 @@ class TextMetrics:
 
     Args:
         references (`list[str]`, *optional*):
-            Held-out text; the whole of it is the reference set of BLEU.
+            Held-out text, the references of BLEU.
         split (`Callable[[str], list[str]]`, *optional*):
-            Cuts a text into the units of the n-grams; by default at blanks.
+            Splits a text into the units of the n-grams; by default at blanks.
         grammar ([`CaptionGrammar`], *optional*):
-            The grammar that wrote the training text.
+            The grammar of the training text.
         max_order (`int`, *optional*, defaults to `5`):
-            The longest n-grams.
+            The maximum length of the n-grams.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class TextMetrics:
 
     def __call__(self, texts: list[str]) -> dict[str, float]:
         tokens = [self.split(text) for text in texts]
-        metrics = {}
+        metrics: dict[str, float] = {}
         if self.table is not None:
             metrics.update(self.table.score(tokens))
         if len(tokens) > 1:
@@ -57,4 +57,4 @@ class TextMetrics:
         return metrics
 
 
-__all__ = ["EVALUATION_PANELS", "MIN_HELD_OUT_LINES", "TextMetrics"]
+__all__ = ["TextMetrics"]

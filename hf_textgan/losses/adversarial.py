@@ -13,11 +13,11 @@ def policy_gradient_loss(
 
     Args:
         per_token_logps (`torch.FloatTensor` of shape `(batch_size, sequence_length)`):
-            With gradient.
+            Log-probabilities with gradient.
         rewards (`torch.FloatTensor` of shape `(batch_size, sequence_length)`):
             Action values.
         attention_mask (`torch.LongTensor` of shape `(batch_size, sequence_length)`):
-            1 through EOS; padding earns no loss.
+            1 through EOS; padding does not count.
     """
     return -(per_token_logps * rewards.detach() * attention_mask).sum()
 

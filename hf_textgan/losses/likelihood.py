@@ -11,7 +11,7 @@ def token_nll(per_token_logps: torch.Tensor, attention_mask: torch.Tensor) -> tu
         per_token_logps (`torch.FloatTensor` of shape `(batch_size, sequence_length)`):
             ``log p(x_t | x_<t)`` in nats.
         attention_mask (`torch.LongTensor` of shape `(batch_size, sequence_length)`):
-            1 where a token counts.
+            1 where a token counts, 0 at padding.
 
     Returns:
         The loss in nats per token, and the number of tokens.
@@ -20,7 +20,7 @@ def token_nll(per_token_logps: torch.Tensor, attention_mask: torch.Tensor) -> tu
     return -(per_token_logps * attention_mask).sum() / num_tokens.clamp(min=1), num_tokens
 
 
-def squared_error(probabilities: torch.Tensor, sequences: torch.LongTensor) -> torch.Tensor:
+def squared_error(probabilities: torch.Tensor, sequences: torch.Tensor) -> torch.Tensor:
     """
     Returns ``|| x - xt ||^2`` of the one-hot vectors ``x`` of sequences and probabilities ``xt``, summed over
     positions and tokens, averaged over sequences: the loss of TextKD-GAN's autoencoder (arXiv 1905.01976). With
@@ -32,8 +32,8 @@ def squared_error(probabilities: torch.Tensor, sequences: torch.LongTensor) -> t
         sequences (`torch.LongTensor` of shape `(batch_size, sequence_length)`):
             Token ids.
     """
-    hit = probabilities.gather(2, sequences[..., None]).squeeze(2)
-    return (probabilities.square().sum(2) - 2 * hit + 1).sum(1).mean()
+    true_probability = probabilities.gather(2, sequences[..., None]).squeeze(2)
+    return (probabilities.square().sum(2) - 2 * true_probability + 1).sum(1).mean()
 
 
 def token_entropy(probabilities: torch.Tensor) -> torch.Tensor:

@@ -21,7 +21,7 @@ def interpolate(first: torch.Tensor, second: torch.Tensor, alpha: torch.Tensor) 
 
     Args:
         first, second (`torch.FloatTensor` of shape `(batch_size, ...)`):
-            The ends, paired by their index in the batch.
+            The two ends, paired by their index in the batch.
         alpha (`torch.FloatTensor` of shape `(batch_size,)`):
             0 for the first, 1 for the second.
     """
@@ -53,7 +53,7 @@ def gradient_penalty(gradients: torch.Tensor, batch_size: int = 1) -> tuple[torc
         gradients (`torch.FloatTensor` of shape `(batch_size, ...)`):
             Gradient of each example's score with respect to that example.
         batch_size (`int`, *optional*, defaults to `1`):
-            Divides the gradients, for a critic that returns the mean of its scores over a batch of this size.
+            Divisor of the gradients, for a critic that returns the mean of its scores over a batch of this size.
 
     Returns:
         The penalty, and the norms of shape `(batch_size,)`, detached.

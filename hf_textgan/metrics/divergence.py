@@ -23,14 +23,14 @@ def jensen_shannon_divergence(counts: np.ndarray, totals: Sequence[int] | None =
         `float`: From 0 (equal) to 1 (nothing in common); NaN if a side has no items.
     """
     counts = np.asarray(counts).astype(np.int64)
-    sums = counts.sum(1)
-    totals = sums if totals is None else np.asarray(totals, np.int64)
-    if not totals.all():
+    listed = counts.sum(1)
+    sums = listed if totals is None else np.asarray(totals, np.int64)
+    if not sums.all():
         return math.nan
     # Many items share their pair of counts. The terms of a pair are computed once; each pair is one whole number.
     base = int(counts[1].max(initial=0)) + 1
     pairs, repetitions = np.unique(counts[0] * base + counts[1], return_counts=True)
-    frequencies = np.stack(np.divmod(pairs, base)) / totals[:, None]  # (2, num_pairs)
+    frequencies = np.stack(np.divmod(pairs, base)) / sums[:, None]  # (2, num_pairs)
     middle = np.broadcast_to(frequencies.mean(0), frequencies.shape)
     repetitions = np.broadcast_to(repetitions, frequencies.shape)
     occurs = frequencies > 0
@@ -40,7 +40,7 @@ def jensen_shannon_divergence(counts: np.ndarray, totals: Sequence[int] | None =
             frequencies[occurs].tolist(), middle[occurs].tolist(), repetitions[occurs].tolist(), strict=True
         )
     )
-    unlisted = ((totals - sums) / totals).tolist()
+    unlisted = ((sums - listed) / sums).tolist()
     return math.fsum(chain(unlisted, chain.from_iterable(terms))) / 2  # exactly rounded, in any order
 
 

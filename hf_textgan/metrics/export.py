@@ -94,7 +94,8 @@ def _shared_stem(node: ast.ImportFrom) -> str | None:
 
 def _shared_imports(source: str) -> list[str]:
     """Returns the names of the shared files that a file imports, without `.py`."""
-    return list(dict.fromkeys(_shared_stem(node) for node in _import_nodes(source)))
+    stems = [_shared_stem(node) for node in _import_nodes(source)]
+    return list(dict.fromkeys(stem for stem in stems if stem is not None))
 
 
 def _packages(source: str) -> set[str]:
@@ -103,7 +104,7 @@ def _packages(source: str) -> set[str]:
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             packages |= {alias.name.partition(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
             packages.add(node.module.partition(".")[0])
     return packages
 

@@ -30,7 +30,7 @@ class _Ngrams:
 
     Args:
         pairs (`numpy.ndarray` of shape `(num_ngrams,)`):
-            The sorted pairs; `None` for single tokens, whose ids are those of the tokens.
+            The sorted pairs; none for single tokens, whose ids are those of the tokens.
         counts (`numpy.ndarray` of shape `(num_ngrams,)`):
             The number of occurrences of each n-gram, or the number of different tokens before it.
         discounted (`numpy.ndarray` of shape `(num_ngrams,)`):
@@ -41,7 +41,7 @@ class _Ngrams:
             The share of the total that the discounts give to shorter n-grams.
     """
 
-    pairs: np.ndarray | None
+    pairs: np.ndarray
     counts: np.ndarray
     discounted: np.ndarray
     totals: np.ndarray
@@ -126,7 +126,7 @@ class KneserNeyModel:
         ids, everywhere = tokens, np.arange(len(tokens))
         # By length: the pairs, and for each n-gram its context, its occurrences and the position of its first end.
         # The begin token is read but not predicted, so it counts as 0 on its own.
-        pairs: list[np.ndarray | None] = [None]
+        pairs = [np.empty(0, np.int64)]
         contexts = [np.zeros(self._num_ids, np.int64)]
         occurrences = [np.bincount(tokens[positions > 0], minlength=self._num_ids)]
         continuations = []
@@ -399,7 +399,7 @@ def _score(
     }
 
 
-def _smooth(pairs: np.ndarray | None, counts: np.ndarray, contexts: np.ndarray, num_contexts: int) -> _Ngrams:
+def _smooth(pairs: np.ndarray, counts: np.ndarray, contexts: np.ndarray, num_contexts: int) -> _Ngrams:
     """Returns the n-grams of one length with their discounted counts and the backoff weights of their contexts."""
     discounts = np.array([0.0, *_discounts(counts)])
     classes = np.minimum(counts, 3)

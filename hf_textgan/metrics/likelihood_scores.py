@@ -136,20 +136,22 @@ def nll_scores(
     if len(predictions) == 0:
         raise ValueError("There are 0 predictions; pass at least 1 text or sequence.")
     source = model if isinstance(model, str) else None
-    if source is not None:
-        model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32, trust_remote_code=trust_remote_code)
+    if isinstance(model, str):
+        model = _load_model(model, trust_remote_code)
     ends = _ends(model) if eos_token_id is None else [eos_token_id]
-    if all(isinstance(text, str) for text in predictions):
+    texts = [prediction for prediction in predictions if isinstance(prediction, str)]
+    rows = [prediction for prediction in predictions if not isinstance(prediction, str)]
+    if texts and rows:
+        raise TypeError("The predictions mix texts and token ids; pass either only strings or only lists of ids.")
+    if texts:
         if tokenizer is None and source is None:
             raise ValueError("A loaded model does not name its tokenizer; pass tokenizer, or token ids.")
         if tokenizer is None or isinstance(tokenizer, str):
             tokenizer = AutoTokenizer.from_pretrained(tokenizer or source, trust_remote_code=trust_remote_code)
-        encoded = tokenizer(list(predictions), add_special_tokens=False)["input_ids"]
+        encoded = tokenizer(texts, add_special_tokens=False)["input_ids"]
         sequences = [[*ids, *ends[:1]] for ids in encoded]
-    elif any(isinstance(text, str) for text in predictions):
-        raise TypeError("The predictions mix texts and token ids; pass either only strings or only lists of ids.")
     else:
-        sequences = [truncate_at_eos(ids, ends) for ids in predictions]
+        sequences = [truncate_at_eos(ids, ends) for ids in rows]
     nlls = sequence_nll(model, sequences, bos_token_id)
     tokens = np.array([len(sequence) for sequence in sequences])
     name = "nll_per_token"
@@ -241,6 +243,10 @@ def _first_input(model: PreTrainedModel, bos_token_id: int | None) -> int:
     if bos is None:
         raise ValueError("The model has no bos_token_id; pass bos_token_id, the id of its first input.")
     return bos
+
+
+def _load_model(name_or_path: str, trust_remote_code: bool) -> PreTrainedModel:
+    return AutoModelForCausalLM.from_pretrained(name_or_path, dtype=torch.float32, trust_remote_code=trust_remote_code)
 
 
 def _ends(model: PreTrainedModel) -> list[int]:

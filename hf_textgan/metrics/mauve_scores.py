@@ -39,7 +39,7 @@ def mauve_score(
         `ValueError`: If there are fewer texts than clusters, fewer than 2 clusters, or the dimensions differ.
     """
     try:
-        import mauve
+        import mauve  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise ImportError(f"MAUVE needs the package mauve-text ({error}); run `pip install mauve-text`.") from error
     real, generated = np.asarray(real, np.float32), np.asarray(generated, np.float32)

@@ -1,11 +1,17 @@
 """Mixins for modules of evaluate: how they take predictions and references, and what their web form needs."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .sentences import check_sentences
 
 
-class PredictionsOnly:
+if TYPE_CHECKING:
+    from evaluate import EvaluationModule as _Module
+else:
+    _Module = object  # evaluate takes the first subclass of its own in a file for the module
+
+
+class PredictionsOnly(_Module):
     """
     A mixin for modules of evaluate whose only feature is the predictions.
 
@@ -63,7 +69,7 @@ class FreeReferences(PredictionsOnly):
         return super().compute(predictions=predictions, **kwargs)
 
 
-class CheckedSentences:
+class CheckedSentences(_Module):
     """
     A mixin for modules of evaluate that checks sentences before evaluate stores them, since its own errors do not name
     the wrong one. It comes after [`FreeReferences`] in the list of base classes.

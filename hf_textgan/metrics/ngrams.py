@@ -141,11 +141,11 @@ def _sentence_bleu(
     for length, nearest in closest.items():
         if brevity_penalty and 0 < length < nearest:
             penalties[length] = math.exp(1 - nearest / length)
-    lengths = np.asarray(lengths)
-    penalties = np.where(matches[0] > 0, penalties[lengths], 0.0)  # nothing in common gives 0
-    scores, total = {}, np.zeros(len(lengths))
+    num_tokens = np.asarray(lengths)
+    penalties = np.where(matches[0] > 0, penalties[num_tokens], 0.0)  # nothing in common gives 0
+    scores, total = {}, np.zeros(len(num_tokens))
     for order, hits in enumerate(matches, start=1):
-        precision = logs[hits] - logs[np.maximum(1, lengths - order + 1)]
+        precision = logs[hits] - logs[np.maximum(1, num_tokens - order + 1)]
         total += precision
         if order > 1:
             mean = total / order if cumulative else precision

@@ -1,6 +1,7 @@
 """Generators and discriminators; importing this package registers them with the Auto classes."""
 
 from types import ModuleType
+from typing import Any
 
 import transformers
 from transformers import AutoConfig, AutoModel, PreTrainedModel
@@ -29,17 +30,18 @@ _MODULES = [
     module for module in tuple(globals().values()) if isinstance(module, ModuleType) and module.__package__ == __name__
 ]
 
-# Class -> the Auto classes, beside AutoModel, that load it: those that it declares.
-MODELS: dict[type[PreTrainedModel], tuple[type, ...]] = {
+# The Auto classes, beside AutoModel, that load each class, as the class declares them.
+MODELS: dict[type[PreTrainedModel], tuple[Any, ...]] = {
     value: tuple(getattr(transformers, name) for name in value.auto_classes)
     for module in _MODULES
-    for value in map(vars(module).get, module.__all__)
+    for value in (vars(module)[name] for name in module.__all__)
     if "auto_classes" in getattr(value, "__dict__", ())
 }
 
 for model_class, auto_classes in MODELS.items():
-    AutoConfig.register(model_class.config_class.model_type, model_class.config_class, exist_ok=True)
+    config_class: Any = model_class.config_class
+    AutoConfig.register(config_class.model_type, config_class, exist_ok=True)
     for auto_class in (AutoModel, *auto_classes):
-        auto_class.register(model_class.config_class, model_class, exist_ok=True)
+        auto_class.register(config_class, model_class, exist_ok=True)
 
 __all__ = ["MODELS", *(name for module in _MODULES for name in module.__all__ if name in globals())]

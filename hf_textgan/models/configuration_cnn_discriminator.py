@@ -1,5 +1,7 @@
 """Configuration of the convolutional discriminator."""
 
+from typing import Any
+
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
@@ -12,14 +14,14 @@ class CNNDiscriminatorConfig(PreTrainedConfig):
 
     Args:
         vocab_size (`int`, *optional*, defaults to `5000`):
-            Number of symbols, special tokens included.
+            Number of tokens, special tokens included.
         sequence_length (`int`, *optional*, defaults to `20`):
-            Number of positions it reads. Shorter sequences are padded to it on the right, longer ones are an error;
-            so a sentence has one score, however its batch was padded.
+            Number of positions of the input. Shorter sequences are padded on the right and longer ones are an error,
+            so the score of a sentence does not depend on how its batch was padded.
         embedding_size (`int`, *optional*, defaults to `64`):
             Width of the token embeddings.
         window_sizes (`list[int]`, *optional*):
-            Widths of the convolution windows, in tokens. A window wider than `sequence_length` is cut to it.
+            Widths of the convolution windows, in tokens. Wider windows are reduced to `sequence_length`.
         num_filters (`list[int]`, *optional*):
             Number of filters of each window size.
         num_highway_layers (`int`, *optional*, defaults to `1`):
@@ -46,7 +48,7 @@ class CNNDiscriminatorConfig(PreTrainedConfig):
     eos_token_id: int | list[int] | None = 2
     pad_token_id: int | None = 0
 
-    def __post_init__(self, **kwargs) -> None:
+    def __post_init__(self, **kwargs: Any) -> None:
         if "id2label" not in kwargs and "num_labels" not in kwargs:
             kwargs["id2label"] = {0: "fake", 1: "real"}
             kwargs["label2id"] = {"fake": 0, "real": 1}

@@ -1,5 +1,7 @@
 """Configuration of the convolutional critic."""
 
+from typing import Any
+
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
@@ -12,9 +14,9 @@ class ConvCriticConfig(PreTrainedConfig):
 
     Args:
         vocab_size (`int`, *optional*, defaults to `100`):
-            Number of symbols, special tokens included.
+            Number of tokens, special tokens included.
         sequence_length (`int`, *optional*, defaults to `32`):
-            Number of positions it reads. Shorter sequences are padded to it on the right, longer ones are an error.
+            Number of positions of the input. Shorter sequences are padded on the right, longer ones are an error.
         hidden_size (`int`, *optional*, defaults to `512`):
             Channels of the convolutions.
         num_blocks (`int`, *optional*, defaults to `5`):
@@ -38,7 +40,7 @@ class ConvCriticConfig(PreTrainedConfig):
     eos_token_id: int | list[int] | None = 2
     pad_token_id: int | None = 0
 
-    def __post_init__(self, **kwargs) -> None:
+    def __post_init__(self, **kwargs: Any) -> None:
         if "id2label" not in kwargs and "num_labels" not in kwargs:
             kwargs["id2label"] = {0: "real"}
             kwargs["label2id"] = {"real": 0}
@@ -57,7 +59,7 @@ class ConvCriticConfig(PreTrainedConfig):
         # While a saved configuration is read, the labels come after the other fields.
         labels = getattr(self, "id2label", None)
         if labels is not None and len(labels) != 1:
-            raise ValueError(f"num_labels is {len(labels)}; set it to 1, a critic gives one score.")
+            raise ValueError(f"num_labels is {len(labels)}; set it to 1: a critic returns one score.")
 
 
 __all__ = ["ConvCriticConfig"]

@@ -14,11 +14,11 @@ class ConvGeneratorConfig(PreTrainedConfig):
 
     Args:
         vocab_size (`int`, *optional*, defaults to `100`):
-            Number of symbols, special tokens included.
+            Number of tokens, special tokens included.
         sequence_length (`int`, *optional*, defaults to `32`):
-            Number of positions it makes.
+            Number of positions of a generated sequence.
         latent_size (`int`, *optional*, defaults to `128`):
-            Numbers of a latent vector.
+            Size of a latent vector.
         hidden_size (`int`, *optional*, defaults to `512`):
             Channels of the convolutions.
         num_blocks (`int`, *optional*, defaults to `5`):
@@ -28,7 +28,7 @@ class ConvGeneratorConfig(PreTrainedConfig):
         residual_scale (`float`, *optional*, defaults to `0.3`):
             Weight of the branch of a residual block.
         readout (`"argmax"` or `"sample"`, *optional*, defaults to `"argmax"`):
-            How `generate` reads symbols from the scores."""
+            Whether `generate` takes the most probable token of each position or draws one."""
 
     model_type = "textgan_conv_generator"
 

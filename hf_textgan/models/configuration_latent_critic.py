@@ -1,6 +1,6 @@
 """Configuration of the critic of codes."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
@@ -17,10 +17,10 @@ class LatentCriticConfig(PreTrainedConfig):
         layer_sizes (`list[int]`, *optional*, defaults to `[300, 300]`):
             Widths of the hidden layers.
         normalization (`"layer"` or `"none"`, *optional*, defaults to `"none"`):
-            What stands between a hidden layer and its activation, from the second one on. Batch normalization, which
-            the official code has there, would couple the examples whose gradients are penalized one by one.
+            Normalization before the activation of every hidden layer but the first. The official code has batch
+            normalization there, which would couple examples whose gradients are penalized one by one.
         negative_slope (`float`, *optional*, defaults to `0.2`):
-            Of the leaky ReLU.
+            Slope of the leaky ReLU below 0.
         initializer_range (`float`, *optional*, defaults to `0.02`):
             Standard deviation of the weights; biases start at 0.
     """
@@ -33,7 +33,7 @@ class LatentCriticConfig(PreTrainedConfig):
     negative_slope: float = 0.2
     initializer_range: float = 0.02
 
-    def __post_init__(self, **kwargs) -> None:
+    def __post_init__(self, **kwargs: Any) -> None:
         if "id2label" not in kwargs and "num_labels" not in kwargs:
             kwargs["num_labels"] = 1
         super().__post_init__(**kwargs)

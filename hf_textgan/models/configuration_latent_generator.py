@@ -14,32 +14,32 @@ class LatentGeneratorConfig(PreTrainedConfig):
 
     Args:
         vocab_size (`int`, *optional*, defaults to `11004`):
-            Number of symbols, special tokens included.
+            Number of tokens, special tokens included.
         sequence_length (`int`, *optional*, defaults to `16`):
-            Most symbols of a sequence, EOS included.
+            Maximum number of tokens of a sequence, EOS included.
         latent_size (`int`, *optional*, defaults to `100`):
             Width of the noise ``z ~ N(0, I)``.
         layer_sizes (`list[int]`, *optional*, defaults to `[300, 300]`):
             Widths of the layers between the noise and the code; empty for one linear map.
         normalization (`"batch"`, `"layer"` or `"none"`, *optional*, defaults to `"batch"`):
-            What stands between these layers and their ReLU. With batch normalization a code depends on the others of
-            its batch while the generator is trained.
+            Normalization between these layers and their ReLU. With batch normalization a code depends on the other
+            codes of its batch while the generator is trained.
         code_size (`int`, *optional*, defaults to `300`):
             Width of the code.
         embedding_size, hidden_size (`int`, *optional*, default to `300`):
             Sizes of the decoder.
         decoder_input (`"greedy"` or `"soft"`, *optional*, defaults to `"greedy"`):
-            What the decoder is told of the position before: its most probable symbol, or the mean of the embeddings
-            under its probabilities, which is differentiable.
+            Input of the decoder from the position before: the embedding of its most probable token, or the mean of
+            the embeddings under its probabilities, which is differentiable.
         frozen_decoder (`bool`, *optional*, defaults to `True`):
-            The decoder is a copy of an autoencoder's and is not trained with the generator (ARAE); without it all is
-            one generator (the recurrent generator of TextKD-GAN).
+            Whether the decoder is a copy of an autoencoder's that is not trained with the generator (ARAE). If
+            `False`, the decoder is trained too (the recurrent generator of TextKD-GAN).
         readout (`"argmax"` or `"sample"`, *optional*, defaults to `"argmax"`):
-            How `generate` reads the symbols of a position.
+            Whether `generate` takes the most probable token of each position or draws one.
         initializer_range (`float`, *optional*, defaults to `0.02`):
             Standard deviation of the weights between noise and code; their biases start at 0.
         decoder_initializer_range (`float`, *optional*, defaults to `0.1`):
-            The decoder's parameters are drawn from U(-range, range).
+            Bound of the uniform distribution U(-range, range) of the decoder's parameters.
 
     Example:
 
@@ -76,7 +76,7 @@ class LatentGeneratorConfig(PreTrainedConfig):
         if any(size < 1 for size in self.layer_sizes):
             raise ValueError(f"layer_sizes is {list(self.layer_sizes)}; set each to 1 or more.")
 
-    def validate_symbols(self) -> None:
+    def validate_token_ids(self) -> None:
         for name in ("bos_token_id", "pad_token_id"):
             if getattr(self, name) is None or not 0 <= getattr(self, name) < self.vocab_size:
                 raise ValueError(f"{name} is {getattr(self, name)}; set it to an id from 0 to {self.vocab_size - 1}.")

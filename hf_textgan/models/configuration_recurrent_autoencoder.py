@@ -14,23 +14,23 @@ class RecurrentAutoencoderConfig(PreTrainedConfig):
 
     Args:
         vocab_size (`int`, *optional*, defaults to `100`):
-            Number of symbols, special tokens included.
+            Number of tokens, special tokens included.
         sequence_length (`int`, *optional*, defaults to `32`):
-            Most symbols of a sequence, EOS included.
+            Maximum number of tokens of a sequence, EOS included.
         embedding_size (`int`, *optional*, defaults to `128`):
-            Width of the embeddings, of which encoder and decoder have their own.
+            Width of the embeddings; the encoder and the decoder have separate ones.
         hidden_size (`int`, *optional*, defaults to `512`):
             Width of the states and of the code.
         padding (`"token"` or `"masked"`, *optional*, defaults to `"token"`):
-            Whether padding is a symbol like others, so that every sequence has `sequence_length` of them (TextKD-GAN),
-            or what nobody reads (ARAE, where the encoder reads BOS and the symbols before EOS).
+            Whether padding is an ordinary token, so that every sequence has `sequence_length` tokens (TextKD-GAN), or
+            is masked (ARAE, where the encoder reads BOS and the tokens before EOS).
         decoder_input (`"greedy"`, `"soft"` or `"teacher_forcing"`, *optional*, defaults to `"greedy"`):
-            What the decoder is told of the position before while it is trained: its own most probable symbol, the
-            mean of the embeddings under its own probabilities, or the true symbol (teacher forcing).
+            Input of the decoder from the position before, in training: the embedding of its own most probable token,
+            the mean of the embeddings under its own probabilities, or the embedding of the true token.
         normalize_code (`bool`, *optional*, defaults to `False`):
-            Divide the code by its norm (ARAE).
+            Whether the code is divided by its norm (ARAE).
         initializer_range (`float`, *optional*, defaults to `0.1`):
-            Parameters are drawn from U(-range, range); the output layer's bias starts at 0.
+            Bound of the uniform distribution U(-range, range) of the parameters; the output layer's bias starts at 0.
 
     Example:
 
@@ -59,7 +59,7 @@ class RecurrentAutoencoderConfig(PreTrainedConfig):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; set it to 1 or more.")
 
-    def validate_symbols(self) -> None:
+    def validate_token_ids(self) -> None:
         for name in ("bos_token_id", "pad_token_id"):
             if getattr(self, name) is None or not 0 <= getattr(self, name) < self.vocab_size:
                 raise ValueError(f"{name} is {getattr(self, name)}; set it to an id from 0 to {self.vocab_size - 1}.")

@@ -1,6 +1,6 @@
 """Configuration of the recurrent (LSTM, GRU) discriminator."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
@@ -10,13 +10,13 @@ from transformers import PreTrainedConfig
 class RecurrentDiscriminatorConfig(PreTrainedConfig):
     r"""
     Configuration of [`RecurrentDiscriminator`]. The embedding size, the dropout and `initializer_range` are those of
-    SeqGAN's discriminator ([`CNNDiscriminatorConfig`]); the sizes of the recurrence are ours.
+    SeqGAN's discriminator ([`CNNDiscriminatorConfig`]); the sizes of the recurrence come from no paper.
 
     Args:
         vocab_size (`int`, *optional*, defaults to `5000`):
-            Number of symbols, special tokens included.
+            Number of tokens, special tokens included.
         sequence_length (`int`, *optional*, defaults to `20`):
-            Largest number of positions it reads; longer inputs are an error.
+            Maximum number of positions of the input; longer ones are an error.
         embedding_size (`int`, *optional*, defaults to `64`):
             Width of the token embeddings.
         hidden_size (`int`, *optional*, defaults to `128`):
@@ -33,8 +33,8 @@ class RecurrentDiscriminatorConfig(PreTrainedConfig):
             Standard deviation of the truncated normal (cut at two standard deviations) of the output weights, and the
             value at which their biases start.
         eos_token_id (`int` or `list[int]`, *optional*, defaults to `2`):
-            The symbol that ends a sentence; everything after the first one is padding. `None` for sequences of fixed
-            length, where only a mask tells padding from symbols.
+            The token that ends a sentence; everything after the first one is padding. `None` for sequences of fixed
+            length, where only a mask marks padding.
 
     Label 0 is `fake`, label 1 is `real`."""
 
@@ -53,7 +53,7 @@ class RecurrentDiscriminatorConfig(PreTrainedConfig):
     eos_token_id: int | list[int] | None = 2
     pad_token_id: int | None = 0
 
-    def __post_init__(self, **kwargs) -> None:
+    def __post_init__(self, **kwargs: Any) -> None:
         if "id2label" not in kwargs and "num_labels" not in kwargs:
             kwargs["id2label"] = {0: "fake", 1: "real"}
             kwargs["label2id"] = {"fake": 0, "real": 1}

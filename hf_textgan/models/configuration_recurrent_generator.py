@@ -14,7 +14,7 @@ class RecurrentGeneratorConfig(PreTrainedConfig):
 
     Args:
         vocab_size (`int`, *optional*, defaults to `5000`):
-            Number of symbols, special tokens included.
+            Number of tokens, special tokens included.
         embedding_size (`int`, *optional*, defaults to `32`):
             Width of the token embeddings.
         hidden_size (`int`, *optional*, defaults to `32`):

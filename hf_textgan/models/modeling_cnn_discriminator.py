@@ -1,5 +1,8 @@
 """A convolutional classifier of sequences: the discriminator of SeqGAN and its relatives."""
 
+from collections.abc import Iterable
+from typing import Any, cast
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -11,9 +14,8 @@ from .modeling_outputs import DiscriminatorOutput
 from .modeling_text_cnn_utils import fill_padding, looked_up_features, pooled_features
 
 
-# How many sequences `classify` takes at once: for the convolutions, and for what follows.
-_SCORING_BATCH_SIZE = 16384
-_FEATURES_AT_ONCE = 1024
+_SCORING_BATCH_SIZE = 16384  # sequences whose convolutions `classify` computes together
+_FEATURE_BATCH_SIZE = 1024  # sequences whose later layers it computes together
 
 
 class Highway(nn.Module):
@@ -33,16 +35,18 @@ class CNNDiscriminatorPreTrainedModel(PreTrainedModel):
     config: CNNDiscriminatorConfig
     config_class = CNNDiscriminatorConfig
     base_model_prefix = "discriminator"
+    classifier: nn.Linear
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
         std = self.config.initializer_range
         if isinstance(module, nn.Embedding):
             init.uniform_(module.weight, -1.0, 1.0)
-        elif isinstance(module, nn.Conv1d) or module is self.classifier:
+        elif isinstance(module, nn.Conv1d) or (isinstance(module, nn.Linear) and module is self.classifier):
             init.trunc_normal_(module.weight, std=std, a=-2 * std, b=2 * std)
+            assert module.bias is not None
             init.constant_(module.bias, std)
-        elif isinstance(module, nn.Linear):  # the two of a highway layer
+        elif isinstance(module, nn.Linear):  # of a highway layer
             init.xavier_uniform_(module.weight)
             init.zeros_(module.bias)
 
@@ -52,7 +56,7 @@ class CNNDiscriminator(CNNDiscriminatorPreTrainedModel):
     Embedding, parallel convolutions with ReLU and max-over-time pooling, highway, dropout, linear output
     (SeqGAN, arXiv 1609.05473, equations 12 to 14). Class 1 is `real`.
 
-    Padding is an ordinary symbol with its own embedding, as in the paper: every input is padded to
+    Padding is an ordinary token with its own embedding, as in the paper: every input is padded to
     `config.sequence_length` with `config.pad_token_id`, so the score does not depend on how a batch was padded.
     """
 
@@ -72,6 +76,7 @@ class CNNDiscriminator(CNNDiscriminatorPreTrainedModel):
         num_features = sum(config.num_filters)
         self.highways = nn.ModuleList(Highway(num_features) for _ in range(config.num_highway_layers))
         self.dropout = nn.Dropout(config.dropout)
+        assert config.num_labels is not None
         self.classifier = nn.Linear(num_features, config.num_labels)
         self.post_init()
 
@@ -83,13 +88,13 @@ class CNNDiscriminator(CNNDiscriminatorPreTrainedModel):
 
     def forward(
         self,
-        input_ids: torch.LongTensor | None = None,
-        attention_mask: torch.LongTensor | None = None,
-        inputs_onehot: torch.FloatTensor | None = None,
-        inputs_embeds: torch.FloatTensor | None = None,
-        labels: torch.LongTensor | None = None,
+        input_ids: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        inputs_onehot: torch.Tensor | None = None,
+        inputs_embeds: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
         return_dict: bool | None = None,
-        **kwargs,
+        **kwargs: Any,
     ) -> DiscriminatorOutput | tuple:
         r"""
         Args:
@@ -98,7 +103,7 @@ class CNNDiscriminator(CNNDiscriminatorPreTrainedModel):
             attention_mask (`torch.LongTensor` of shape `(batch_size, sequence_length)`, *optional*):
                 1 for real tokens, 0 for padding on either side; masked positions count as padding at the end.
             inputs_onehot (`torch.FloatTensor` of shape `(batch_size, sequence_length, vocab_size)`, *optional*):
-                One-hot rows or probabilities; differentiable.
+                One-hot vectors or probabilities; differentiable.
             inputs_embeds (`torch.FloatTensor` of shape `(batch_size, sequence_length, embedding_size)`, *optional*):
                 Embeddings; differentiable.
             labels (`torch.LongTensor` of shape `(batch_size,)`, *optional*):
@@ -112,9 +117,10 @@ class CNNDiscriminator(CNNDiscriminatorPreTrainedModel):
         elif inputs_onehot is not None:
             embeds = inputs_onehot @ self.embed_tokens.weight
         else:
+            assert inputs_embeds is not None
             embeds = inputs_embeds
 
-        # Symbols have no gradient, so nobody asks for the gradient of one.
+        # A gradient penalty needs a differentiable input, which token ids are not.
         pad, missing = self.embed_tokens.weight[self.config.pad_token_id], self._missing(embeds.shape[1])
         embeds = fill_padding(embeds, attention_mask, pad, missing)  # (B, sequence_length, E)
         features = self.pool(embeds, twice_differentiable=input_ids is None)
@@ -124,10 +130,10 @@ class CNNDiscriminator(CNNDiscriminatorPreTrainedModel):
         return output if return_dict else output.to_tuple()
 
     @torch.no_grad()
-    def classify(self, input_ids: torch.LongTensor) -> torch.FloatTensor:
+    def classify(self, input_ids: torch.Tensor) -> torch.Tensor:
         """
-        The logits of many sequences without gradient, as the rewards of rollouts need them: those of `forward`, in
-        less time, with memory that does not grow with their number.
+        Returns the logits of many sequences without gradient, as the rewards of rollouts need them: those of
+        `forward`, in less time, with memory that does not grow with the number of sequences.
 
         Args:
             input_ids (`torch.LongTensor` of shape `(num_sequences, sequence_length)`):
@@ -136,20 +142,23 @@ class CNNDiscriminator(CNNDiscriminatorPreTrainedModel):
         logits = []
         for ids in input_ids.split(_SCORING_BATCH_SIZE):
             ids = F.pad(ids, (0, self._missing(ids.shape[1])), value=self.config.pad_token_id)
-            features = looked_up_features(self.convolutions, self.embed_tokens.weight, ids)
-            for start in range(0, len(ids), _FEATURES_AT_ONCE):
-                rows = slice(start, start + _FEATURES_AT_ONCE)
+            features = looked_up_features(self._convolution_layers(), self.embed_tokens.weight, ids)
+            for start in range(0, len(ids), _FEATURE_BATCH_SIZE):
+                rows = slice(start, start + _FEATURE_BATCH_SIZE)
                 pooled = features[rows] if features is not None else self.pool(self.embed_tokens(ids[rows]))
                 logits.append(self._classify_features(pooled)[0])
-        return torch.cat(logits) if logits else self.classifier.weight.new_empty(0, self.config.num_labels)
+        return torch.cat(logits) if logits else self.classifier.weight.new_empty(0, self.classifier.out_features)
 
     def _classify_features(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         for highway in self.highways:
             features = highway(features)
         return self.classifier(self.dropout(features)), features
 
+    def _convolution_layers(self) -> Iterable[nn.Conv1d]:
+        return cast(Iterable[nn.Conv1d], self.convolutions)
+
     def _missing(self, length: int) -> int:
-        """How many positions of padding an input of this length needs."""
+        """Returns the number of positions of padding that an input of this length needs."""
         if length > self.config.sequence_length:
             raise ValueError(
                 f"The input has {length} positions and sequence_length is {self.config.sequence_length}; cut the "
@@ -158,8 +167,8 @@ class CNNDiscriminator(CNNDiscriminatorPreTrainedModel):
         return self.config.sequence_length - length
 
     def pool(self, embeds: torch.Tensor, twice_differentiable: bool = True) -> torch.Tensor:
-        """Convolutions and max-over-time pooling: `(B, sequence_length, E)` to `(B, num_features)`."""
-        return pooled_features(self.convolutions, embeds, twice_differentiable)
+        """Applies convolutions and max-over-time pooling: `(B, sequence_length, E)` to `(B, num_features)`."""
+        return pooled_features(self._convolution_layers(), embeds, twice_differentiable)
 
 
 __all__ = ["CNNDiscriminator"]

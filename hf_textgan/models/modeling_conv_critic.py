@@ -1,5 +1,7 @@
 """A convolutional critic of whole sequences: the critic of WGAN-GP on text."""
 
+from typing import Any, cast
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -15,6 +17,7 @@ class ConvCriticPreTrainedModel(PreTrainedModel):
     config: ConvCriticConfig
     config_class = ConvCriticConfig
     base_model_prefix = "critic"
+    classifier: nn.Linear
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -26,9 +29,9 @@ class ConvCritic(ConvCriticPreTrainedModel):
     """
     A linear layer at each position, residual blocks of convolutions and a linear layer to one score without bounds
     (WGAN-GP, arXiv 1704.00028, the character-level language model). There is no batch normalisation and no dropout:
-    a gradient penalty is about the gradient of one sequence's score.
+    a gradient penalty needs the gradient of one sequence's score.
 
-    Padding is an ordinary symbol, as in the paper: every input is padded to `config.sequence_length` with
+    Padding is an ordinary token, as in the paper: every input is padded to `config.sequence_length` with
     `config.pad_token_id`, so the score does not depend on how a batch was padded.
     """
 
@@ -45,18 +48,19 @@ class ConvCritic(ConvCriticPreTrainedModel):
             ResidualBlock(config.hidden_size, config.kernel_size, config.residual_scale)
             for _ in range(config.num_blocks)
         )
+        assert config.num_labels is not None
         self.classifier = nn.Linear(config.hidden_size * config.sequence_length, config.num_labels)
         self.post_init()
 
     def forward(
         self,
-        input_ids: torch.LongTensor | None = None,
-        attention_mask: torch.LongTensor | None = None,
-        inputs_onehot: torch.FloatTensor | None = None,
-        inputs_embeds: torch.FloatTensor | None = None,
-        labels: torch.LongTensor | None = None,
+        input_ids: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        inputs_onehot: torch.Tensor | None = None,
+        inputs_embeds: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
         return_dict: bool | None = None,
-        **kwargs,
+        **kwargs: Any,
     ) -> DiscriminatorOutput | tuple:
         r"""
         Args:
@@ -65,9 +69,9 @@ class ConvCritic(ConvCriticPreTrainedModel):
             attention_mask (`torch.LongTensor` of shape `(batch_size, sequence_length)`, *optional*):
                 1 for real tokens, 0 for padding on either side; masked positions count as padding at the end.
             inputs_onehot (`torch.FloatTensor` of shape `(batch_size, sequence_length, vocab_size)`, *optional*):
-                One-hot rows or probabilities; differentiable.
+                One-hot vectors or probabilities; differentiable.
             inputs_embeds (`torch.FloatTensor` of shape `(batch_size, sequence_length, hidden_size)`, *optional*):
-                What the first layer makes of one-hot rows; differentiable.
+                Outputs of the first layer; differentiable.
             labels (`torch.LongTensor` of shape `(batch_size,)`, *optional*):
                 Not used; a critic has no loss of its own.
         """
@@ -85,38 +89,39 @@ class ConvCritic(ConvCriticPreTrainedModel):
         output = DiscriminatorOutput(logits=logits, features=features)
         return output if return_dict else output.to_tuple()
 
-    def input_gradient(self, inputs_onehot: torch.FloatTensor) -> torch.FloatTensor:
+    def input_gradient(self, inputs_onehot: torch.Tensor) -> torch.Tensor:
         """
-        The gradients of the scores, each in its own input: what a gradient penalty is about (arXiv 1704.00028,
-        equation 3). Differentiable in the parameters; leaves no gradient anywhere.
+        Returns the gradient of each score with respect to its input, which a gradient penalty needs (arXiv 1704.00028,
+        equation 3). It is differentiable with respect to the parameters and accumulates no gradient.
 
-        On CPU it is written out. The score is piecewise linear, so its gradient is a product of the weights and of the
-        constant gates of the ReLUs: that needs the forward pass once, without a graph.
+        On CPU the gradient is computed in closed form. The score is piecewise linear, so its gradient is a product of
+        the weights and of the constant gates of the ReLUs. It needs one forward pass without a graph.
 
         Args:
             inputs_onehot (`torch.FloatTensor` of shape `(batch_size, length, vocab_size)`):
-                One-hot rows, probabilities or a mixture of both; they count as constants.
+                One-hot vectors, probabilities or a mixture of both, treated as constants.
 
         Returns:
             `torch.FloatTensor` of shape `(batch_size, length, vocab_size)`.
         """
         inputs = inputs_onehot.detach()
-        if not all(block.convolution1.by_products for block in self.blocks):
+        blocks = cast(list[ResidualBlock], list(self.blocks))
+        if not all(block.convolution1.uses_matrix_products for block in blocks):
             with torch.enable_grad():
                 inputs.requires_grad_()
                 scores = self(inputs_onehot=inputs).logits.float()
                 return torch.autograd.grad(scores.sum(), inputs, create_graph=True)[0]
-        # A weight that autocast has rounded without a graph must not serve the part with one: no cache.
+        # No cache: a weight that autocast has rounded without a graph must not be used in the part with one.
         with autocast_where_fast(inputs.device, cache_enabled=False), torch.enable_grad():
             gates: list[tuple[torch.Tensor, ...]] = []
             with torch.no_grad():
                 hidden = self._embed(None, inputs, None, None)
-                for block in self.blocks:
+                for block in blocks:
                     hidden = block(hidden, gates)
             gradient = self.classifier.weight.view(self.config.hidden_size, -1).T[:, None]  # (L, 1, C)
-            for block, gated in zip(reversed(self.blocks), reversed(gates), strict=True):
+            for block, gated in zip(reversed(blocks), reversed(gates), strict=True):
                 gradient = block.input_gradient(gradient, gated)
-            gradient = gradient.expand_as(hidden)[: inputs.shape[1]]  # what was padded is no input
+            gradient = gradient.expand_as(hidden)[: inputs.shape[1]]  # the padding is not part of the input
             return (gradient @ self.embed_symbols.weight).transpose(0, 1).to(inputs_onehot.dtype)
 
     def _embed(
@@ -132,11 +137,12 @@ class ConvCritic(ConvCriticPreTrainedModel):
         elif inputs_onehot is not None:
             embeds = self.embed_symbols(inputs_onehot.to(weight.dtype))
         else:
+            assert inputs_embeds is not None
             embeds = inputs_embeds
         return self._pad(embeds, attention_mask).transpose(0, 1).contiguous()  # (L, B, C)
 
     def _pad(self, embeds: torch.Tensor, attention_mask: torch.Tensor | None) -> torch.Tensor:
-        """Moves padding to the end and fills it, and the rest of `sequence_length`, with what the pad symbol gives."""
+        """Moves padding to the end and fills it, and the rest of `sequence_length`, with the pad token's embedding."""
         length = embeds.shape[1]
         if length > self.config.sequence_length:
             raise ValueError(

@@ -1,4 +1,6 @@
-"""A convolutional generator of whole sequences: the generator of WGAN-GP on text."""
+"""A convolutional one-shot generator: the generator of WGAN-GP on text."""
+
+from typing import Any
 
 import torch
 from torch import nn
@@ -14,6 +16,7 @@ class ConvGeneratorPreTrainedModel(PreTrainedModel):
     config: ConvGeneratorConfig
     config_class = ConvGeneratorConfig
     base_model_prefix = "generator"
+    project: nn.Linear
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -24,8 +27,8 @@ class ConvGeneratorPreTrainedModel(PreTrainedModel):
 class ConvGenerator(LatentGenerationMixin, ConvGeneratorPreTrainedModel):
     """
     A linear layer, residual blocks of convolutions and a linear layer at each position (WGAN-GP, arXiv 1704.00028,
-    the character-level language model). All positions are made at once; the softmax of the scores is what the critic
-    of the paper reads.
+    the character-level language model). All positions are generated at once; the critic of the paper reads the
+    softmax of the scores.
     """
 
     auto_classes = ()
@@ -41,19 +44,19 @@ class ConvGenerator(LatentGenerationMixin, ConvGeneratorPreTrainedModel):
         self.post_init()
 
     def forward(
-        self, latents: torch.FloatTensor | None = None, return_dict: bool | None = None, **kwargs
+        self, latents: torch.Tensor | None = None, return_dict: bool | None = None, **kwargs: Any
     ) -> LatentGenerationOutput | tuple:
         r"""
         Args:
             latents (`torch.FloatTensor` of shape `(batch_size, latent_size)`):
-                Draws from N(0, I), as `sample_latents` gives them.
+                Draws from N(0, I), as `sample_latents` returns them.
         """
         if latents is None:
-            raise ValueError("latents is missing; give what sample_latents draws.")
+            raise ValueError("latents is None; pass latent vectors, such as those of sample_latents.")
         return_dict = return_dict if return_dict is not None else self.config.return_dict
         with autocast_where_fast(latents.device):
             hidden = self.project(latents.to(self.project.weight.dtype))
-            # The channel is the slow one of the two indices.
+            # The channel is the slower index.
             hidden = hidden.view(len(latents), self.config.hidden_size, self.config.sequence_length)
             hidden = hidden.permute(2, 0, 1).contiguous()  # (L, B, C)
             for block in self.blocks:

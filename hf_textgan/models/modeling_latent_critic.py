@@ -1,4 +1,6 @@
-"""A critic of codes: the one of ARAE."""
+"""The critic of codes of ARAE."""
+
+from typing import Any
 
 import torch
 from torch import nn
@@ -42,7 +44,7 @@ class LatentCritic(LatentCriticPreTrainedModel):
         self.post_init()
 
     def forward(
-        self, codes: torch.FloatTensor, return_dict: bool | None = None, **kwargs
+        self, codes: torch.Tensor, return_dict: bool | None = None, **kwargs: Any
     ) -> DiscriminatorOutput | tuple:
         r"""
         Args:

@@ -1,6 +1,7 @@
 """Non-autoregressive generation from a latent vector: `generate(num_samples)`."""
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal
 
 import torch
 
@@ -11,17 +12,26 @@ class LatentGenerationMixin:
     subclass has a configuration with `latent_size`, `sequence_length`, `readout`, `eos_token_id` and `pad_token_id`.
     """
 
-    # Abilities, as the sampling of this library reads them.
+    config: Any
+    device: torch.device
+    __call__: Callable[..., Any]
+
+    # The capabilities that the sampling of this library reads.
     likelihood = None
     accepts_prompts = False
     sampling_kind = "one-shot"
+
+    @classmethod
+    def can_generate(cls) -> bool:
+        """Returns `False`: `generate` is not the one of transformers, which has prompts and a `generation_config`."""
+        return False
 
     @property
     def uses_temperature(self) -> bool:
         """Whether the samples depend on a temperature."""
         return self.config.readout == "sample"
 
-    def sample_latents(self, num_samples: int, generator: torch.Generator | None = None) -> torch.FloatTensor:
+    def sample_latents(self, num_samples: int, generator: torch.Generator | None = None) -> torch.Tensor:
         """Draws ``z ~ N(0, I)``, of shape `(num_samples, latent_size)`, on the device of the model."""
         device = generator.device if generator is not None else self.device
         latents = torch.randn(num_samples, self.config.latent_size, generator=generator, device=device)
@@ -31,23 +41,23 @@ class LatentGenerationMixin:
     def generate(
         self,
         num_samples: int = 1,
-        latents: torch.FloatTensor | None = None,
+        latents: torch.Tensor | None = None,
         readout: Literal["argmax", "sample"] | None = None,
         temperature: float = 1.0,
         generator: torch.Generator | None = None,
-    ) -> torch.LongTensor:
+    ) -> torch.Tensor:
         """
-        Generates sequences of tokens. Put the model in evaluation mode first, as for any `generate`.
+        Generates sequences of tokens. The model must be in evaluation mode, as for every `generate`.
 
         Args:
             num_samples (`int`, *optional*, defaults to `1`):
                 Number of sequences.
             latents (`torch.FloatTensor` of shape `(num_samples, latent_size)`, *optional*):
-                Their latent vectors; by default drawn from N(0, I).
+                The latent vectors; drawn from N(0, I) by default.
             readout (`"argmax"` or `"sample"`, *optional*):
                 The most probable token at each position, or a draw; defaults to `config.readout`.
             temperature (`float`, *optional*, defaults to `1.0`):
-                Of the draws; below 1 sharpens. The most probable tokens do not depend on it.
+                Temperature of the draws; below 1 sharpens. The most probable tokens do not depend on it.
             generator (`torch.Generator`, *optional*):
                 Source of randomness.
 
@@ -63,15 +73,15 @@ class LatentGenerationMixin:
             latents = self.sample_latents(num_samples, generator)
         elif latents.dim() != 2 or latents.shape[1] != self.config.latent_size:
             raise ValueError(
-                f"latents has the shape {tuple(latents.shape)}; give one row of {self.config.latent_size} numbers per "
-                "sequence."
+                f"latents has the shape {tuple(latents.shape)}; give one vector of {self.config.latent_size} numbers "
+                "per sequence."
             )
         tokens = self._read_out(latents, temperature if readout == "sample" else None, generator)
         return truncate_at_eos(tokens, self.config.eos_token_id, self.config.pad_token_id)
 
     def _read_out(
         self, latents: torch.Tensor, temperature: float | None, generator: torch.Generator | None
-    ) -> torch.LongTensor:
+    ) -> torch.Tensor:
         """Returns the token of each position: the most probable one, or a draw at a temperature."""
         logits = self(latents=latents).logits.float()
         if temperature is None:
@@ -79,12 +89,10 @@ class LatentGenerationMixin:
         return draw_tokens(logits, temperature, generator)
 
 
-def truncate_at_eos(
-    sequences: torch.LongTensor, eos_token_id: int | list[int] | None, pad_token_id: int
-) -> torch.LongTensor:
+def truncate_at_eos(sequences: torch.Tensor, eos_token_id: int | list[int] | None, pad_token_id: int) -> torch.Tensor:
     """
-    Returns sequences `(batch_size, length)` that end where EOS or padding comes first: EOS there (of several the one
-    that was written, or the first one for padding), and padding after it.
+    Returns sequences `(batch_size, length)` truncated at their first EOS or padding: that position holds an EOS and
+    the later ones padding. With several EOS ids, an EOS keeps its id and padding becomes the first id.
     """
     if eos_token_id is None:
         return sequences
@@ -95,9 +103,7 @@ def truncate_at_eos(
     return sequences.masked_fill(ended.cumsum(1) > ended, pad_token_id)
 
 
-def draw_tokens(
-    logits: torch.Tensor, temperature: float, generator: torch.Generator | None = None
-) -> torch.LongTensor:
+def draw_tokens(logits: torch.Tensor, temperature: float, generator: torch.Generator | None = None) -> torch.Tensor:
     """Draws a token for each row of scores `(..., vocab_size)`."""
     probabilities = (logits.float() / temperature).softmax(-1)
     flat = torch.multinomial(probabilities.flatten(0, -2), 1, generator=generator)

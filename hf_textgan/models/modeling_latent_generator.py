@@ -1,4 +1,7 @@
-"""Noise to code to text: the generator of ARAE, and a recurrent generator for TextKD-GAN."""
+"""A generator from noise over a code to text: the one of ARAE, and a recurrent generator for TextKD-GAN."""
+
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import nn
@@ -16,6 +19,7 @@ class LatentGeneratorPreTrainedModel(PreTrainedModel):
     config: LatentGeneratorConfig
     config_class = LatentGeneratorConfig
     base_model_prefix = "generator"
+    decoder: RecurrentDecoder
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -33,26 +37,30 @@ class LatentGeneratorPreTrainedModel(PreTrainedModel):
             init.ones_(module.weight)
             init.zeros_(module.bias)
             if isinstance(module, nn.BatchNorm1d):
-                init.zeros_(module.running_mean)
-                init.ones_(module.running_var)
-                init.zeros_(module.num_batches_tracked)
+                for name, buffer in module.named_buffers(recurse=False):
+                    init.ones_(buffer) if name == "running_var" else init.zeros_(buffer)
 
 
 class LatentGenerator(LatentGenerationMixin, LatentGeneratorPreTrainedModel):
     """
-    ``[Linear, normalization, ReLU]`` for each of `config.layer_sizes`, Linear: noise to code. A recurrent decoder
-    writes the text (ARAE, arXiv 1706.04223). The code is not normalized.
+    Layers ``[Linear, normalization, ReLU]`` for each of `config.layer_sizes` and a last Linear, from noise to a code,
+    and a recurrent decoder from the code to text (ARAE, arXiv 1706.04223). The code is not normalized.
     """
 
     auto_classes = ()
 
     def __init__(self, config: LatentGeneratorConfig):
         super().__init__(config)
-        norms = {"batch": nn.BatchNorm1d, "layer": nn.LayerNorm, "none": lambda size: nn.Identity()}
+        norms: dict[str, Callable[[int], nn.Module]] = {
+            "batch": nn.BatchNorm1d,
+            "layer": nn.LayerNorm,
+            "none": lambda size: nn.Identity(),
+        }
         sizes = [config.latent_size, *config.layer_sizes]
         self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes, sizes[1:], strict=False))
         self.norms = nn.ModuleList(norms[config.normalization](size) for size in config.layer_sizes)
         self.to_code = nn.Linear(sizes[-1], config.code_size)
+        assert config.bos_token_id is not None  # see validate_token_ids
         self.decoder = RecurrentDecoder(
             config.vocab_size, config.embedding_size, config.hidden_size, config.code_size, config.bos_token_id
         )
@@ -60,29 +68,29 @@ class LatentGenerator(LatentGenerationMixin, LatentGeneratorPreTrainedModel):
         self.post_init()
 
     @classmethod
-    def from_pretrained(cls, *args, **kwargs):
-        loaded = super().from_pretrained(*args, **kwargs)  # whose parameters are new ones, and are trained
+    def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
+        loaded = super().from_pretrained(*args, **kwargs)  # creates new parameters, which require a gradient
         model = loaded[0] if isinstance(loaded, tuple) else loaded
         model.decoder.requires_grad_(not model.config.frozen_decoder)
         return loaded
 
     def forward(
         self,
-        latents: torch.FloatTensor,
+        latents: torch.Tensor,
         decode: bool = True,
         batch_statistics: bool = False,
         return_dict: bool | None = None,
-        **kwargs,
+        **kwargs: Any,
     ) -> LatentGenerationOutput | tuple:
         r"""
         Args:
             latents (`torch.FloatTensor` of shape `(batch_size, latent_size)`):
                 The noise.
             decode (`bool`, *optional*, defaults to `True`):
-                Whether to decode; without it only the codes are computed.
+                Whether to decode; if `False`, only the codes are computed.
             batch_statistics (`bool`, *optional*, defaults to `False`):
-                In evaluation mode, let batch normalization take the statistics of this batch, as in training, without
-                recording them.
+                Whether batch normalization takes the statistics of this batch in evaluation mode, as in training, but
+                without recording them.
         """
         return_dict = return_dict if return_dict is not None else self.config.return_dict
         codes = self.codes(latents, batch_statistics)
@@ -90,8 +98,8 @@ class LatentGenerator(LatentGenerationMixin, LatentGeneratorPreTrainedModel):
         output = LatentGenerationOutput(logits=logits, codes=codes)
         return output if return_dict else output.to_tuple()
 
-    def codes(self, latents: torch.FloatTensor, batch_statistics: bool = False) -> torch.FloatTensor:
-        """The codes of noise, of shape `(batch_size, code_size)`."""
+    def codes(self, latents: torch.Tensor, batch_statistics: bool = False) -> torch.Tensor:
+        """Returns the codes of noise, of shape `(batch_size, code_size)`."""
         hidden = latents
         for layer, norm in zip(self.layers, self.norms, strict=True):
             hidden = layer(hidden)
@@ -102,15 +110,15 @@ class LatentGenerator(LatentGenerationMixin, LatentGeneratorPreTrainedModel):
             hidden = F.relu(hidden)
         return self.to_code(hidden)
 
-    def _write(self, codes: torch.Tensor) -> tuple[torch.Tensor, torch.LongTensor]:
+    def _write(self, codes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         return self.decoder.free_running(codes, self.config.sequence_length, self.config.decoder_input)
 
     def _read_out(
         self, latents: torch.Tensor, temperature: float | None, generator: torch.Generator | None
-    ) -> torch.LongTensor:
+    ) -> torch.Tensor:
         if temperature is None or self.config.decoder_input == "soft":
             return super()._read_out(latents, temperature, generator)
-        # A decoder that is told symbols is told those that are drawn.
+        # The decoder reads the tokens that are drawn.
         return self.decoder.free_running(
             self.codes(latents), self.config.sequence_length, "sample", temperature, generator
         )[1]

@@ -4,16 +4,16 @@ from dataclasses import dataclass
 
 import torch
 from transformers.generation.utils import ALL_CACHE_NAMES
-from transformers.utils import ModelOutput
+from transformers.utils.generic import ModelOutput
 
 
-# The name under which `generate` passes a model its cache and finds it in the output; transformers 5.24 renamed it.
+# The name of the cache in the arguments and the output of a model, for `generate`; transformers 5.24 renamed it.
 CACHE_NAME = "cache" if "cache" in ALL_CACHE_NAMES else "past_key_values"
 
 
 class RecurrentState:
     """
-    The state of a recurrent generator after the tokens it has read; its counterpart of a key-value cache.
+    The state of a recurrent generator after the tokens it has read: the counterpart of a key-value cache.
 
     Args:
         tensors (`tuple[torch.FloatTensor, ...]`):
@@ -22,7 +22,7 @@ class RecurrentState:
             Number of tokens read.
     """
 
-    # `generate` reads these of a cache that it continues from.
+    # `generate` reads these attributes of a cache that it continues from.
     is_compileable = False
     is_croppable = False
     is_linear = (False,)  # the length is known, so `generate` can leave out the tokens that were read
@@ -31,28 +31,29 @@ class RecurrentState:
         self.tensors = tensors
         self.length = length
 
-    def reorder_cache(self, beam_idx: torch.LongTensor) -> None:
+    def reorder_cache(self, beam_idx: torch.Tensor) -> None:
         """Replaces row `i` by row `beam_idx[i]`, in place; `beam_idx` may repeat and drop rows."""
         self.tensors = tuple(tensor.index_select(1, beam_idx.to(tensor.device)) for tensor in self.tensors)
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
+        """Returns the number of tokens read."""
         return self.length
 
 
 @dataclass
 class LatentGenerationOutput(ModelOutput):
     """
-    Output of a generator that makes a whole sequence of a latent vector.
+    Output of a one-shot generator, which maps a latent vector to a whole sequence.
 
     Args:
         logits (`torch.FloatTensor` of shape `(batch_size, sequence_length, vocab_size)`):
-            Scores of the symbols at each position, before the softmax.
+            Scores of the tokens at each position, before the softmax.
         codes (`torch.FloatTensor` of shape `(batch_size, code_size)`, *optional*):
-            What a generator in the code space of an autoencoder makes of the latent vector.
+            Codes of the latent vectors, of a generator in the code space of an autoencoder.
     """
 
-    logits: torch.FloatTensor | None = None
-    codes: torch.FloatTensor | None = None
+    logits: torch.Tensor | None = None
+    codes: torch.Tensor | None = None
 
 
 @dataclass
@@ -62,16 +63,16 @@ class AutoencoderOutput(ModelOutput):
 
     Args:
         loss (`torch.FloatTensor` of shape `(1,)`, *optional*):
-            Mean cross-entropy of the symbols that count, in nats.
+            Mean cross-entropy of the tokens whose label is not -100, in nats.
         logits (`torch.FloatTensor` of shape `(batch_size, sequence_length, vocab_size)`):
-            Scores of the symbols at each position, before the softmax.
+            Scores of the tokens at each position, before the softmax.
         codes (`torch.FloatTensor` of shape `(batch_size, hidden_size)`):
             The codes of the sequences, without noise.
     """
 
-    loss: torch.FloatTensor | None = None
-    logits: torch.FloatTensor | None = None
-    codes: torch.FloatTensor | None = None
+    loss: torch.Tensor | None = None
+    logits: torch.Tensor | None = None
+    codes: torch.Tensor | None = None
 
 
 @dataclass
@@ -83,15 +84,15 @@ class DiscriminatorOutput(ModelOutput):
         loss (`torch.FloatTensor` of shape `(1,)`, *optional*, returned when `labels` is provided):
             Mean cross-entropy of the labels.
         logits (`torch.FloatTensor` of shape `(batch_size, num_labels)`):
-            Scores of the classes before the softmax, class 1 is `real`; of a critic, whose `num_labels` is 1, its
-            unbounded score, higher for real sequences.
+            Scores of the classes before the softmax; class 1 is `real`. A critic (`num_labels` 1) has one unbounded
+            score, higher for real sequences.
         features (`torch.FloatTensor` of shape `(batch_size, num_features)`):
             The representation that the output layer reads, without dropout.
     """
 
-    loss: torch.FloatTensor | None = None
-    logits: torch.FloatTensor | None = None
-    features: torch.FloatTensor | None = None
+    loss: torch.Tensor | None = None
+    logits: torch.Tensor | None = None
+    features: torch.Tensor | None = None
 
 
 __all__ = [

@@ -1,6 +1,7 @@
 """The recurrence that the recurrent generator and discriminator share."""
 
 from contextlib import nullcontext
+from typing import Any
 
 import torch
 from torch import nn
@@ -9,12 +10,12 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 
-_SMALL_STATE = 2**15  # numbers; for more of them the layers as a whole are as fast as their cells
+_MAX_STEP_STATE = 2**15  # numbers; with more of them, whole layers are as fast as their cells
 
 
-def left_align(attention_mask: torch.LongTensor) -> torch.LongTensor:
+def left_align(attention_mask: torch.Tensor) -> torch.Tensor:
     """
-    The permutation of positions that moves each row's real tokens to the front and keeps their order.
+    Returns the permutation of positions that moves each row's real tokens to the front and keeps their order.
 
     Args:
         attention_mask (`torch.LongTensor` of shape `(batch_size, sequence_length)`):
@@ -33,17 +34,18 @@ def run_recurrence(
     past: tuple[torch.Tensor, ...] | None = None,
 ) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
     """
-    The outputs of recurrent layers and their state after each row's last real token; padding leaves it as it is.
+    Returns the outputs of recurrent layers and their state after each row's last real token. Padding does not change
+    the state.
 
     Args:
         rnn (`torch.nn.LSTM` or `torch.nn.GRU`):
-            With `batch_first=True`.
+            The layers, with `batch_first=True`.
         embeds (`torch.FloatTensor` of shape `(batch_size, sequence_length, input_size)`):
             The inputs.
         attention_mask (`torch.LongTensor` of shape `(batch_size, past_length + sequence_length)`, *optional*):
             1 for real tokens, 0 for padding on either side.
         past (`tuple[torch.FloatTensor, ...]`, *optional*):
-            The state before, `(h, c)` of an LSTM or `(h,)` of a GRU, each of shape
+            The previous state, `(h, c)` of an LSTM or `(h,)` of a GRU, each of shape
             `(num_layers * num_directions, batch_size, hidden_size)`.
 
     Returns:
@@ -51,15 +53,15 @@ def run_recurrence(
     """
     mask = attention_mask[:, -embeds.shape[1] :] if attention_mask is not None else None
     if mask is None or bool((mask != 0).all()):
-        one_step = embeds.shape[1] == 1 and past is not None and not torch.is_grad_enabled()
-        if one_step and not rnn.bidirectional and past[0].numel() <= _SMALL_STATE:
+        one_step = embeds.shape[1] == 1 and not rnn.bidirectional and not torch.is_grad_enabled()
+        if one_step and past is not None and past[0].numel() <= _MAX_STEP_STATE:
             return _step(rnn, embeds, past)
         return _recur(rnn, embeds, past)
 
     # Padding must not advance the state: move it to the end, run packed, and put the outputs back.
     order = left_align(mask)
     aligned = embeds.gather(1, order[..., None].expand_as(embeds))
-    # A row of padding alone still runs one step: packing takes no empty rows. Its state is put back below.
+    # A row of padding alone still runs one step, because packing takes no empty rows. Its state is restored below.
     lengths = (mask != 0).sum(1)
     packed = pack_padded_sequence(aligned, lengths.clamp(min=1).cpu(), batch_first=True, enforce_sorted=False)
     packed_hidden, state = _recur(rnn, packed, past)
@@ -76,21 +78,20 @@ def _step(
     rnn: nn.LSTM | nn.GRU, embeds: torch.Tensor, past: tuple[torch.Tensor, ...]
 ) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
     """
-    One position of few rows without gradient: the cells alone, in as little as a quarter of the time. Those of an LSTM
-    are computed with a row per unit, which is the faster way round for few columns.
+    Computes one position of few rows without gradient, with the cells alone, in as little as a quarter of the time.
+    The cells of an LSTM have a row per unit, which is faster for few columns.
     """
-    dtype = rnn.weight_hh_l0.dtype
+    dtype = rnn.all_weights[0][0].dtype
     inputs, states = embeds[:, 0].to(dtype), []
     with torch.autocast(embeds.device.type, enabled=False):
         for layer in range(rnn.num_layers):
-            names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-            w_ih, w_hh, b_ih, b_hh = (getattr(rnn, f"{name}_l{layer}") for name in names)
+            w_ih, w_hh, b_ih, b_hh = rnn.all_weights[layer]
             before = [tensor[layer].to(dtype) for tensor in past]
             if isinstance(rnn, nn.LSTM):
                 gates = torch.addmm((b_ih + b_hh)[:, None], w_ih, inputs.T).addmm_(w_hh, before[0].T)  # (4 * H, B)
-                entry, forget, candidate, exit_ = gates.chunk(4)
-                cell = forget.sigmoid_().mul_(before[1].T).add_(entry.sigmoid_().mul_(candidate.tanh_()))
-                state = (exit_.sigmoid_().mul_(cell.tanh()).T, cell.T)
+                input_gate, forget, candidate, output_gate = gates.chunk(4)
+                cell = forget.sigmoid_().mul_(before[1].T).add_(input_gate.sigmoid_().mul_(candidate.tanh_()))
+                state = (output_gate.sigmoid_().mul_(cell.tanh()).T, cell.T)
             else:
                 state = (torch.gru_cell(inputs, before[0], w_ih, w_hh, b_ih, b_hh),)
             states.append(state)
@@ -98,18 +99,22 @@ def _step(
     return inputs[:, None], tuple(torch.stack(tensors) for tensors in zip(*states, strict=True))
 
 
-def _recur(rnn: nn.LSTM | nn.GRU, inputs: torch.Tensor | PackedSequence, past: tuple[torch.Tensor, ...] | None):
+def _recur(
+    rnn: nn.LSTM | nn.GRU, inputs: torch.Tensor | PackedSequence, past: tuple[torch.Tensor, ...] | None
+) -> tuple[Any, tuple[torch.Tensor, ...]]:
     """
-    The recurrent layers in the dtype of their weights, also under autocast: rounding the state at every step adds up,
-    and the LSTM kernel of PyTorch for CPUs does not support bfloat16.
+    Applies the recurrent layers in the dtype of their weights, also under autocast: rounding errors of the state add
+    up over the steps, and the LSTM kernel of PyTorch for CPUs does not support bfloat16.
     """
-    device_type, dtype = rnn.weight_hh_l0.device.type, rnn.weight_hh_l0.dtype
+    weight = rnn.all_weights[0][0]
+    device_type, dtype = weight.device.type, weight.dtype
     unsupported = device_type == "cpu" and dtype != torch.float32
     kernel = mkldnn.flags(enabled=False) if unsupported else nullcontext()
+    states = None
     if past is not None:
-        past = tuple(tensor.to(dtype) for tensor in past) if isinstance(rnn, nn.LSTM) else past[0].to(dtype)
+        states = tuple(tensor.to(dtype) for tensor in past)
     with torch.autocast(device_type, enabled=False), kernel:
-        hidden, state = rnn(inputs.to(dtype), past)
+        hidden, state = rnn(inputs.to(dtype), states if isinstance(rnn, nn.LSTM) or states is None else states[0])
     return hidden, state if isinstance(state, tuple) else (state,)
 
 

@@ -1,5 +1,7 @@
 """A recurrent autoencoder of sequences: the teacher of TextKD-GAN and the autoencoder of ARAE."""
 
+from typing import Any
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -31,14 +33,16 @@ class RecurrentAutoencoderPreTrainedModel(PreTrainedModel):
 
 class RecurrentAutoencoder(RecurrentAutoencoderPreTrainedModel):
     """
-    An LSTM reads a sequence, its last state is the code, and an LSTM that is told the code at every position writes
-    the sequence again (TextKD-GAN, arXiv 1905.01976; ARAE, arXiv 1706.04223).
+    An LSTM encoder, whose last state is the code of a sequence, and an LSTM decoder, which reads the code at every
+    position and reconstructs the sequence (TextKD-GAN, arXiv 1905.01976; ARAE, arXiv 1706.04223).
     """
 
     auto_classes = ()
 
     def __init__(self, config: RecurrentAutoencoderConfig):
         super().__init__(config)
+        assert config.bos_token_id is not None and config.pad_token_id is not None  # see validate_token_ids
+        self.bos_token_id, self.pad_token_id = config.bos_token_id, config.pad_token_id
         self.embed_tokens = nn.Embedding(config.vocab_size, config.embedding_size)
         self.encoder = nn.LSTM(config.embedding_size, config.hidden_size, batch_first=True)
         self.decoder = RecurrentDecoder(
@@ -54,26 +58,26 @@ class RecurrentAutoencoder(RecurrentAutoencoderPreTrainedModel):
 
     def forward(
         self,
-        input_ids: torch.LongTensor,
-        attention_mask: torch.LongTensor | None = None,
-        code_noise: torch.FloatTensor | None = None,
-        labels: torch.LongTensor | None = None,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
+        code_noise: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
         decode: bool = True,
         return_dict: bool | None = None,
-        **kwargs,
+        **kwargs: Any,
     ) -> AutoencoderOutput | tuple:
         r"""
         Args:
             input_ids (`torch.LongTensor` of shape `(batch_size, sequence_length)`):
                 Token ids without BOS, through EOS, then padding.
             attention_mask (`torch.LongTensor` of shape `(batch_size, sequence_length)`, *optional*):
-                1 through EOS, 0 at the padding on the right; without it padding is told by its id.
+                1 through EOS, 0 at the padding on the right; by default padding is found by its id.
             code_noise (`torch.FloatTensor` of shape `(batch_size, hidden_size)`, *optional*):
                 Added to the codes that are decoded.
             labels (`torch.LongTensor` of shape `(batch_size, sequence_length)`, *optional*):
-                Symbols to compute the loss for, -100 where none counts; usually `input_ids`.
+                Tokens to compute the loss for, -100 where a position does not count; usually `input_ids`.
             decode (`bool`, *optional*, defaults to `True`):
-                Whether to decode; without it only the codes are computed.
+                Whether to decode; if `False`, only the codes are computed.
         """
         return_dict = return_dict if return_dict is not None else self.config.return_dict
         input_ids, attention_mask = self._complete(input_ids, attention_mask)
@@ -92,27 +96,27 @@ class RecurrentAutoencoder(RecurrentAutoencoderPreTrainedModel):
         return output if return_dict else output.to_tuple()
 
     def _complete(
-        self, input_ids: torch.LongTensor, attention_mask: torch.LongTensor | None
-    ) -> tuple[torch.LongTensor, torch.LongTensor | None]:
-        """The symbols that are read and written again, and which of them count (`None`: all)."""
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Returns the tokens to reconstruct, padded as configured, and the mask of those that count (`None`: all)."""
         config = self.config
         if input_ids.shape[1] > config.sequence_length:
             raise ValueError(
-                f"input_ids has {input_ids.shape[1]} positions and the autoencoder {config.sequence_length}; cut it, "
-                "or build the model with a larger sequence_length."
+                f"input_ids has {input_ids.shape[1]} positions and the autoencoder {config.sequence_length}; shorten "
+                "it, or build the model with a larger sequence_length."
             )
         if attention_mask is not None:
-            input_ids = input_ids.masked_fill(attention_mask == 0, config.pad_token_id)
+            input_ids = input_ids.masked_fill(attention_mask == 0, self.pad_token_id)
         if config.padding == "token":
-            return F.pad(input_ids, (0, config.sequence_length - input_ids.shape[1]), value=config.pad_token_id), None
+            return F.pad(input_ids, (0, config.sequence_length - input_ids.shape[1]), value=self.pad_token_id), None
         if attention_mask is None:
-            attention_mask = (input_ids != config.pad_token_id).long()
+            attention_mask = (input_ids != self.pad_token_id).long()
         return input_ids, attention_mask
 
-    def _encode(self, input_ids: torch.LongTensor, attention_mask: torch.LongTensor | None) -> torch.Tensor:
+    def _encode(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None) -> torch.Tensor:
         if attention_mask is not None:
-            # BOS and the symbols before EOS, which has nothing to say.
-            bos = torch.full_like(input_ids[:, :1], self.config.bos_token_id)
+            # The encoder reads BOS and the tokens before EOS, which carries no information.
+            bos = torch.full_like(input_ids[:, :1], self.bos_token_id)
             read, eos = attention_mask, self.config.eos_token_id
             if eos is not None:
                 read = read * ~torch.isin(input_ids, torch.tensor(eos, device=input_ids.device))
@@ -122,32 +126,33 @@ class RecurrentAutoencoder(RecurrentAutoencoderPreTrainedModel):
         codes = hidden[-1]
         return F.normalize(codes, dim=1) if self.config.normalize_code else codes
 
-    def encode(self, input_ids: torch.LongTensor, attention_mask: torch.LongTensor | None = None) -> torch.FloatTensor:
-        """The codes, of shape `(batch_size, hidden_size)`, of sequences as in `forward`."""
+    def encode(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None) -> torch.Tensor:
+        """Returns the codes, of shape `(batch_size, hidden_size)`, of sequences as in `forward`."""
         return self._encode(*self._complete(input_ids, attention_mask))
 
     @torch.no_grad()
-    def decode(self, codes: torch.FloatTensor) -> torch.LongTensor:
+    def decode(self, codes: torch.Tensor) -> torch.Tensor:
         """
-        What the decoder writes for codes of shape `(batch_size, hidden_size)`, told its own most probable symbols (or,
-        if it was trained so, their probabilities): `(batch_size, sequence_length)`, through EOS, then padding.
+        Decodes codes of shape `(batch_size, hidden_size)` to sequences `(batch_size, sequence_length)`, through EOS,
+        then padding. The decoder reads its own most probable tokens, or their probabilities if `decoder_input` is
+        `"soft"`.
         """
         decoder_input = "soft" if self.config.decoder_input == "soft" else "greedy"
-        _, symbols = self.decoder.free_running(codes, self.config.sequence_length, decoder_input)
-        return truncate_at_eos(symbols, self.config.eos_token_id, self.config.pad_token_id)
+        _, tokens = self.decoder.free_running(codes, self.config.sequence_length, decoder_input)
+        return truncate_at_eos(tokens, self.config.eos_token_id, self.pad_token_id)
 
     @torch.no_grad()
-    def interpolate(self, first: torch.LongTensor, second: torch.LongTensor, num_steps: int = 7) -> torch.LongTensor:
+    def interpolate(self, first: torch.Tensor, second: torch.Tensor, num_steps: int = 7) -> torch.Tensor:
         """
-        What lies between two sequences of shape `(length,)`, without BOS: the decoded codes on the line between theirs
-        (of norm 1 where codes have it), both ends included (ARAE, arXiv 1706.04223).
+        Returns the sequences between two sequences of shape `(length,)`, without BOS: the decoded codes on the line
+        between their codes, both ends included (ARAE, arXiv 1706.04223). With `normalize_code` these are normalized.
 
         Returns:
             `torch.LongTensor` of shape `(num_steps, sequence_length)`.
         """
         ends = torch.cat([self.encode(ids[None].to(self.device)) for ids in (first, second)])  # (2, H)
-        shares = torch.linspace(0, 1, num_steps, device=ends.device)[:, None]
-        codes = ends[0] + shares * (ends[1] - ends[0])
+        alpha = torch.linspace(0, 1, num_steps, device=ends.device)[:, None]
+        codes = ends[0] + alpha * (ends[1] - ends[0])
         return self.decode(F.normalize(codes, dim=1) if self.config.normalize_code else codes)
 
 

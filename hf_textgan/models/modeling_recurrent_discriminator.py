@@ -1,5 +1,7 @@
 """A recurrent (LSTM, GRU) classifier of sequences: a discriminator that reads a sentence token by token."""
 
+from typing import Any
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -15,6 +17,7 @@ class RecurrentDiscriminatorPreTrainedModel(PreTrainedModel):
     config: RecurrentDiscriminatorConfig
     config_class = RecurrentDiscriminatorConfig
     base_model_prefix = "discriminator"
+    classifier: nn.Linear
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -25,7 +28,7 @@ class RecurrentDiscriminatorPreTrainedModel(PreTrainedModel):
             bound = self.config.hidden_size**-0.5
             for parameter in module.parameters():
                 init.uniform_(parameter, -bound, bound)
-        elif module is self.classifier:
+        elif isinstance(module, nn.Linear) and module is self.classifier:
             init.trunc_normal_(module.weight, std=std, a=-2 * std, b=2 * std)
             init.constant_(module.bias, std)
 
@@ -36,9 +39,9 @@ class RecurrentDiscriminator(RecurrentDiscriminatorPreTrainedModel):
 
     The final state of the forward direction is the one after the last real token, that of the backward direction the
     one after the first; `features` joins the two. Padding is never read, so the score does not depend on how a batch
-    was padded: what follows the first EOS (`config.eos_token_id`) is padding, and so is what `attention_mask` hides.
-    Without an EOS, and without a mask, every position is a symbol, the pad id included. A sequence without any real
-    token has the zero state.
+    was padded. Positions after the first EOS (`config.eos_token_id`) and positions with mask 0 are padding. Without an
+    EOS and without a mask, every position is a token, the pad id included. A sequence without any real token has the
+    zero state.
     """
 
     auto_classes = ("AutoModelForSequenceClassification",)
@@ -56,6 +59,7 @@ class RecurrentDiscriminator(RecurrentDiscriminatorPreTrainedModel):
         )
         self.num_directions = 2 if config.bidirectional else 1
         self.dropout = nn.Dropout(config.dropout)
+        assert config.num_labels is not None
         self.classifier = nn.Linear(self.num_directions * config.hidden_size, config.num_labels)
         self.post_init()
 
@@ -67,24 +71,24 @@ class RecurrentDiscriminator(RecurrentDiscriminatorPreTrainedModel):
 
     def forward(
         self,
-        input_ids: torch.LongTensor | None = None,
-        attention_mask: torch.LongTensor | None = None,
-        inputs_onehot: torch.FloatTensor | None = None,
-        inputs_embeds: torch.FloatTensor | None = None,
-        labels: torch.LongTensor | None = None,
+        input_ids: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        inputs_onehot: torch.Tensor | None = None,
+        inputs_embeds: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
         return_dict: bool | None = None,
-        **kwargs,
+        **kwargs: Any,
     ) -> DiscriminatorOutput | tuple:
         r"""
         Args:
             input_ids (`torch.LongTensor` of shape `(batch_size, sequence_length)`, *optional*):
                 Token ids without BOS. Give exactly one of `input_ids`, `inputs_onehot` and `inputs_embeds`.
             attention_mask (`torch.LongTensor` of shape `(batch_size, sequence_length)`, *optional*):
-                1 for real tokens, 0 for padding on either side. What follows the first EOS is padding either way.
+                1 for real tokens, 0 for padding on either side. Positions after the first EOS are always padding.
             inputs_onehot (`torch.FloatTensor` of shape `(batch_size, sequence_length, vocab_size)`, *optional*):
-                One-hot rows or probabilities; differentiable. A row whose largest entry is the EOS ends the sequence.
+                One-hot vectors or probabilities; differentiable. EOS as the most probable token ends the sequence.
             inputs_embeds (`torch.FloatTensor` of shape `(batch_size, sequence_length, embedding_size)`, *optional*):
-                Embeddings; differentiable. Only `attention_mask` tells padding.
+                Embeddings; differentiable. Only `attention_mask` marks padding.
             labels (`torch.LongTensor` of shape `(batch_size,)`, *optional*):
                 1 for real, 0 for fake.
         """
@@ -96,11 +100,12 @@ class RecurrentDiscriminator(RecurrentDiscriminatorPreTrainedModel):
         elif inputs_onehot is not None:
             ids, embeds = inputs_onehot.argmax(-1), inputs_onehot @ self.embed_tokens.weight
         else:
+            assert inputs_embeds is not None
             ids, embeds = None, inputs_embeds
-        length, longest = embeds.shape[1], self.config.sequence_length
-        if length > longest:
+        length, max_length = embeds.shape[1], self.config.sequence_length
+        if length > max_length:
             raise ValueError(
-                f"The input has {length} positions and sequence_length is {longest}; cut the input, "
+                f"The input has {length} positions and sequence_length is {max_length}; cut the input, "
                 "or build the discriminator for longer sequences."
             )
 
@@ -110,10 +115,8 @@ class RecurrentDiscriminator(RecurrentDiscriminatorPreTrainedModel):
         output = DiscriminatorOutput(loss=loss, logits=logits, features=features)
         return output if return_dict else output.to_tuple()
 
-    def _real_positions(
-        self, ids: torch.LongTensor | None, attention_mask: torch.LongTensor | None
-    ) -> torch.BoolTensor | None:
-        """Where the real tokens are, of shape `(B, L)`; `None` if they are everywhere."""
+    def _real_positions(self, ids: torch.Tensor | None, attention_mask: torch.Tensor | None) -> torch.Tensor | None:
+        """Returns the mask of real tokens, of shape `(B, L)`; `None` if every position is one."""
         mask = attention_mask != 0 if attention_mask is not None else None
         if ids is None or self.config.eos_token_id is None:
             return mask
@@ -123,8 +126,8 @@ class RecurrentDiscriminator(RecurrentDiscriminatorPreTrainedModel):
         through_end = ends.cumsum(1) - ends.long() == 0
         return through_end if mask is None else through_end & mask
 
-    def summarize(self, embeds: torch.Tensor, mask: torch.BoolTensor | None) -> torch.Tensor:
-        """The final states of the top layer: `(B, L, E)` to `(B, num_directions * H)`."""
+    def summarize(self, embeds: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+        """Returns the final states of the top layer: `(B, L, E)` to `(B, num_directions * H)`."""
         if embeds.shape[1] == 0:  # PyTorch's recurrence takes no input without positions
             embeds, mask = F.pad(embeds, (0, 0, 0, 1)), embeds.new_zeros((len(embeds), 1))
         _, state = run_recurrence(self.rnn, embeds, mask)

@@ -1,5 +1,7 @@
 """A recurrent (LSTM, GRU) language model with `generate`: the generator of SeqGAN and its relatives."""
 
+from typing import Any
+
 import torch
 from torch import nn
 from transformers import GenerationMixin, PreTrainedModel
@@ -30,8 +32,8 @@ class RecurrentGeneratorPreTrainedModel(PreTrainedModel):
 
 class RecurrentGeneratorForCausalLM(RecurrentGeneratorPreTrainedModel, GenerationMixin):
     """
-    Embedding, recurrent layers, linear output. With the default configuration this is the generator of SeqGAN
-    (arXiv 1609.05473, equations 9 to 11): ``h_t = g(h_{t-1}, x_t)``, ``p(y_t | y_1..y_{t-1}) = softmax(c + V h_t)``.
+    Embedding, recurrent layers, linear output. The default configuration is the generator of SeqGAN (arXiv 1609.05473,
+    equations 9 to 11): ``h_t = g(h_{t-1}, x_t)``, ``p(y_t | y_1..y_{t-1}) = softmax(c + V h_t)``.
 
     The LSTM of the paper has one bias per gate, PyTorch's two that are added: the second one (`bias_hh`) starts at
     zero, so that their sum has the paper's distribution.
@@ -72,34 +74,34 @@ class RecurrentGeneratorForCausalLM(RecurrentGeneratorPreTrainedModel, Generatio
 
     def forward(
         self,
-        input_ids: torch.LongTensor | None = None,
-        attention_mask: torch.LongTensor | None = None,
-        inputs_embeds: torch.FloatTensor | None = None,
+        input_ids: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        inputs_embeds: torch.Tensor | None = None,
         cache: RecurrentState | None = None,
         past_key_values: RecurrentState | None = None,
-        labels: torch.LongTensor | None = None,
+        labels: torch.Tensor | None = None,
         use_cache: bool | None = None,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
         logits_to_keep: int = 0,
-        **kwargs,
+        **kwargs: Any,
     ) -> CausalLMOutputWithPast | tuple:
         r"""
         Args:
             input_ids (`torch.LongTensor` of shape `(batch_size, sequence_length)`, *optional*):
                 Token ids; give exactly one of `input_ids` and `inputs_embeds`.
             attention_mask (`torch.LongTensor` of shape `(batch_size, past_length + sequence_length)`, *optional*):
-                1 for real tokens, 0 for padding on either side; padding leaves the state as it is.
+                1 for real tokens, 0 for padding on either side; padding does not change the state.
             inputs_embeds (`torch.FloatTensor` of shape `(batch_size, sequence_length, embedding_size)`, *optional*):
                 Embeddings instead of ids.
             cache (`RecurrentState`, *optional*):
                 The state after the tokens already read; zero at the start of a sequence.
             past_key_values (`RecurrentState`, *optional*):
-                The same; `generate` of transformers before 5.24 passes it under this name.
+                The same state, under its name in `generate` of transformers before 5.24.
             labels (`torch.LongTensor` of shape `(batch_size, sequence_length)`, *optional*):
                 Usually `input_ids` with -100 at padding; shifted inside the model.
             logits_to_keep (`int`, *optional*, defaults to `0`):
-                Compute the logits of the last positions only; 0 keeps all.
+                Number of last positions whose logits are computed; 0 for all positions.
 
         Returns:
             [`~transformers.modeling_outputs.CausalLMOutputWithPast`]: with `use_cache` its `cache` (`past_key_values`
@@ -132,7 +134,7 @@ class RecurrentGeneratorForCausalLM(RecurrentGeneratorPreTrainedModel, Generatio
             loss=loss,
             logits=logits,
             hidden_states=(embeds, hidden) if output_hidden_states else None,
-            **{CACHE_NAME: RecurrentState(state, length) if use_cache else None},
+            **{CACHE_NAME: RecurrentState(state, length) if use_cache else None},  # pyright: ignore[reportArgumentType]
         )
         return output if return_dict else output.to_tuple()
 

@@ -1,13 +1,14 @@
 """
 Residual blocks of one-dimensional convolutions: the generator and the critic of WGAN-GP on text (arXiv 1704.00028).
 
-Activations have the positions first, `(L, B, C)`, so that the inputs at one place of the window, for all positions,
-are one piece of memory: on CPU a convolution is a sum of matrix products on it, without padding or copies. A gradient
-penalty differentiates twice; the maps below are closed under differentiation, so plain autograd works to any order.
+Activations have the shape `(L, B, C)`, positions first. The inputs at one index of the window, for all positions, are
+then contiguous, and a convolution on CPU is a sum of matrix products without padding or copies. A gradient penalty
+differentiates twice; the maps below are closed under differentiation, so plain autograd works to any order.
 """
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import nn
@@ -16,57 +17,57 @@ from transformers import initialization as init
 
 
 def computes_bf16() -> bool:
-    """Whether this CPU has instructions for products in bfloat16; without them they take several times longer."""
+    """Returns whether this CPU has instructions for products in bfloat16, which take several times longer without."""
     names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     known = [getattr(torch.cpu, name)() for name in names if hasattr(torch.cpu, name)]
-    return any(known) or not known  # a version of torch that cannot tell gets what was asked for
+    return any(known) or not known  # if torch cannot tell, autocast stays as it was set
 
 
 def autocast_where_fast(device: torch.device, cache_enabled: bool | None = None) -> torch.autocast:
-    """The autocast that is on; off on a CPU that does not compute bfloat16."""
+    """Returns the current autocast, disabled on a CPU without instructions for bfloat16."""
     kind = device.type if device.type != "meta" else "cpu"
     enabled = _in_bf16() if kind == "cpu" else torch.is_autocast_enabled(kind)
     return torch.autocast(kind, torch.get_autocast_dtype(kind), enabled=enabled, cache_enabled=cache_enabled)
 
 
 def _in_bf16() -> bool:
-    wanted = torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16
-    return wanted and computes_bf16()
+    enabled = torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16
+    return enabled and computes_bf16()
 
 
 # ---- Three bilinear maps and a ReLU -------------------------------------------------------------------------------
 #
-# With o = place - kernel_size // 2, the sum over places and positions of x[p + o] W[place] g[p] is linear in each of
-# the three. Its derivatives are the convolution (in g), its transpose (in x) and the gradient of the weight (in W),
-# and the derivatives of each of these are the other two.
+# With o = k - kernel_size // 2, the sum over window indices k and positions p of x[p + o] W[k] g[p] is linear in x,
+# in W and in g. Its derivatives are the convolution (in g), its transpose (in x) and the gradient of the weight (in
+# W), and the derivatives of each of these are the other two.
 
 
-def _places(kernel_size: int, length: int) -> Iterator[tuple[int, slice, slice]]:
-    """The places of the window, the centre first, with the positions p + o and p where both exist."""
+def _window_slices(kernel_size: int, length: int) -> Iterator[tuple[int, slice, slice]]:
+    """Yields the indices of the window, the centre first, with the positions p + o and p where both exist."""
     centre = kernel_size // 2
-    for place in sorted(range(kernel_size), key=lambda place: abs(place - centre)):
-        offset = place - centre
+    for index in sorted(range(kernel_size), key=lambda index: abs(index - centre)):
+        offset = index - centre
         if abs(offset) < length:
             ahead, behind = max(0, offset), max(0, -offset)
-            yield place, slice(ahead, length - behind), slice(behind, length - ahead)
+            yield index, slice(ahead, length - behind), slice(behind, length - ahead)
 
 
 def _sum_of_products(
     inputs: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, transposed: bool, bf16: bool
 ) -> torch.Tensor:
-    """``y[p] = b + sum x[p + o] @ W[place]``, or transposed ``sum x[p - o] @ W[place].T``: `(L, B, out)`."""
+    """Returns ``y[p] = b + sum x[p + o] @ W[k]``, or transposed ``sum x[p - o] @ W[k].T``: `(L, B, out)`."""
     length, batch, _ = inputs.shape
     outputs = inputs.new_empty(length, batch, weight.shape[1 if transposed else 2])
-    if bf16:  # one product, so that the sum over the places is not rounded in between
+    if bf16:  # one product, so that the sum over the window is rounded once
         taps = (weight.transpose(1, 2) if transposed else weight).bfloat16().flatten(0, 1)
         outputs.view(length * batch, -1).copy_(_windows(inputs, len(weight), transposed) @ taps)
         return outputs if bias is None else outputs.add_(bias)
-    for place, seen, written in _places(len(weight), length):
-        tap = weight[place]
+    for index, read, written in _window_slices(len(weight), length):
+        tap = weight[index]
         if transposed:
-            tap, seen, written = tap.T, written, seen
-        rows, sums = inputs[seen].flatten(0, 1), outputs[written].flatten(0, 1)
-        if place != len(weight) // 2:
+            tap, read, written = tap.T, written, read
+        rows, sums = inputs[read].flatten(0, 1), outputs[written].flatten(0, 1)
+        if index != len(weight) // 2:
             sums.addmm_(rows, tap)
         elif bias is None:
             torch.mm(rows, tap, out=sums)
@@ -76,33 +77,35 @@ def _sum_of_products(
 
 
 def _windows(inputs: torch.Tensor, kernel_size: int, transposed: bool) -> torch.Tensor:
-    """The inputs of all places beside each other, in bfloat16: `(L * B, kernel_size * in)`."""
+    """Returns the inputs of every window side by side, in bfloat16: `(L * B, kernel_size * in)`."""
     length, batch, size = inputs.shape
     windows = inputs.new_zeros(length, batch, kernel_size, size, dtype=torch.bfloat16)
-    for place, seen, written in _places(kernel_size, length):
+    for index, read, written in _window_slices(kernel_size, length):
         if transposed:
-            seen, written = written, seen
-        windows[written, :, place] = inputs[seen].bfloat16()
+            read, written = written, read
+        windows[written, :, index] = inputs[read].bfloat16()
     return windows.view(length * batch, kernel_size * size)
 
 
 def _gradient_of_weight(inputs: torch.Tensor, gradient: torch.Tensor, kernel_size: int, bf16: bool) -> torch.Tensor:
-    """``dW[place] = sum x[p + o].T @ g[p]``: `(kernel_size, in, out)`."""
+    """Returns ``dW[k] = sum x[p + o].T @ g[p]``: `(kernel_size, in, out)`."""
     length, size, out = inputs.shape[0], inputs.shape[2], gradient.shape[2]
     if bf16:
         products = _windows(inputs, kernel_size, False).T @ gradient.flatten(0, 1).bfloat16()
         return products.to(inputs.dtype).view(kernel_size, size, out)
-    places = list(_places(kernel_size, length))
-    make = inputs.new_empty if len(places) == kernel_size else inputs.new_zeros
+    slices = list(_window_slices(kernel_size, length))
+    make = inputs.new_empty if len(slices) == kernel_size else inputs.new_zeros
     products = make(kernel_size, size, out)
-    for place, seen, written in places:
-        torch.mm(inputs[seen].flatten(0, 1).T, gradient[written].flatten(0, 1), out=products[place])
+    for index, read, written in slices:
+        torch.mm(inputs[read].flatten(0, 1).T, gradient[written].flatten(0, 1), out=products[index])
     return products
 
 
 class _Convolve(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, inputs, weight, bias, relu, bf16):
+    def forward(
+        ctx: Any, inputs: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, relu: bool, bf16: bool
+    ) -> torch.Tensor:
         outputs = _sum_of_products(inputs, weight, bias, False, bf16)
         if relu:
             outputs.relu_()
@@ -111,7 +114,7 @@ class _Convolve(torch.autograd.Function):
         return outputs
 
     @staticmethod
-    def backward(ctx, gradient):
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         inputs, weight, outputs = ctx.saved_tensors
         gradient = gradient.contiguous() if outputs is None else gate(gradient, outputs)
         return (
@@ -125,7 +128,9 @@ class _Convolve(torch.autograd.Function):
 
 class _ConvolveTransposed(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, gradient, weight, outputs, bf16):
+    def forward(
+        ctx: Any, gradient: torch.Tensor, weight: torch.Tensor, outputs: torch.Tensor | None, bf16: bool
+    ) -> torch.Tensor:
         result = _sum_of_products(gradient, weight, None, True, bf16)
         if outputs is not None:
             torch.ops.aten.threshold_backward(result, outputs, 0, grad_input=result)
@@ -134,7 +139,7 @@ class _ConvolveTransposed(torch.autograd.Function):
         return result
 
     @staticmethod
-    def backward(ctx, inputs):
+    def backward(ctx: Any, inputs: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         gradient, weight, outputs = ctx.saved_tensors
         inputs = inputs.contiguous() if outputs is None else gate(inputs, outputs)
         return (
@@ -147,13 +152,13 @@ class _ConvolveTransposed(torch.autograd.Function):
 
 class _WeightGradient(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, inputs, gradient, kernel_size, bf16):
+    def forward(ctx: Any, inputs: torch.Tensor, gradient: torch.Tensor, kernel_size: int, bf16: bool) -> torch.Tensor:
         ctx.save_for_backward(inputs, gradient)
         ctx.bf16 = bf16
         return _gradient_of_weight(inputs, gradient, kernel_size, bf16)
 
     @staticmethod
-    def backward(ctx, weight):
+    def backward(ctx: Any, weight: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         inputs, gradient = ctx.saved_tensors
         weight = weight.contiguous()
         return (
@@ -166,39 +171,39 @@ class _WeightGradient(torch.autograd.Function):
 
 class _ReLU(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, inputs):
+    def forward(ctx: Any, inputs: torch.Tensor) -> torch.Tensor:
         outputs = inputs.relu()
         ctx.save_for_backward(outputs)
         return outputs
 
     @staticmethod
-    def backward(ctx, gradient):
+    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
         (outputs,) = ctx.saved_tensors
         return gate(gradient, outputs)
 
 
 class _Gate(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, gradient, outputs):
+    def forward(ctx: Any, gradient: torch.Tensor, outputs: torch.Tensor) -> torch.Tensor:
         ctx.save_for_backward(outputs)
         return torch.ops.aten.threshold_backward(gradient, outputs, 0)
 
     @staticmethod
-    def backward(ctx, gradient):
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         (outputs,) = ctx.saved_tensors
         return gate(gradient, outputs), None
 
 
 def relu(inputs: torch.Tensor) -> torch.Tensor:
     """
-    A ReLU whose second derivative is absent instead of zero: PyTorch's sends a gradient of zeros through the whole
-    forward pass when its gradient is differentiated.
+    Applies a ReLU whose second derivative is absent instead of zero. That of PyTorch sends a gradient of zeros through
+    the whole forward pass when its gradient is differentiated.
     """
     return _ReLU.apply(inputs) if torch.is_grad_enabled() else inputs.relu()
 
 
 def gate(gradient: torch.Tensor, outputs: torch.Tensor) -> torch.Tensor:
-    """The gradient where a ReLU has put out more than 0, and 0 elsewhere; `outputs` counts as a constant."""
+    """Returns the gradient where the output of a ReLU is above 0, and 0 elsewhere; `outputs` is a constant."""
     return _Gate.apply(gradient.expand_as(outputs).contiguous(), outputs.detach())
 
 
@@ -229,8 +234,8 @@ class PositionConvolution(nn.Module):
         self.bias = nn.Parameter(torch.zeros(out_channels))
 
     def forward(self, inputs: torch.Tensor, with_relu: bool = False) -> torch.Tensor:
-        """`(L, B, in_channels)` to `(L, B, out_channels)`, if asked with a ReLU after it; differentiable twice."""
-        if self.by_products:
+        """Maps `(L, B, in_channels)` to `(L, B, out_channels)`, followed by a ReLU if asked; differentiable twice."""
+        if self.uses_matrix_products:
             inputs = inputs.to(self.weight.dtype).contiguous()
             return _Convolve.apply(inputs, self.weight, self.bias, with_relu, _in_bf16())
         channels = inputs.permute(1, 2, 0)  # (B, in, L)
@@ -240,17 +245,18 @@ class PositionConvolution(nn.Module):
 
     def transposed(self, gradient: torch.Tensor, outputs: torch.Tensor) -> torch.Tensor:
         """
-        What the gradient `(L, B, out_channels)` of an output becomes before the ReLU, which has put out `outputs`,
-        `(L, B, in_channels)`; differentiable, with `outputs` a constant; on CPU.
+        Returns the gradient before the ReLU whose outputs are the inputs of this convolution, from the gradient
+        `(L, B, out_channels)` of its output. `outputs`, of shape `(L, B, in_channels)`, are those of the ReLU and
+        count as constants. The result is differentiable. For CPU.
         """
         gradient, outputs = gradient.to(self.weight.dtype).contiguous(), outputs.detach()
-        if gradient.shape[1] != outputs.shape[1]:  # one for the whole batch
+        if gradient.shape[1] != outputs.shape[1]:  # the same for the whole batch
             return gate(_ConvolveTransposed.apply(gradient, self.weight, None, _in_bf16()), outputs)
         return _ConvolveTransposed.apply(gradient, self.weight, outputs, _in_bf16())
 
     @property
-    def by_products(self) -> bool:
-        """Whether it is computed as a sum of matrix products."""
+    def uses_matrix_products(self) -> bool:
+        """Whether the convolution is computed as a sum of matrix products."""
         return self.weight.device.type == "cpu" and self.weight.dtype in (torch.float32, torch.float64)
 
 
@@ -274,37 +280,37 @@ class ResidualBlock(nn.Module):
         self.scale = scale
 
     def forward(self, inputs: torch.Tensor, gates: list[tuple[torch.Tensor, ...]] | None = None) -> torch.Tensor:
-        """`(L, B, C)` to `(L, B, C)`; adds what its two ReLUs put out to `gates`."""
+        """Maps `(L, B, C)` to `(L, B, C)` and appends the outputs of its two ReLUs to `gates`."""
         first = relu(inputs)
         second = self.convolution1(first, with_relu=True)
         if gates is not None:
             gates.append((first, second))
-        # In place: to touch fresh memory takes several times longer than the sum.
+        # In place: touching fresh memory takes several times longer than the sum.
         return self.convolution2(second).mul_(self.scale).add_(inputs)
 
     def input_gradient(self, gradient: torch.Tensor, gates: tuple[torch.Tensor, ...]) -> torch.Tensor:
         """
-        The gradient of an output at the input, as a function of the weights: differentiable once more.
+        Returns the gradient with respect to the input, differentiable once more with respect to the weights.
 
         Args:
             gradient (`torch.FloatTensor` of shape `(L, B, C)` or `(L, 1, C)`):
-                At the output; the same for the whole batch where there is one.
+                Gradient with respect to the output; of shape `(L, 1, C)` if it is the same for the whole batch.
             gates (`tuple[torch.FloatTensor, ...]`):
-                What `forward` has added.
+                The outputs of the ReLUs that `forward` has appended.
         """
         first, second = gates
         branch = self.convolution1.transposed(self.convolution2.transposed(gradient, second), first)
         return branch.mul_(self.scale).add_(gradient)
 
 
-def initialize(module: nn.Module, before_relu: bool = True) -> None:
+def initialize(module: PositionConvolution | nn.Linear, before_relu: bool = True) -> None:
     """
-    Draws a weight as the code of the paper does: uniform with variance ``4 / (fan_in + fan_out)``, where a fan is
-    channels times places; with ``2 / (fan_in + fan_out)`` where no ReLU follows (`before_relu=False`). The bias is 0.
-    Call it under `torch.no_grad`.
+    Draws a weight as the code of the paper does: uniform with variance ``4 / (fan_in + fan_out)``, or
+    ``2 / (fan_in + fan_out)`` if no ReLU follows (`before_relu=False`). A fan is the number of channels times the
+    width of the window. The bias is 0. Call it under `torch.no_grad`.
     """
-    places = len(module.weight) if isinstance(module, PositionConvolution) else 1
-    fans = places * sum(module.weight.shape[-2:])
+    width = len(module.weight) if isinstance(module, PositionConvolution) else 1
+    fans = width * sum(module.weight.shape[-2:])
     bound = math.sqrt(3 * (4 if before_relu else 2) / fans)
     init.uniform_(module.weight, -bound, bound)
     init.zeros_(module.bias)

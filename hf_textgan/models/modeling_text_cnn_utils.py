@@ -1,9 +1,10 @@
 """
 Parallel convolutions over a sequence, ReLU and max-over-time pooling: the features of the convolutional discriminators
-(Kim 2014, arXiv 1408.5882; SeqGAN, arXiv 1609.05473, equations 12 and 13). One mathematics, three ways to compute it.
+(Kim 2014, arXiv 1408.5882; SeqGAN, arXiv 1609.05473, equations 12 and 13), computed in three ways.
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import nn
@@ -12,24 +13,24 @@ from torch.nn import functional as F
 from .modeling_recurrence_utils import left_align
 
 
-_WINDOWS_AT_ONCE = 256  # sequences whose windows are looked up at once
+_WINDOW_BATCH_SIZE = 256  # sequences whose windows are looked up together
 
 
 def fill_padding(
-    embeds: torch.Tensor, attention_mask: torch.LongTensor | None, pad: torch.Tensor, missing: int
+    embeds: torch.Tensor, attention_mask: torch.Tensor | None, pad: torch.Tensor, missing: int
 ) -> torch.Tensor:
     """
-    Moves padding to the end and fills it, and `missing` more positions, with what the padding symbol gives.
+    Moves padding to the end and fills it, and `missing` more positions, with the embedding of the pad token.
 
     Args:
         embeds (`torch.FloatTensor` of shape `(batch_size, length, size)`):
-            What the symbols give.
+            The embeddings of the tokens.
         attention_mask (`torch.LongTensor` of shape `(batch_size, length)`, *optional*):
             1 for real tokens, 0 for padding on either side.
         pad (`torch.FloatTensor` of shape `(size,)`):
-            What the padding symbol gives.
+            The embedding of the pad token.
         missing (`int`):
-            Positions to add.
+            Number of positions to add.
 
     Returns:
         `torch.FloatTensor` of shape `(batch_size, length + missing, size)`.
@@ -51,16 +52,16 @@ def pooled_features(
     convolutions: Iterable[nn.Conv1d], embeds: torch.Tensor, twice_differentiable: bool = True
 ) -> torch.Tensor:
     """
-    The largest response of every filter.
+    Returns the largest response of every filter.
 
     Args:
         convolutions (`Iterable[nn.Conv1d]`):
-            Of several widths, stride 1, without padding.
+            Convolutions of any widths, with stride 1 and without padding.
         embeds (`torch.FloatTensor` of shape `(batch_size, sequence_length, embedding_size)`):
             The inputs.
         twice_differentiable (`bool`, *optional*, defaults to `True`):
-            Whether gradients of gradients may be asked for, as by a gradient penalty. Without them, training on CPU
-            takes about half the time.
+            Whether gradients of gradients are needed, as by a gradient penalty. Without them, training on CPU takes
+            about half the time.
 
     Returns:
         `torch.FloatTensor` of shape `(batch_size, num_filters of all)`.
@@ -75,64 +76,65 @@ def pooled_features(
 
 class _PooledConvolution(torch.autograd.Function):
     """
-    A convolution as a sum of matrix products, one for each place of the window. With the positions in the first
-    dimension the inputs at a place are one piece of memory, so nothing is copied. Backwards, a filter has a gradient
-    at the one position that won.
+    A convolution as a sum of matrix products, one for each index of the window. With positions in the first dimension
+    the inputs at one index are contiguous, so nothing is copied. In the backward pass only the position of a filter's
+    largest response has a gradient.
     """
 
     @staticmethod
-    def forward(ctx, inputs, weight, bias):  # (L, B, E), (F, E, w), (F,)
+    def forward(ctx: Any, inputs: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+        # (L, B, E), (F, E, w), (F,)
         (length, batch, size), (filters, _, width) = inputs.shape, weight.shape
         positions = length - width + 1
         taps = weight.permute(2, 1, 0).contiguous()  # (w, E, F)
         responses = inputs.new_empty(positions * batch, filters)
         torch.mm(inputs[:positions].view(-1, size), taps[0], out=responses)
-        for place in range(1, width):
-            responses.addmm_(inputs[place : place + positions].view(-1, size), taps[place])
-        largest, winner = responses.view(positions, batch, filters).max(dim=0)
+        for index in range(1, width):
+            responses.addmm_(inputs[index : index + positions].view(-1, size), taps[index])
+        largest, argmax = responses.view(positions, batch, filters).max(dim=0)
         features = largest.add_(bias).relu_()  # (B, F)
-        ctx.save_for_backward(inputs, weight, winner, features)
+        ctx.save_for_backward(inputs, weight, argmax, features)
         return features
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx, gradient):
-        inputs, weight, winner, features = ctx.saved_tensors
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        inputs, weight, argmax, features = ctx.saved_tensors
         (length, batch, size), (filters, _, width) = inputs.shape, weight.shape
         positions = length - width + 1
         gradient = gradient * (features > 0)
         to_responses = gradient.new_zeros(positions, batch, filters)
-        to_responses.scatter_(0, winner[None], gradient[None])
+        to_responses.scatter_(0, argmax[None], gradient[None])
         to_responses = to_responses.view(-1, filters)
         taps = weight.permute(2, 0, 1).contiguous()  # (w, F, E)
         to_inputs = torch.zeros_like(inputs) if ctx.needs_input_grad[0] else None
         to_taps = inputs.new_empty(width, size, filters)
-        for place in range(width):
-            seen = slice(place, place + positions)
+        for index in range(width):
+            read = slice(index, index + positions)
             if to_inputs is not None:
-                to_inputs[seen].view(-1, size).addmm_(to_responses, taps[place])
-            torch.mm(inputs[seen].view(-1, size).T, to_responses, out=to_taps[place])
+                to_inputs[read].view(-1, size).addmm_(to_responses, taps[index])
+            torch.mm(inputs[read].view(-1, size).T, to_responses, out=to_taps[index])
         return to_inputs, to_taps.permute(2, 1, 0), gradient.sum(0)
 
 
 @torch.no_grad()
 def looked_up_features(
-    convolutions: Iterable[nn.Conv1d], embedding: torch.Tensor, input_ids: torch.LongTensor
+    convolutions: Iterable[nn.Conv1d], embedding: torch.Tensor, input_ids: torch.Tensor
 ) -> torch.Tensor | None:
     """
-    ``pooled_features(convolutions, embedding[input_ids])`` of many sequences of few symbols, on CPU.
+    Returns ``pooled_features(convolutions, embedding[input_ids])`` of many sequences with few distinct tokens, on CPU.
 
-    What a symbol adds at a place of a window is the product of its embedding with that slice of the filters. It is
-    computed once for every symbol that occurs, and a window is a sum of such products: a fraction of the arithmetic.
+    A token at an index of a window adds the product of its embedding with that slice of the filters. The products are
+    computed once for every token that occurs and a window sums them, which takes a fraction of the arithmetic.
 
     Args:
         embedding (`torch.FloatTensor` of shape `(vocab_size, embedding_size)`):
             The embeddings.
         input_ids (`torch.LongTensor` of shape `(num_sequences, sequence_length)`):
-            The symbols.
+            The tokens.
 
     Returns:
-        `torch.FloatTensor` of shape `(num_sequences, num_filters of all)`; `None` where this way would take longer.
+        `torch.FloatTensor` of shape `(num_sequences, num_filters of all)`; `None` if this way would take longer.
     """
     if input_ids.device.type != "cpu" or embedding.dtype != torch.float32:
         return None
@@ -144,21 +146,22 @@ def looked_up_features(
     ids = (occurs.int().cumsum(0, dtype=torch.int32) - 1)[input_ids]  # into `embeds`
     convolutions = list(convolutions)
     features = embedding.new_empty(len(ids), sum(convolution.out_channels for convolution in convolutions))
-    # One piece of memory for the products of all widths: to touch a fresh one takes longer than to compute them.
+    # One buffer for the products of all widths: touching fresh memory takes longer than computing them.
     buffer = embedding.new_empty(len(embeds) * max(c.weight[:, 0].numel() for c in convolutions))
     columns = features.split([convolution.out_channels for convolution in convolutions], dim=1)
     with torch.autocast("cpu", enabled=False):  # sums of rounded products would be off by more
         for convolution, largest in zip(convolutions, columns, strict=True):
             filters, _, width = convolution.weight.shape
-            # (S, w, F): a symbol's products with the slices of the filters, one after the other.
+            # (S, w, F): the products of a token with the slices of the filters, one after the other.
             products = buffer[: len(embeds) * width * filters].view(len(embeds), width * filters)
             torch.mm(embeds, convolution.weight.permute(1, 2, 0).flatten(1), out=products)
+            assert convolution.bias is not None
             products[:, :filters] += convolution.bias  # once per window
             products = products.view(-1, filters)
             windows = (ids * width).unfold(1, width, 1) + torch.arange(width, dtype=torch.int32)  # (B, P, w)
-            for rows, part in zip(largest.split(_WINDOWS_AT_ONCE), windows.split(_WINDOWS_AT_ONCE), strict=True):
+            for rows, part in zip(largest.split(_WINDOW_BATCH_SIZE), windows.split(_WINDOW_BATCH_SIZE), strict=True):
                 sums = F.embedding_bag(part.flatten(0, 1), products, mode="sum")  # (B * P, F)
-                rows.copy_(sums.view(len(part), -1, filters).amax(1))  # into columns, `out` is twice as slow
+                rows.copy_(sums.view(len(part), -1, filters).amax(1))  # with `out`, columns take twice as long
     return features.relu_()
 
 

@@ -219,7 +219,7 @@ def _inputs(batch: dict) -> dict[str, torch.Tensor]:
 
 
 @torch.no_grad()
-def _accuracy(logits: torch.Tensor, sequences: torch.LongTensor, mask: torch.LongTensor) -> torch.Tensor:
+def _accuracy(logits: torch.Tensor, sequences: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Returns the fraction of tokens, EOS included, that are the most probable ones; `logits` may be longer."""
     correct = logits[:, : sequences.shape[1]].argmax(-1) == sequences
     return (correct * mask).sum() / mask.sum()

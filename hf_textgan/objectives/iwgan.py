@@ -94,13 +94,11 @@ class IWGANObjective(Objective):
 
     # ---- Inputs of the critic -------------------------------------------------------------------------------------
 
-    def real_probs(self, players: Players, sequences: torch.LongTensor) -> torch.FloatTensor:
+    def real_probs(self, players: Players, sequences: torch.Tensor) -> torch.Tensor:
         """Returns the critic's view of real sequences, `(batch_size, length, vocab_size)`."""
         return F.one_hot(sequences, players.unwrap("discriminator").config.vocab_size).float()
 
-    def interpolated_probs(
-        self, players: Players, sequences: torch.LongTensor, real: torch.Tensor
-    ) -> torch.FloatTensor:
+    def interpolated_probs(self, players: Players, sequences: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
         """Returns the real ends of the lines on which the gradient is penalized; here the critic's view."""
         return real
 

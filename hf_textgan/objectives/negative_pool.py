@@ -50,7 +50,7 @@ class NegativePool:
 
     def batch(
         self, engine: RolloutEngine, model: PreTrainedModel, batch_size: int, context: StepContext
-    ) -> torch.LongTensor:
+    ) -> torch.Tensor:
         """Returns the negatives of this step and shard, of shape `(batch_size, max_length)`."""
         steps_per_epoch = self.steps_per_epoch(batch_size * context.num_shards)
         number, step = divmod(context.step, steps_per_epoch * self.epochs)
@@ -67,11 +67,12 @@ class NegativePool:
             np.random.PCG64([context.seed, zlib.crc32(context.phase.encode()), number, epoch])
         ).permutation(self.size)
         start = (step * context.num_shards + context.shard) * batch_size
+        assert self._sequences is not None
         rows = torch.from_numpy(order[start : start + batch_size]).to(self._sequences.device)
         return self._sequences[rows].to(model.device)
 
     def state_dict(self) -> dict[str, Any]:
-        if self._key is None:
+        if self._key is None or self._sequences is None:
             return {}
         return {"key": list(self._key), "sequences": self._sequences.to("cpu", torch.int32)}
 

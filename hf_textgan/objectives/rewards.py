@@ -1,13 +1,13 @@
 """Rewards of sequences and of their prefixes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import nullcontext
-from typing import Any
 
 import numpy as np
 import torch
 from transformers import PreTrainedModel
 
+from ..data.rows import Rows
 from ..metrics.ngrams import ReferenceTable
 from ..models.modeling_resnet_utils import computes_bf16
 from ..sampling.engine import RolloutEngine
@@ -18,8 +18,8 @@ _SCORING_BATCH_SIZE = 512
 
 
 def score_distinct(
-    score: Callable[[torch.LongTensor], torch.Tensor],
-    sequences: torch.LongTensor,
+    score: Callable[[torch.Tensor], torch.Tensor],
+    sequences: torch.Tensor,
     batch_size: int | None = _SCORING_BATCH_SIZE,
 ) -> torch.Tensor:
     """
@@ -39,9 +39,7 @@ def score_distinct(
 
 
 @torch.no_grad()
-def probability_of_real(
-    discriminator: PreTrainedModel, sequences: torch.LongTensor, bf16: bool = False
-) -> torch.Tensor:
+def probability_of_real(discriminator: PreTrainedModel, sequences: torch.Tensor, bf16: bool = False) -> torch.Tensor:
     """
     Returns the discriminator's probability that sequences are real.
 
@@ -59,8 +57,9 @@ def probability_of_real(
     """
     rounded = bf16 and _computes_bf16(sequences.device)
     with torch.autocast(sequences.device.type, torch.bfloat16) if rounded else nullcontext():
-        if hasattr(discriminator, "classify"):
-            logits = discriminator.classify(sequences)
+        classify = getattr(discriminator, "classify", None)
+        if classify is not None:
+            logits = classify(sequences)
         else:
             logits = torch.cat([discriminator(input_ids=part).logits for part in sequences.split(_SCORING_BATCH_SIZE)])
     return logits.float().softmax(-1)[:, 1]
@@ -75,7 +74,7 @@ def rollout_rewards(
     engine: RolloutEngine,
     model: PreTrainedModel,
     samples: Samples,
-    score: Callable[[torch.LongTensor], torch.Tensor],
+    score: Callable[[torch.Tensor], torch.Tensor],
     num_rollouts: int,
     batch_size: int | None = _SCORING_BATCH_SIZE,
 ) -> torch.Tensor:
@@ -129,7 +128,7 @@ class BleuScore:
 
     def __init__(
         self,
-        dataset: Sequence[dict[str, Any]],
+        dataset: Rows,
         engine: RolloutEngine,
         order: int = 3,
         num_references: int = 10_000,
@@ -141,7 +140,7 @@ class BleuScore:
         references = [self._tokens(row[1:].tolist()) for row in rows]
         self.table = ReferenceTable(references, order)
 
-    def __call__(self, sequences: torch.LongTensor) -> torch.Tensor:
+    def __call__(self, sequences: torch.Tensor) -> torch.Tensor:
         """Returns the scores of sequences `(n, sequence_length)` without BOS, from 0 to 1."""
         tokens = [self._tokens(row) for row in sequences.tolist()]
         return torch.tensor(self.table.sentence_scores(tokens, self.order), device=sequences.device)

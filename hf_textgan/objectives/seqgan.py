@@ -1,6 +1,5 @@
 """SeqGAN: policy gradient with Monte-Carlo rollouts scored by a discriminator."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -9,6 +8,7 @@ import torch
 from ..core.context import ObjectiveOutput, StepContext
 from ..core.players import Players
 from ..core.schedule import Phase, Update
+from ..data.rows import Rows
 from ..losses.adversarial import policy_gradient_loss, real_fake_cross_entropy
 from ..losses.regularization import output_layer_l2
 from ..sampling.engine import RolloutEngine
@@ -36,7 +36,7 @@ class SeqGANObjective(MLEObjective):
             Discriminator steps per iteration, each of one batch of real and one of generated sequences.
         num_negatives (`int`, *optional*, defaults to `0`):
             Size of the pool of generated sequences that serves several discriminator steps; 0 draws fresh ones at
-            every step. The published schedule refreshes a pool of 10,000 five times a round.
+            every step. The published schedule refreshes a pool of 10,000 five times an iteration.
         negative_epochs (`int`, *optional*, defaults to `3`):
             Epochs that a pool serves before it is drawn anew.
         l2_weight (`float`, *optional*, defaults to `0.2`):
@@ -123,7 +123,7 @@ class SeqGANObjective(MLEObjective):
         if self._pool is not None:
             self._pool.steps_per_epoch(num_examples)
 
-    def prepare(self, train_dataset: Sequence[dict[str, Any]], engine: RolloutEngine) -> None:
+    def prepare(self, train_dataset: Rows, engine: RolloutEngine) -> None:
         if self.reward == "bleu":
             self._bleu = BleuScore(train_dataset, engine, self.bleu_order)
 
@@ -157,7 +157,7 @@ class SeqGANObjective(MLEObjective):
         else:
             discriminator = players["discriminator"]
 
-            def score(sequences: torch.LongTensor) -> torch.Tensor:
+            def score(sequences: torch.Tensor) -> torch.Tensor:
                 return probability_of_real(discriminator, sequences, self.bf16_rewards)
 
         policy = players.unwrap("generator")

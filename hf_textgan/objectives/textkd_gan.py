@@ -20,9 +20,9 @@ class TextKDObjective(IWGANObjective):
     """
     TextKD-GAN (Haidar, Rezagholizadeh, Canadian AI 2019, arXiv 1905.01976).
 
-    IWGAN's critic can tell one-hot vectors from softmax vectors by their form alone. Here it reads ``xt =
-    softmax(dec(enc( x)))`` in the place of the real line ``x``, from an autoencoder that learns at the same time (the
-    teacher), and the generator is the student. Each iteration is that of the paper's algorithm 1: a step of the
+    IWGAN's critic can tell one-hot vectors from softmax vectors by their form alone. Here it reads
+    ``xt = softmax(dec(enc(x)))`` in place of the real line ``x``, from an autoencoder that learns at the same time
+    (the teacher), and the generator is the student. Each iteration is that of the paper's algorithm 1: a step of the
     autoencoder on ``||x - xt||^2``, `discriminator_steps` steps of the critic on ``E f(g) - E f(xt)`` with gradient
     penalty, a step of the generator on ``- E f(G(z))``. In the critic's steps the teacher is in evaluation mode, its
     outputs are constants, and they are computed anew from the batch of the step.
@@ -102,16 +102,14 @@ class TextKDObjective(IWGANObjective):
                 "padding='token'."
             )
 
-    def _teacher(self, players: Players, sequences: torch.LongTensor) -> torch.FloatTensor:
+    def _teacher(self, players: Players, sequences: torch.Tensor) -> torch.Tensor:
         """Returns the teacher's scores, `(batch_size, length, vocab_size)`."""
         return players["autoencoder"](input_ids=sequences).logits.float()
 
-    def real_probs(self, players: Players, sequences: torch.LongTensor) -> torch.FloatTensor:
+    def real_probs(self, players: Players, sequences: torch.Tensor) -> torch.Tensor:
         return (self._teacher(players, sequences) / self.teacher_temperature).softmax(-1)
 
-    def interpolated_probs(
-        self, players: Players, sequences: torch.LongTensor, real: torch.Tensor
-    ) -> torch.FloatTensor:
+    def interpolated_probs(self, players: Players, sequences: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
         return real if self.interpolate_from == "teacher" else super().real_probs(players, sequences)
 
     def autoencoder_loss(

@@ -228,6 +228,7 @@ def _set_player_option(
 
 
 __all__ = [
+    "DATASET_DEFAULTS",
     "DEFAULTS",
     "OptionParser",
     "OracleArguments",

@@ -9,7 +9,6 @@ from accelerate import PartialState
 from datasets import Dataset
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
-from .. import __version__
 from ..data.lines import check_batch
 from ..data.loading import load_text
 from ..evaluation.token_jsd import TokenJSD
@@ -20,6 +19,7 @@ from ..trainer.adversarial_trainer import AdversarialTrainer
 from ..trainer.wall_clock import TimeLimit, WallClock
 from ..utils.files import writing_folder
 from ..utils.names import is_hub_name
+from ..utils.version import __version__
 from .arguments import TrainArguments, flatten_options, resolve_arguments
 from .data import Texts, label_names
 from .folder import ORACLE_FOLDER, check_output_dir, write_record
@@ -93,13 +93,14 @@ def _name_datasets(dataset: Any, eval_dataset: Any) -> tuple[dict[str, str], Tex
         if eval_dataset is not None:
             raise ValueError("eval_dataset is given and dataset is not; pass the training text as dataset.")
         return {}, None
-    train, held_out = (
-        load_text(Dataset.from_dict({"text": list(data)}) if isinstance(data, list | tuple) else data)
-        if data is not None
-        else None
-        for data in (dataset, eval_dataset)
-    )
+    train = _load(dataset)
+    held_out = None if eval_dataset is None else _load(eval_dataset)
     return {}, Texts(train, held_out, label_names=label_names(train))
+
+
+def _load(dataset: Any) -> Dataset:
+    """Loads text from a name, a data set or sentences."""
+    return load_text(Dataset.from_dict({"text": list(dataset)}) if isinstance(dataset, list | tuple) else dataset)
 
 
 def build_trainer(
@@ -123,7 +124,7 @@ def build_trainer(
     """
     state = PartialState()
     training, system = arguments.training, arguments.system
-    output_dir = Path(training.output_dir)
+    output_dir = training.output_path
     resume = arguments.run.resume or training.resume_from_checkpoint is not None
     check_output_dir(output_dir, system.name, resume)
     state.wait_for_everyone()  # before the main process writes to it
@@ -180,9 +181,9 @@ def build_trainer(
         trainer.add_callback(SavePretrainedGenerator(trainer))
     if state.is_main_process:
         write_record(output_dir, describe(arguments))
-        if synthetic and not (output_dir / ORACLE_FOLDER / "config.json").is_file():
+        if task.oracle is not None and not (output_dir / ORACLE_FOLDER / "config.json").is_file():
             with writing_folder(output_dir / ORACLE_FOLDER) as folder:
-                task.sequence_metrics.oracle.save_pretrained(folder)
+                task.oracle.save_pretrained(folder)
     sizes = ", ".join(f"{name} {m.num_parameters():,}" for name, m in {"generator": generator, **players}.items())
     phases = ", ".join(f"{phase.name} {phase.iterations:,} iterations" for phase in trainer.schedule.phases)
     tell(f"\n{system.name}: {phases}\nparameters: {sizes}\n")
@@ -200,7 +201,7 @@ def _build_players(
     unused = arguments.objective.unused_players  # the system has numbers for them all the same
     training = arguments.training
     training.player_optimizers = {
-        key: values for key, values in training.player_optimizers.items() if key.partition("/")[0] not in unused
+        key: values for key, values in training.optimizer_options.items() if key.partition("/")[0] not in unused
     }
     return {
         name: generator
@@ -213,12 +214,12 @@ def _build_players(
 
 def checkpoint_to_resume(trainer: AdversarialTrainer, arguments: TrainArguments) -> str | None:
     """
-    Returns the checkpoint from which the run is to go on, or `None` for a fresh start.
+    Returns the checkpoint from which the run resumes, or `None` for a fresh start.
 
     `resume_from_checkpoint` names a folder, or is true for the newest complete checkpoint, which must be there; with
     `resume` a run that has no checkpoint yet starts.
     """
-    output_dir = Path(arguments.training.output_dir)
+    output_dir = arguments.training.output_path
     named = arguments.training.resume_from_checkpoint
     if isinstance(named, str) and named.lower() in ("true", "false"):
         named = named.lower() == "true"

@@ -9,6 +9,7 @@ from datasets import ClassLabel, Dataset
 from transformers import PreTrainedTokenizerBase
 
 from ..data.caption_grammar import CaptionGrammar
+from ..data.encoding import encode_text, truncate_texts
 from ..data.errors import DataError
 from ..data.lines import iterate_texts
 from ..data.loading import load_text, load_tokenizer, split_names
@@ -59,8 +60,10 @@ class DataArguments:
         default="word", metadata={"help": "Units of the text: words between blanks, or characters."}
     )
     lowercase: bool = field(default=False, metadata={"help": "Put the text into lower case."})
-    vocab_size: int | None = field(default=None, metadata={"help": "Most symbols, four special ones included."})
-    min_count: int = field(default=1, metadata={"help": "Rarer symbols become <unk>."})
+    vocab_size: int | None = field(
+        default=None, metadata={"help": "Largest number of tokens, the four special ones included."}
+    )
+    min_count: int = field(default=1, metadata={"help": "Rarer tokens become <unk>."})
     min_length: int | None = field(
         default=None, metadata={"help": "Fewest tokens of a line, its end not included; shorter lines are dropped."}
     )
@@ -92,7 +95,7 @@ class Texts:
 
     Args:
         train (`datasets.Dataset`):
-            As [`~data.load_text`] returns it.
+            Training text, as [`~data.load_text`] returns it.
         eval (`datasets.Dataset`, *optional*):
             Held-out text.
         grammar ([`CaptionGrammar`], *optional*):
@@ -122,24 +125,25 @@ def load_texts(data: DataArguments) -> Texts:
         return _load_grammar(data)
     if data.dataset_name == "oracle":
         raise ValueError("The data set oracle holds sequences of numbers and no text; leave it to a command for it.")
-    if data.train_file is None and data.dataset_name is None:
-        raise ValueError("No training text is named; add --train_file FILE or --dataset_name grammar.")
     if data.train_file is not None:
         raise_if_set(data, ("dataset_name",), "--train_file")
         raise_if_set(data, _FOR_DATASETS, "--train_file")
-        sources: list[tuple[str | None, dict]] = [(_file(data.train_file), {}), (_file(data.eval_file), {})]
+        held_out_file = None if data.eval_file is None else _file(data.eval_file)
+        (train_source, train_options), (eval_source, eval_options) = (_file(data.train_file), {}), (held_out_file, {})
+    elif data.dataset_name is None:
+        raise ValueError("No training text is named; add --train_file FILE or --dataset_name grammar.")
     else:
-        sources = _dataset_sources(data)
+        (train_source, train_options), (eval_source, eval_options) = _dataset_sources(data, data.dataset_name)
     options: dict[str, Any] = {name: getattr(data, name) for name in (*_COLUMNS, "lowercase")}
-    (train_source, train_options), (eval_source, eval_options) = sources
     train = load_text(train_source, **options, **train_options)
     names = label_names(train)
     if eval_source is None:
         return Texts(train, label_names=names)
     held_out = load_text(eval_source, **options, **eval_options, label_names=names)
-    if names is None and label_names(held_out) is not None and "label" in train.column_names:
+    held_out_names = label_names(held_out)
+    if names is None and held_out_names is not None and "label" in train.column_names:
         raise DataError(
-            f"The training labels are numbers and the held-out labels names such as {label_names(held_out)[0]!r}; "
+            f"The training labels are numbers and the held-out labels names such as {held_out_names[0]!r}; "
             "use one kind in both."
         )
     return Texts(train, held_out, label_names=names)
@@ -162,6 +166,18 @@ def make_tokenizer(data: DataArguments, texts: Texts) -> PreTrainedTokenizerBase
         return load_tokenizer(data.tokenizer_name_or_path)
     make = {"word": word_tokenizer, "character": character_tokenizer}[data.level]
     return make(iterate_texts(texts.train), data.vocab_size, data.min_count)
+
+
+def encode_held_out(texts: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int, truncate: bool) -> Dataset:
+    """
+    Encodes held-out text for a likelihood: cut to `max_length` tokens where the training text is, else of any length.
+    """
+    return encode_text(texts, tokenizer, max_length if truncate else None, truncate=truncate).dataset
+
+
+def reference_texts(texts: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int, truncate: bool) -> list[str]:
+    """Returns held-out text to compare samples with: cut to `max_length` tokens where the samples are."""
+    return truncate_texts(texts, tokenizer, max_length) if truncate else list(texts["text"])
 
 
 def describe_texts(
@@ -190,9 +206,8 @@ def _load_grammar(data: DataArguments) -> Texts:
     return Texts(Dataset.from_dict({"text": train}), Dataset.from_dict({"text": held_out}), grammar)
 
 
-def _dataset_sources(data: DataArguments) -> list[tuple[str | None, dict]]:
+def _dataset_sources(data: DataArguments, name: str) -> tuple[tuple[str, dict], tuple[str | None, dict]]:
     """Returns training and held-out text of a folder or of a data set on the Hub, with the options to load them."""
-    name = data.dataset_name
     if "/" not in name and not Path(name).is_dir():
         near = unknown_name("data set", name, ["grammar", "oracle"]).partition("; ")[2]
         hint = near if near.startswith("did") else "take grammar, oracle, a folder, or one on the Hub as org/name."
@@ -203,20 +218,20 @@ def _dataset_sources(data: DataArguments) -> list[tuple[str | None, dict]]:
     train = (name, {**options, "split": data.dataset_train_split})
     if data.eval_file is not None:
         raise_if_set(data, ("dataset_eval_split",), "--eval_file")
-        return [train, (_file(data.eval_file), {})]
+        return train, (_file(data.eval_file), {})
     split = data.dataset_eval_split
     if split is None:
         splits = [s for s in split_names(name, data.dataset_config) if s != data.dataset_train_split]
         split = next((s for s in ("test", "validation") if s in splits), None)
     if split == data.dataset_train_split:
         raise ValueError(f"The split {split!r} is named for training and for evaluation; name another one.")
-    return [train, (None if split is None else name, {**options, "split": split})]
+    return train, (None if split is None else name, {**options, "split": split})
 
 
-def _file(path: str | None) -> str | None:
-    if path is not None and Path(path).is_dir():
+def _file(path: str) -> str:
+    if Path(path).is_dir():
         raise DataError(f"{path!r} is a folder; give a file, or a folder with a data set as --dataset_name.")
-    if path is not None and not Path(path).exists():  # a name on the Hub looks the same
+    if not Path(path).exists():  # a name on the Hub looks the same
         raise DataError(f"There is no file {path!r}; give the path of a text file with one sentence a line.")
     return path
 
@@ -246,9 +261,11 @@ __all__ = [
     "TEXT_OPTIONS",
     "Texts",
     "describe_texts",
+    "encode_held_out",
     "label_names",
     "load_eval",
     "load_texts",
     "make_tokenizer",
     "raise_if_set",
+    "reference_texts",
 ]

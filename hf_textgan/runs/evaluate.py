@@ -6,7 +6,7 @@ from typing import Any
 
 from ..data.caption_grammar import CaptionGrammar
 from ..data.collator import collate
-from ..data.encoding import encode_text, truncate_texts
+from ..data.encoding import encode_text
 from ..data.oracle import dataset_samples, load_oracle, sample_oracle
 from ..evaluation.generators import corpus_nll, decode, nll_metrics, sample_nll, sample_sequences
 from ..evaluation.oracle import OracleMetrics
@@ -14,7 +14,7 @@ from ..evaluation.text_metrics import TextMetrics
 from ..evaluation.token_jsd import TokenJSD
 from ..sampling.capabilities import capabilities_of
 from ..sampling.samples import Samples
-from .data import DataArguments, load_eval, load_texts
+from .data import DataArguments, encode_held_out, load_eval, load_texts, reference_texts
 from .folder import ORACLE_FOLDER, Run, load_run
 
 
@@ -75,14 +75,11 @@ def _evaluate_texts(arguments: EvaluationArguments, run: Run, data: dict) -> dic
         texts, train = (both.eval, both.train) if both is not None else (None, None)
     if texts is None:
         raise ValueError(f"{arguments.model} names no held-out text; add --eval_file FILE.")
-    references = texts["text"][:]
-    if options.truncate:
-        references = truncate_texts(references, run.tokenizer, run.engine.max_length)
+    references = reference_texts(texts, run.tokenizer, run.engine.max_length, options.truncate)
     samples = _draw(arguments, run)
     metrics = {}
     if capabilities_of(run.model).likelihood == "exact":
-        window = run.engine.max_length if options.truncate else None
-        held_out = encode_text(texts, run.tokenizer, window, truncate=options.truncate).dataset
+        held_out = encode_held_out(texts, run.tokenizer, run.engine.max_length, options.truncate)
         collator = functools.partial(collate, pad_token_id=run.engine.pad_token_id)
         metrics = nll_metrics(corpus_nll(run.model, run.engine, held_out, collator))
         metrics["nll_div"] = _entropy(arguments, run, samples)

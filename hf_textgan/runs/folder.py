@@ -101,11 +101,12 @@ def load_run(path: str, max_length: int | None = None) -> Run:
     if max_length is None:
         raise ValueError(f"{path} does not say how long its texts are; set max_length.")
     if tokenizer is None:
-        bos, eos, pad = model.config.bos_token_id, None, model.config.bos_token_id
+        bos = int(model.config.bos_token_id or 0)
+        eos, pad = None, bos
     else:
         bos, eos, pad = special_token_ids(tokenizer)
     root = run_folder(folder) if folder.is_dir() else None
-    record = read_record(folder) if root is not None else {}
+    record = (read_record(folder) if root is not None else None) or {}
     return Run(model, tokenizer, RolloutEngine(max_length, bos, pad, eos), record, root)
 
 

@@ -3,9 +3,17 @@
 import copy
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from datasets import Dataset
-from transformers import EarlyStoppingCallback, PreTrainedModel, TrainerCallback
+from transformers import (
+    EarlyStoppingCallback,
+    PreTrainedModel,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 
 from ..core.optimizer_arguments import OPTIMIZER_ARGUMENTS
 from ..evaluation.text_metrics import MIN_HELD_OUT_LINES
@@ -29,13 +37,15 @@ class SavePretrainedGenerator(TrainerCallback):
     def __init__(self, trainer: AdversarialTrainer):
         self.trainer = trainer
 
-    def on_step_end(self, args, state, control, **kwargs):
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
         schedule = self.trainer.schedule
         if not state.is_world_process_zero or state.global_step >= schedule.total:
             return
         position = schedule.at(state.global_step)
         if position.phase.name == "adversarial" and position.iteration_in_phase == 0:
-            with writing_folder(Path(args.output_dir) / PRETRAINED_FOLDER) as folder:
+            with writing_folder(Path(args.output_dir or ".") / PRETRAINED_FOLDER) as folder:
                 self.trainer.players.unwrap("generator").save_pretrained(folder)
                 if self.trainer.processing_class is not None:
                     self.trainer.processing_class.save_pretrained(folder)
@@ -85,7 +95,7 @@ def baseline_arguments(arguments: TrainArguments, generator: PreTrainedModel) ->
     a likelihood is an LSTM of as many parameters, trained as the system `rnnlm` is.
     """
     system, training = get_system("rnnlm"), copy.deepcopy(arguments.training)
-    training.output_dir = str(Path(training.output_dir) / BASELINE_FOLDER)
+    training.output_dir = str(training.output_path / BASELINE_FOLDER)
     training.max_steps = 0
     training.pretrain_discriminator_steps = 0
     steps = training.pretrain_generator_steps or system.training["pretrain_generator_steps"]
@@ -101,7 +111,7 @@ def baseline_arguments(arguments: TrainArguments, generator: PreTrainedModel) ->
         for name in OPTIMIZER_ARGUMENTS:
             setattr(training, name, system.training.get(name, getattr(plain, name)))
     training.player_optimizers = {
-        key: training.player_optimizers[key] for key in kept if key in training.player_optimizers
+        key: training.optimizer_options[key] for key in kept if key in training.optimizer_options
     }
     return replace(
         arguments,

@@ -6,17 +6,26 @@ from typing import Any
 
 from accelerate import PartialState
 from datasets import Dataset
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from ..data.encoding import encode_text, truncate_texts
+from ..data.encoding import encode_text
 from ..data.oracle import dataset_samples, make_oracle, oracle_sizes, sample_oracle
 from ..data.report import format_report
 from ..data.tokenizers import special_token_ids
 from ..evaluation.oracle import OracleMetrics
 from ..evaluation.text_metrics import TextMetrics
 from ..sampling.samples import Samples
-from .arguments import TrainArguments
-from .data import TEXT_OPTIONS, Texts, describe_texts, load_texts, make_tokenizer, raise_if_set
+from .arguments import DATASET_DEFAULTS, TrainArguments
+from .data import (
+    TEXT_OPTIONS,
+    Texts,
+    describe_texts,
+    encode_held_out,
+    load_texts,
+    make_tokenizer,
+    raise_if_set,
+    reference_texts,
+)
 
 
 @dataclass
@@ -43,6 +52,7 @@ class Task:
     tokenizer: PreTrainedTokenizerBase | None = None
     text_metrics: TextMetrics | None = None
     sequence_metrics: Callable[[Samples], dict[str, float]] | None = None
+    oracle: PreTrainedModel | None = None
 
 
 def text_task(
@@ -70,14 +80,11 @@ def text_task(
         if tokenizer is None:
             tokenizer = make_tokenizer(data, texts)
         encoded = encode_text(texts.train, tokenizer, max_length, data.min_length, truncate=data.truncate)
-        window = encoded.max_length if data.truncate else None
-        held_out = None
+        held_out, references = None, None
         if texts.eval is not None:
-            held_out = encode_text(texts.eval, tokenizer, window, truncate=data.truncate).dataset
+            held_out = encode_held_out(texts.eval, tokenizer, encoded.max_length, data.truncate)
+            references = reference_texts(texts.eval, tokenizer, encoded.max_length, data.truncate)
     report = describe_texts(data, texts, tokenizer, encoded.max_length)
-    references = None if texts.eval is None else texts.eval["text"][:]
-    if references is not None and data.truncate:  # samples are compared with what they could be
-        references = truncate_texts(references, tokenizer, encoded.max_length)
     bos, eos, pad = special_token_ids(tokenizer)
     return Task(
         train=encoded.dataset,
@@ -98,7 +105,7 @@ def text_task(
 
 def oracle_task(arguments: TrainArguments) -> Task:
     """Draws the sequences of the field's synthetic task from an LSTM oracle, which also scores the samples."""
-    options, length = arguments.oracle, arguments.training.max_length
+    options, length = arguments.oracle, arguments.training.max_length or DATASET_DEFAULTS["oracle"]["max_length"]
     raise_if_set(arguments.data, TEXT_OPTIONS, "--dataset_name oracle")
     oracle = make_oracle(
         options.oracle_path, options.oracle_seed, options.oracle_vocab_size, options.oracle_hidden_size
@@ -120,6 +127,7 @@ def oracle_task(arguments: TrainArguments) -> Task:
         sizes={**oracle_sizes(oracle), "sequence_length": length},
         report=report,
         sequence_metrics=metrics,
+        oracle=oracle,
     )
 
 

@@ -1,4 +1,4 @@
-"""Sampling from generators; knows token ids only, neither tokenizers nor rewards."""
+"""Sampling from generators: token ids only, neither tokenizers nor rewards."""
 
 from types import ModuleType
 

@@ -1,4 +1,4 @@
-"""What a generator can do: declared by the model, asked here and nowhere else."""
+"""The capabilities of a generator, which its model declares and only this module reads."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -7,16 +7,16 @@ from typing import Any, Literal
 @dataclass(frozen=True)
 class Capabilities:
     """
-    The abilities of a generator.
+    The capabilities of a generator.
 
     Args:
         likelihood (`"exact"`, `"bound"` or `None`):
-            Whether the model gives a text its probability, a bound on it, or neither.
+            Whether the model computes the probability of a text, a bound on it, or neither.
         prompts (`bool`):
             Whether it can continue the beginning of a text.
         sampling (`"autoregressive"`, `"encoder-decoder"` or `"one-shot"`):
-            Whether it draws one token after the other, the same given a source text, or all tokens of a sequence at
-            once.
+            Whether it draws one token after the other, one token after the other given a source text, or all tokens of
+            a sequence at once.
         temperature (`bool`):
             Whether its draws depend on a temperature.
     """
@@ -30,10 +30,12 @@ class Capabilities:
 def capabilities_of(model: Any) -> Capabilities:
     """
     Returns the [`Capabilities`] that a generator, or its class, declares in the attributes `likelihood`,
-    `accepts_prompts`, `sampling_kind` and `uses_temperature`. A language model of transformers declares none of them:
-    it has an exact likelihood, accepts prompts and draws one token after the other.
+    `accepts_prompts`, `sampling_kind` and `uses_temperature`. A language model of transformers declares none of them.
+    It has an exact likelihood, accepts prompts and draws one token after the other. A class whose `uses_temperature`
+    depends on the configuration counts as dependent on a temperature.
     """
-    encoder_decoder = getattr(getattr(model, "config", None), "is_encoder_decoder", False)
+    config = getattr(model, "config", getattr(model, "config_class", None))
+    encoder_decoder = getattr(config, "is_encoder_decoder", False)
     return Capabilities(
         likelihood=getattr(model, "likelihood", "exact"),
         prompts=getattr(model, "accepts_prompts", True),

@@ -1,9 +1,9 @@
 """
 Sampling, Monte-Carlo rollouts and log-probabilities for any causal language model.
 
-A generator that keeps a state between steps returns it under one of the names that `generate` knows (a key-value
-cache, or the recurrent state of our own generators), and the state reorders its rows. Nothing else is assumed, so one
-engine serves an LSTM and a pretrained transformer.
+A generator that keeps a state between steps returns it under one of the names that `generate` accepts (a key-value
+cache, or the recurrent state of the generators of this package), and the state has `reorder_cache`. Nothing else is
+assumed, so the same engine samples from an LSTM and from a pretrained transformer.
 """
 
 import copy
@@ -24,15 +24,15 @@ from .reader import Reader, evaluating, passing_through, state_bytes
 from .samples import RolloutChunk, Samples
 
 
-_MIN_VOCAB_SIZE = 512  # from here on scores are the better part of the time
-_MAX_CONTINUATIONS = 16384  # continuations of a chunk at most
-_MAX_STATE_BYTES = 2**30  # of their states at full length
+_MIN_VOCAB_SIZE = 512  # from this size on, computing scores takes most of the time
+_MAX_CONTINUATIONS = 16384  # maximum number of continuations of a chunk
+_MAX_STATE_BYTES = 2**30  # maximum size of their states at full length
 
 
 def _max_logits(device: torch.device) -> int:
     """
-    Scores of symbols to hold at once where memory is bounded: on CPU few enough for the allocator to use the same
-    memory again, because touching fresh memory costs more than computing them.
+    Returns the maximum number of token scores in memory. On CPU it is small enough for the allocator to reuse the same
+    memory, because touching fresh memory costs more than computing the scores.
     """
     return 2**22 if device.type == "cpu" else 2**27
 
@@ -47,15 +47,15 @@ class RolloutEngine:
         bos_token_id (`int`):
             The first input of every sequence.
         pad_token_id (`int`):
-            Fills the positions after EOS; may be the EOS itself.
+            The token of the positions after EOS; may be the EOS itself.
         eos_token_id (`int`, *optional*):
-            Ends a sequence. `None` for sequences of fixed length.
+            The token that ends a sequence. `None` for sequences of fixed length.
         chunk_size (`int`, *optional*):
-            Bound on the number of continuations that `rollout` advances together; memory is proportional to it. By
-            default so many that their scores take little memory, whatever the vocabulary.
+            Maximum number of continuations that `rollout` advances together; memory is proportional to it. The default
+            depends on the model, so that states and scores take little memory.
         temperature (`float`, *optional*, defaults to `1.0`):
-            Divides the scores of the generator in every draw and every log-probability; below 1 sharpens. Bound here
-            or by [`~RolloutEngine.at`], so that draws and log-probabilities cannot disagree.
+            Divisor of the generator's scores in every draw and every log-probability; below 1 sharpens. It is bound to
+            the engine (see [`~RolloutEngine.at`]), so that draws and log-probabilities cannot disagree.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class RolloutEngine:
     def at(self, temperature: float) -> "RolloutEngine":
         """Returns this engine bound to another temperature."""
         check_sampling(temperature)
-        bound = copy.copy(self)  # shares the output layers that were found
+        bound = copy.copy(self)  # shares the output layers found so far, which do not depend on the temperature
         bound.temperature = temperature
         return bound
 
@@ -97,17 +97,17 @@ class RolloutEngine:
         prompt: Sequence[int] = (),
     ) -> Samples:
         """
-        Ancestral sampling from the unwrapped `model`, dropout off, without gradient.
+        Draws sequences from the unwrapped `model` by ancestral sampling, with dropout off and without gradient.
 
         Args:
             model (`PreTrainedModel`):
                 The bare generator.
             num_samples (`int`):
-                How many sequences.
+                Number of sequences.
             top_k, top_p:
                 See [`draw_categorical`].
             prompt (`Sequence[int]`, *optional*):
-                Tokens, without BOS, with which every sequence begins; they are read once for all.
+                First tokens of every sequence, without BOS; read once for all sequences.
 
         Returns:
             [`Samples`] of `num_samples` sequences, padded to `max_length`.
@@ -129,7 +129,7 @@ class RolloutEngine:
         alive = torch.arange(num_samples, device=device)  # rows still growing
         reader = Reader(model, self.temperature)
         with evaluating(model):
-            # All sequences begin alike: one row reads the prompt, and they are draws from its distribution.
+            # All sequences begin with the same prompt: one row reads it, and they are draws from its distribution.
             reader.read(torch.tensor([[self.bos_token_id, *prompt]], device=device))
             tokens = reader.draw(slice(None), num_samples, top_k, top_p)[0]
             reader.select(torch.zeros_like(alive))
@@ -153,23 +153,22 @@ class RolloutEngine:
     def rollout(self, model: PreTrainedModel, samples: Samples, num_rollouts: int) -> Iterator[RolloutChunk]:
         """
         Completes every proper prefix of every sequence `num_rollouts` times with the current policy (SeqGAN, arXiv
-        1609.05473, equation 3): the prefixes of lengths 1 to `length - 1`, since a finished sequence has one
-        completion, itself.
+        1609.05473, equation 3). The prefixes have lengths 1 to `length - 1`; a finished sequence needs no completion.
 
-        All continuations of a chunk advance together, one model call per position: a continuation enters the batch
-        with the state of its prefix, which is read once, and leaves it at EOS.
+        All continuations of a chunk advance together, with one model call per position. A continuation enters the
+        batch with the state of its prefix, which is read once, and leaves it at EOS.
 
         Yields:
-            [`RolloutChunk`] of at most about `chunk_size` completions (of one sequence, if it has more), dropout off,
-            without gradient.
+            [`RolloutChunk`] of about `chunk_size` completions at most (those of one sequence, if they are more), with
+            dropout off and without gradient.
         """
         if num_rollouts < 1:
             raise ValueError(f"num_rollouts is {num_rollouts}; set it to 1 or more.")
         per_row = num_rollouts * max(1, self.max_length - 1)
         chunk_size = self.chunk_size or self._default_chunk_size(model)
-        rows_at_once = max(1, chunk_size // per_row)
-        for start in range(0, len(samples.sequences), rows_at_once):
-            rows = slice(start, start + rows_at_once)
+        batch_size = max(1, chunk_size // per_row)
+        for start in range(0, len(samples.sequences), batch_size):
+            rows = slice(start, start + batch_size)
             chunk = self._rollout_chunk(model, samples.sequences[rows], samples.attention_mask[rows], num_rollouts)
             chunk.row += start
             yield chunk
@@ -197,11 +196,11 @@ class RolloutEngine:
         return self.as_samples(F.pad(sequences, (0, missing), value=self.pad_token_id))
 
     def _default_chunk_size(self, model: PreTrainedModel) -> int:
-        """How many continuations take little memory: their states, and their scores where the model computes all."""
+        """Returns a number of continuations whose states, and scores if all are computed, take little memory."""
         reader = Reader(model, self.temperature)
         with evaluating(model):
             reader.read(torch.full((1,), self.bos_token_id, device=model.device))
-        # A key-value cache grows with the sequence, a recurrent state does not; both may.
+        # A key-value cache grows with the sequence and a recurrent state does not: this bound covers both.
         state_size = max(1, state_bytes(reader.state) * self.max_length)
         chunk_size = min(_MAX_CONTINUATIONS, _MAX_STATE_BYTES // state_size)
         if reader.head is None:
@@ -211,13 +210,13 @@ class RolloutEngine:
     def _rollout_chunk(
         self,
         model: PreTrainedModel,
-        sequences: torch.LongTensor,
-        attention_mask: torch.LongTensor,
+        sequences: torch.Tensor,
+        attention_mask: torch.Tensor,
         num_rollouts: int,
     ) -> RolloutChunk:
         device = sequences.device
         lengths = attention_mask.sum(1)  # (B,)
-        # Every completion to come: (row, prefix_length), prefix by prefix, so that they join the batch in order.
+        # All completions as (row, prefix_length), ordered by prefix length, so that they join the batch in order.
         prefix_lengths = torch.arange(1, self.max_length, device=device)
         prefix, row = (prefix_lengths[:, None] < lengths).nonzero(as_tuple=True)
         row = row.repeat_interleave(num_rollouts)
@@ -244,7 +243,7 @@ class RolloutEngine:
                 tokens = torch.cat([sequences[trunk, position - 1], completions[alive, position - 1]])
                 reader.read(tokens)
 
-                # The prefixes of this length join: `num_rollouts` copies of each row of the trunk.
+                # Completions of the prefixes of this length join: `num_rollouts` copies of each row of the trunk.
                 copies = torch.arange(len(trunk), device=device).repeat_interleave(num_rollouts)
                 joining = torch.arange(joined, joined + len(copies), device=device)
                 joined += len(copies)
@@ -262,10 +261,10 @@ class RolloutEngine:
         return RolloutChunk(row, prefix, completions)
 
     @torch.no_grad()
-    def mix_inputs(self, model: PreTrainedModel, samples: Samples, probability: float) -> torch.LongTensor:
+    def mix_inputs(self, model: PreTrainedModel, samples: Samples, probability: float) -> torch.Tensor:
         """
-        The inputs of scheduled sampling (Bengio et al. 2015, arXiv 1506.03099, section 2.4): after BOS each input is
-        with `probability` the model's own draw given the inputs so far, else the true token.
+        Draws the inputs of scheduled sampling (Bengio et al. 2015, arXiv 1506.03099, section 2.4). With `probability`,
+        an input after BOS is the model's draw given the inputs before it, else the true token.
 
         Args:
             model (`PreTrainedModel`):
@@ -273,38 +272,38 @@ class RolloutEngine:
             samples ([`Samples`]):
                 Real sequences.
             probability (`float`):
-                From 0 (teacher forcing) to 1 (the model reads its own draws only).
+                Probability of a draw, from 0 (teacher forcing) to 1 (the model reads only its draws).
 
         Returns:
-            `torch.LongTensor` of shape `(batch_size, longest)`: for [`~RolloutEngine.per_token_logps`].
+            `torch.LongTensor` of shape `(batch_size, max(lengths))`: inputs of [`~RolloutEngine.per_token_logps`].
         """
         targets = samples.sequences[:, : max(1, int(samples.attention_mask.sum(1).max()))]
         inputs = torch.cat([torch.full_like(targets[:, :1], self.bos_token_id), targets[:, :-1]], dim=1)
-        own = torch.rand(inputs.shape, device=inputs.device) < probability
+        is_drawn = torch.rand(inputs.shape, device=inputs.device) < probability
         reader = Reader(model, self.temperature)
         with evaluating(model):
             for position in range(1, inputs.shape[1]):
                 reader.read(inputs[:, position - 1])
                 drawn = reader.draw(slice(None))
-                inputs[:, position] = torch.where(own[:, position], drawn, inputs[:, position])
+                inputs[:, position] = torch.where(is_drawn[:, position], drawn, inputs[:, position])
         return inputs
 
     def per_token_logps(
         self,
         model: Callable,
         samples: Samples,
-        inputs: torch.LongTensor | None = None,
+        inputs: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """
-        Log-probabilities of given sequences in one teacher-forced call, with gradient.
+        Returns the log-probabilities of given sequences with gradient, in one teacher-forced call.
 
         Args:
             model (`torch.nn.Module`):
-                The generator; wrapped, where it is trained under data parallelism.
+                The generator, wrapped if it is trained under data parallelism.
             samples ([`Samples`]):
                 Sequences without BOS.
-            inputs (`torch.LongTensor` of shape `(batch_size, longest)`, *optional*):
-                What the model reads instead of BOS and the sequences ([`~RolloutEngine.mix_inputs`]).
+            inputs (`torch.LongTensor` of shape `(batch_size, max(lengths))`, *optional*):
+                Inputs of the model instead of BOS and the sequences (see [`~RolloutEngine.mix_inputs`]).
 
         Returns:
             `torch.FloatTensor` of shape `(batch_size, sequence_length)`: ``log p(y_t | y_1..y_{t-1})`` in nats, 0 at
@@ -316,34 +315,34 @@ class RolloutEngine:
         if inputs is None:
             bos = torch.full_like(targets[:, :1], self.bos_token_id)
             inputs = torch.cat([bos, targets[:, :-1]], dim=1)
-        # The padding is on the right and the model is causal: no mask has to reach it.
+        # The padding is on the right and the model is causal, so it needs no mask.
         head = self._head_to_skip(model)
         if head is not None:
             with passing_through(head):
-                hidden = model(input_ids=inputs, use_cache=False).logits  # what the output layer reads
+                hidden = model(input_ids=inputs, use_cache=False).logits  # the input of the output layer
             logps = linear_logps(hidden.flatten(0, 1), head, targets.flatten(), self.temperature).view_as(targets)
             logps = logps.masked_fill(mask[:, :width] == 0, 0.0)
             return F.pad(logps, (0, sequences.shape[1] - width))  # (B, T)
         logits = model(input_ids=inputs, use_cache=False).logits.float()
         if self.temperature != 1.0:
             logits = logits / self.temperature
-        # Flat rows: with the symbols in the middle dimension the CPU kernels take more than twice as long.
+        # Flat rows: with the vocabulary in the middle dimension the CPU kernels take more than twice as long.
         logps = -F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none").view_as(targets)
         logps = logps.masked_fill(mask[:, :width] == 0, 0.0)
         return F.pad(logps, (0, sequences.shape[1] - width))  # (B, T)
 
     def _head_to_skip(self, model: Callable) -> nn.Linear | None:
         """
-        The output layer, if its scores are better computed a few rows at a time: on CPU, in single precision, with
-        many symbols, and where nothing comes after it. Under data parallelism it stays in the wrapped forward pass,
-        which must see all parameters that get a gradient.
+        Returns the output layer if its scores are faster to compute a few rows at a time: on CPU, in single precision,
+        with a large vocabulary, if nothing comes after the layer. Under data parallelism the layer stays in the
+        wrapped forward pass, which must see all parameters that get a gradient.
         """
         if not isinstance(model, PreTrainedModel) or model.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
             return None
         if getattr(model.config, "vocab_size", 0) < _MIN_VOCAB_SIZE or model.dtype != torch.float32:
             return None
-        known = self._heads.get(model)
-        if model not in self._heads or known not in (None, model.get_output_embeddings()):  # new, or resized
+        head = self._heads.get(model)
+        if model not in self._heads or head not in (None, model.get_output_embeddings()):  # new, or resized
             reader = Reader(model, self.temperature)
             with evaluating(model), torch.no_grad():
                 reader.read(torch.full((1,), self.bos_token_id))
@@ -353,8 +352,8 @@ class RolloutEngine:
     @torch.no_grad()
     def score(self, model: PreTrainedModel, samples: Samples) -> torch.Tensor:
         """
-        [`~RolloutEngine.per_token_logps`] without gradient and dropout, a few rows at a time: memory does not grow
-        with the number of sequences, and on CPU temporaries that stay small are several times as fast.
+        Returns [`~RolloutEngine.per_token_logps`] without gradient and dropout, a few rows at a time. Memory does not
+        grow with the number of sequences, and on CPU small temporaries are several times as fast.
         """
         device = model.device
         rows = max(1, _max_logits(device) // (samples.sequences.shape[1] * model.config.vocab_size))
@@ -366,17 +365,17 @@ class RolloutEngine:
                 parts.append(self.per_token_logps(model, part))
         return torch.cat(parts) if parts else samples.sequences.float()
 
-    def real_sequences(self, batch: dict[str, torch.Tensor]) -> torch.LongTensor:
-        """The sequences of a batch of real text without BOS, padded to `(batch_size, max_length)`."""
+    def real_sequences(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Returns the sequences of a batch of real text without BOS, padded to `(batch_size, max_length)`."""
         real = batch["input_ids"][:, 1:].masked_fill(batch["attention_mask"][:, 1:] == 0, self.pad_token_id)
         return F.pad(real, (0, self.max_length - real.shape[1]), value=self.pad_token_id)
 
-    def truncate_at_eos(self, sequences: torch.LongTensor) -> torch.LongTensor:
-        """Returns sequences of any tokens, ended where EOS or padding comes first: EOS there, padding after it."""
+    def truncate_at_eos(self, sequences: torch.Tensor) -> torch.Tensor:
+        """Returns sequences truncated at their first EOS or padding: EOS at that position, padding after it."""
         return truncate_at_eos(sequences, self.eos_token_id, self.pad_token_id)
 
-    def as_samples(self, sequences: torch.LongTensor) -> Samples:
-        """The [`Samples`] of bare sequences `(batch_size, sequence_length)`: each ends with its first EOS."""
+    def as_samples(self, sequences: torch.Tensor) -> Samples:
+        """Returns [`Samples`] of sequences `(batch_size, sequence_length)`, each of which ends with its first EOS."""
         length = sequences.shape[1]
         if self.eos_token_id is None:
             return Samples(sequences, torch.ones_like(sequences))
@@ -384,7 +383,7 @@ class RolloutEngine:
         lengths = torch.where(ended.any(1), ended.long().argmax(1) + 1, length)
         return Samples(sequences, (torch.arange(length, device=sequences.device) < lengths[:, None]).long())
 
-    def _mask(self, lengths: torch.LongTensor) -> torch.LongTensor:
+    def _mask(self, lengths: torch.Tensor) -> torch.Tensor:
         return (torch.arange(self.max_length, device=lengths.device) < lengths[:, None]).long()
 
 

@@ -17,8 +17,8 @@ class Samples:
             1 through the EOS (inclusive), 0 at padding.
     """
 
-    sequences: torch.LongTensor
-    attention_mask: torch.LongTensor
+    sequences: torch.Tensor
+    attention_mask: torch.Tensor
 
 
 @dataclass
@@ -28,16 +28,16 @@ class RolloutChunk:
 
     Args:
         row (`torch.LongTensor` of shape `(num_completions,)`):
-            Which sequence of the batch a completion continues.
+            Index of the sequence in the batch that a completion continues.
         prefix_length (`torch.LongTensor` of shape `(num_completions,)`):
-            How many tokens of that sequence it keeps, from 1.
+            Number of tokens of that sequence that it keeps, from 1.
         sequences (`torch.LongTensor` of shape `(num_completions, max_length)`):
-            The kept tokens and the drawn ones through EOS, then padding.
+            The kept and the drawn tokens through EOS, then padding.
     """
 
-    row: torch.LongTensor
-    prefix_length: torch.LongTensor
-    sequences: torch.LongTensor
+    row: torch.Tensor
+    prefix_length: torch.Tensor
+    sequences: torch.Tensor
 
 
 __all__ = ["RolloutChunk", "Samples"]

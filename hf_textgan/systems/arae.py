@@ -65,7 +65,7 @@ SYSTEM = SystemSpec(
         "The gradient penalty draws the norm at each example to 1; the official code's critic returns the mean of a"
         " batch, which draws it to the batch size (the preset `paper`).",
         "The critic has no batch normalization, which would couple the examples whose gradients are penalized.",
-        "Batches are not sorted by length, and the number of GAN steps per round does not grow with the epochs.",
+        "Batches are not sorted by length, and the number of GAN steps per iteration does not grow with the epochs.",
         "PyTorch's LSTM has two biases per gate.",
     ),
 )

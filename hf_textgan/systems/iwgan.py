@@ -46,8 +46,8 @@ SYSTEM = SystemSpec(
         "paper": {"vocab_size": 2048},
     },
     deviations=(
-        "The end of a line is a symbol of its own, and padding follows it; the reference code pads with one symbol.",
-        "The vocabulary holds the two symbols that begin and pad a text beside the characters.",
-        "A text ends at the first symbol of end or padding that the generator puts out.",
+        "The end of a line is a token of its own, and padding follows it; the reference code pads with one token.",
+        "The vocabulary holds the two tokens that begin and pad a text beside the characters.",
+        "A text ends at the first EOS or padding token that the generator writes.",
     ),
 )

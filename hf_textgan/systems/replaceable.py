@@ -3,7 +3,7 @@
 from typing import Any
 
 
-# Discriminators of whole sequences that can take each other's place: class and values of their configuration.
+# Discriminators of sequences that can take each other's place: class and values of their configuration.
 DISCRIMINATORS: dict[str, tuple[str, dict[str, Any]]] = {
     "cnn": ("CNNDiscriminatorConfig", {}),
     "recurrent": ("RecurrentDiscriminatorConfig", {"bidirectional": False}),
@@ -11,7 +11,7 @@ DISCRIMINATORS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-# Generators of whole sequences of noise that can.
+# Latent-variable generators that can.
 GENERATORS: dict[str, tuple[str, dict[str, Any]]] = {
     "convolutional": ("ConvGeneratorConfig", {}),
     "recurrent": (

@@ -23,19 +23,20 @@ class Paper:
 
     @property
     def url(self) -> str | None:
+        """The address of the paper on arXiv."""
         return f"https://arxiv.org/abs/{self.arxiv_id}" if self.arxiv_id else None
 
 
 @dataclass(frozen=True)
 class SystemSpec:
     """
-    Everything that is particular to a system, and the only place where its numbers live.
+    The record of a system: everything that is particular to it, and the only file with its numbers.
 
     Args:
         name (`str`):
-            As on the command line.
+            Its name on the command line.
         mode (`str`):
-            How the generator gets its gradient: `"mle"`, `"policy-gradient"`, `"gumbel"` or `"wgan-gp"`.
+            The source of the generator's gradient: `"mle"`, `"policy-gradient"`, `"gumbel"` or `"wgan-gp"`.
         status (`"validated"` or `"experimental"`):
             Whether a measured outcome backs it.
         paper ([`Paper`]):
@@ -53,7 +54,7 @@ class SystemSpec:
             Named changes of training arguments, options of text, hyperparameters (by their names) and configurations
             (`"generator.hidden_size"`).
         deviations (`tuple[str, ...]`, *optional*):
-            Where this implementation differs from the paper, one sentence each.
+            Differences from the paper, one sentence each.
     """
 
     name: str
@@ -68,6 +69,7 @@ class SystemSpec:
     deviations: tuple[str, ...] = ()
 
     def preset(self, name: str | None) -> dict[str, Any]:
+        """Returns the changes of a preset; none without a name."""
         if name is None:
             return {}
         if name not in self.presets:
@@ -76,8 +78,8 @@ class SystemSpec:
 
     def with_player(self, player: str, kind: str) -> "SystemSpec":
         """
-        This system with another model for a player, one of [`DISCRIMINATORS`] or [`GENERATORS`], in its default size:
-        the sizes that the system and its presets give to their own do not apply to it.
+        Returns this system with another model for a player, one of [`DISCRIMINATORS`] or [`GENERATORS`], in its
+        default size: the sizes that the system and its presets give to its own model do not apply to the other.
         """
         known = REPLACEABLE[player]
         if kind not in known:
@@ -101,7 +103,7 @@ class SystemSpec:
         return replace(self, players={**self.players, player: (class_name, dict(values))}, presets=presets)
 
     def build_objective(self, **hyperparameters: Any) -> "Objective":
-        """The objective with these hyperparameters in place of the system's."""
+        """Builds the objective, with these hyperparameters in place of the system's."""
         from ..objectives import OBJECTIVES
 
         name, defaults = self.objective
@@ -115,7 +117,7 @@ class SystemSpec:
         self, player: str, overrides: dict[str, Any] | None = None, from_data: dict[str, Any] | None = None
     ) -> "PreTrainedModel":
         """
-        A freshly initialised model of a player.
+        Builds a freshly initialized model of a player.
 
         Args:
             player (`str`):
@@ -123,8 +125,7 @@ class SystemSpec:
             overrides (`dict`, *optional*):
                 Configuration values in place of the system's; unknown names are errors.
             from_data (`dict`, *optional*):
-                Values that follow from the data, such as `vocab_size`; those that the configuration lacks are left
-                out.
+                Values that follow from the data, such as `vocab_size`; the configuration takes those that it has.
         """
         from transformers import AutoModel
 
@@ -138,12 +139,12 @@ class SystemSpec:
         for key in (*defaults, *(overrides or {})):
             if key not in known:
                 raise ValueError(unknown_name(f"option of the {player} of {self.name}", key, known))
-        following = {key: value for key, value in (from_data or {}).items() if key in known}  # what it has use for
+        following = {key: value for key, value in (from_data or {}).items() if key in known}
         return AutoModel.from_config(config_class(**{**following, **defaults, **(overrides or {})}))
 
 
 def config_fields(config_class: type) -> set[str]:
-    """The values that a configuration class itself declares, beside those of every `PreTrainedConfig`."""
+    """Returns the names that a configuration class itself declares, beside those of every `PreTrainedConfig`."""
     from transformers import PreTrainedConfig
 
     declared: set[str] = set()

@@ -1,4 +1,4 @@
-"""TextKD-GAN: the softened reconstructions of an autoencoder in the place of one-hot rows."""
+"""TextKD-GAN: the softened reconstructions of an autoencoder in place of one-hot vectors."""
 
 from .spec import Paper, SystemSpec
 
@@ -48,18 +48,19 @@ SYSTEM = SystemSpec(
             "discriminator.num_blocks": 3,
             "autoencoder.hidden_size": 128,
             "autoencoder.embedding_size": 64,
-            # In a short run the paper's teacher, which is told its own symbols, remains a blur.
+            # In a short run the paper's teacher, whose decoder reads its own tokens, remains a blur.
             "autoencoder.decoder_input": "teacher_forcing",
             "pretrain_autoencoder_steps": 6000,
         },
         "paper": {"vocab_size": 100},
     },
     deviations=(
-        "The end of a line is a symbol of its own, and padding follows it.",
-        "The vocabulary holds the symbols that begin, end and pad a text beside the most frequent characters.",
-        "A text ends at the first symbol of end or padding that the generator puts out.",
-        "The paper does not say what embeds the teacher's symbols; here encoder and decoder have embeddings of 128.",
+        "The end of a line is a token of its own, and padding follows it.",
+        "The vocabulary holds the tokens that begin, end and pad a text beside the most frequent characters.",
+        "A text ends at the first EOS or padding token that the generator writes.",
+        "The paper does not say how the teacher's tokens are embedded; here encoder and decoder have embeddings of"
+        " 128.",
         "The paper does not give the weight of the penalty; here it is IWGAN's 10.",
-        "The preset `laptop` tells the teacher the true symbols and trains it before the first round.",
+        "The preset `laptop` trains the teacher with teacher forcing, and before the first iteration.",
     ),
 )

@@ -2,8 +2,11 @@
 
 import copy
 from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
+from typing import Any
 
 from transformers import TrainingArguments
+from transformers.trainer_utils import HubStrategy
 from transformers.training_args import OptimizerNames
 
 from ..core.optimizer_arguments import OPTIMIZER_ARGUMENTS
@@ -30,6 +33,7 @@ UNSUPPORTED: dict[str, str] = {
     "neftune_noise_alpha": "no objective adds noise to embeddings; leave it out",
     "label_smoothing_factor": "the losses are those of the objective; leave it out",
     "average_tokens_across_devices": "a step always divides by the tokens of all processes; leave it out",
+    "torch_empty_cache_steps": "an iteration has the steps of several players; set PYTORCH_CUDA_ALLOC_CONF instead",
     "optim_target_modules": "the optimizers that need it are not supported; leave it out",
     "prediction_loss_only": "an evaluation measures likelihood and samples; leave it out",
     "eval_do_concat_batches": "an evaluation measures likelihood and samples; leave it out",
@@ -168,8 +172,8 @@ class AdversarialConfig(TrainingArguments):
                 )
         if self.push_to_hub and self.hub_strategy != "end":
             raise ValueError(
-                f"hub_strategy is {self.hub_strategy.value!r}, but a push during training would leave out all players"
-                ' but the generator; set it to "end".'
+                f"hub_strategy is {HubStrategy(self.hub_strategy).value!r}, but a push during training would leave "
+                'out all players but the generator; set it to "end".'
             )
         if self.temperature <= 0:
             raise ValueError(f"temperature is {self.temperature}; set it above 0.")
@@ -180,7 +184,7 @@ class AdversarialConfig(TrainingArguments):
     def _check_player_optimizers(self) -> None:
         if self.player_optimizers is None:
             self.player_optimizers = {}
-        for player, arguments in self.player_optimizers.items():
+        for player, arguments in self.optimizer_options.items():
             for name in arguments:
                 if name not in OPTIMIZER_ARGUMENTS:
                     raise ValueError(
@@ -188,12 +192,22 @@ class AdversarialConfig(TrainingArguments):
                         f"{', '.join(OPTIMIZER_ARGUMENTS)}."
                     )
 
+    @property
+    def output_path(self) -> Path:
+        """The folder of the run."""
+        return Path(self.output_dir or ".")
+
+    @property
+    def optimizer_options(self) -> dict[str, dict[str, Any]]:
+        """The arguments that differ by player or optimizer, `player_optimizers` as it is after initialization."""
+        return self.player_optimizers if isinstance(self.player_optimizers, dict) else {}
+
     def for_optimizer(self, player: str, optimizer: str) -> "AdversarialConfig":
-        """These arguments with those of one optimizer of one player in place of the run's."""
+        """Returns these arguments with those of one optimizer of one player in place of the run's."""
         arguments = copy.copy(self)
         types = {f.name: f.type for f in fields(self)}
         for key in (player, f"{player}/{optimizer}"):
-            for name, value in self.player_optimizers.get(key, {}).items():
+            for name, value in self.optimizer_options.get(key, {}).items():
                 # JSON and the command line give numbers as strings where YAML reads "1e-4" as one.
                 value = OptimizerNames(value) if name == "optim" else value
                 setattr(arguments, name, float(value) if types[name] is float else value)

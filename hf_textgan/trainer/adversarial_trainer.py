@@ -1,4 +1,4 @@
-"""The Trainer of adversarial systems: a shell around the schedule, the rounds, the players and the objective."""
+"""The Trainer of adversarial systems: a shell around the schedule, the batches, the players and the objective."""
 
 import copy
 import functools
@@ -6,15 +6,15 @@ import json
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from accelerate.utils import broadcast_object_list
 from torch.utils.data import DataLoader, SequentialSampler
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, get_scheduler
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainingArguments, get_scheduler
 from transformers.trainer_callback import (
     ExportableState,
     PrinterCallback,
@@ -28,9 +28,10 @@ from ..core.batches import AlternatingBatches
 from ..core.context import StepContext
 from ..core.objective import Objective
 from ..core.players import Players
-from ..core.schedule import PhaseSchedule
+from ..core.schedule import PhaseSchedule, Update
 from ..core.step import PlayerOptimizer, StepResult, take_step
 from ..data.collator import collate
+from ..data.rows import Rows
 from ..data.statistics import scan_dataset
 from ..data.tokenizers import discriminator_tokenizer
 from ..sampling.capabilities import capabilities_of
@@ -40,7 +41,7 @@ from ..utils.random import fork_rng, seed_iteration
 from . import checkpoints, inputs
 from .adversarial_config import AdversarialConfig
 from .callbacks import AdversarialProgressCallback, PhaseCallback, SamplesCallback
-from .engine import build_engine
+from .engine import build_engine, set_generation_config
 from .validation import check_data, check_players
 from .weights import load_weights, no_progress_bars
 
@@ -83,7 +84,13 @@ class AdversarialTrainer(Trainer):
             Further callbacks.
     """
 
+    # Narrower than in the Trainer, which also takes what this one has converted before.
     args: AdversarialConfig
+    model: Any
+    train_dataset: Any
+    eval_dataset: Any
+    processing_class: Any
+    players: Players  # from the start of training
     num_report_lines = 256  # lines on which an objective reports
 
     def __init__(
@@ -125,7 +132,7 @@ class AdversarialTrainer(Trainer):
         check_players(model, self.other_players, args, objective, phases, self.engine, processing_class)
         self._check_metric(model, args, train_dataset, eval_dataset is not None, processing_class)
         self._collate = functools.partial(collate, pad_token_id=self.engine.pad_token_id)
-        self._set_generation_config(model)
+        set_generation_config(model, self.engine)
         objective.prepare(train_dataset, self.engine)
 
         if args.n_gpu > 1:
@@ -135,29 +142,35 @@ class AdversarialTrainer(Trainer):
             args=args,
             data_collator=self._collate,
             train_dataset=train_dataset,
-            # The Trainer evaluates held-out data or nothing; ours also has samples to measure.
-            eval_dataset=[] if eval_dataset is None and self._samples_are_measured else eval_dataset,
+            # The Trainer evaluates held-out data or nothing; this one also has samples to measure.
+            eval_dataset=cast(Any, [] if eval_dataset is None and self._samples_are_measured else eval_dataset),
             processing_class=processing_class,
             callbacks=callbacks,
         )
         for player in self.other_players.values():
-            player.to(args.device)
+            cast(torch.nn.Module, player).to(args.device)
         self.add_callback(PhaseCallback(self.schedule))
         self.add_callback(SamplesCallback(self))
         if self.pop_callback(ProgressCallback) or self.pop_callback(PrinterCallback):
             progress = PrinterCallback() if args.disable_tqdm else AdversarialProgressCallback(self.schedule)
             self.add_callback(progress)
 
-        self.players: Players | None = None
         self.player_optimizers: dict[tuple[str, str], PlayerOptimizer] = {}
-        self.best: dict[str, dict[str, float]] = {}  # phase -> metric and step of its best models
+        self.best: dict[str, dict[str, Any]] = {}  # phase -> metric and step of its best models
         self._metrics: dict[str, list[float]] = defaultdict(list)
         self._micro_batches: list[list[list[dict]]] = []
         self._reported_loss = self._reported_grad_norm = 0.0  # of the last iteration with a finite step
 
     # ---- Checks and set-up --------------------------------------------------------------------------------------
 
-    def _check_metric(self, model, args, train_dataset, has_text: bool, tokenizer) -> None:
+    def _check_metric(
+        self,
+        model: PreTrainedModel,
+        args: AdversarialConfig,
+        train_dataset: Rows,
+        has_text: bool,
+        tokenizer: PreTrainedTokenizerBase | None,
+    ) -> None:
         """`metric_for_best_model` must be among the metrics that the evaluations will have."""
         name = args.metric_for_best_model
         if name is None or args.eval_strategy == "no":
@@ -174,17 +187,6 @@ class AdversarialTrainer(Trainer):
                 f"metric_for_best_model is {name!r}, but the evaluations of this run have "
                 f"{', '.join(sorted(names)) or 'no metrics'}; choose one of them, or None to keep no best models."
             )
-
-    def _set_generation_config(self, model) -> None:
-        """Makes the model's own distribution the default of `generate` with the saved generator."""
-        config = getattr(model, "generation_config", None)
-        if config is None:  # a one-shot generator, which has its own configuration
-            return
-        config.do_sample, config.top_k, config.top_p, config.temperature = True, 0, 1.0, 1.0
-        config.max_length, config.max_new_tokens = None, self.engine.max_length
-        config.bos_token_id = self.engine.bos_token_id
-        config.eos_token_id = self.engine.eos_token_id
-        config.pad_token_id = self.engine.pad_token_id
 
     def get_train_dataloader(self) -> DataLoader:
         batches = AlternatingBatches(
@@ -203,36 +205,44 @@ class AdversarialTrainer(Trainer):
             collate_fn=_first,
             num_workers=self.args.dataloader_num_workers,
             pin_memory=self.args.dataloader_pin_memory and self.args.device.type != "cpu",
+            persistent_workers=self.args.dataloader_persistent_workers,
+            prefetch_factor=self.args.dataloader_prefetch_factor,
+            multiprocessing_context=self.args.dataloader_multiprocessing_context,
+            in_order=self.args.dataloader_in_order,
         )
         return self.accelerator.prepare(loader)
 
-    def set_initial_training_values(self, args, dataloader):
+    def set_initial_training_values(self, args: TrainingArguments, dataloader: DataLoader) -> tuple:
         # The loader holds the whole run, all phases: it is one epoch, and `max_steps` is but one phase of it.
         one_epoch = copy.copy(args)
         one_epoch.max_steps, one_epoch.num_train_epochs = -1, 1
         return super().set_initial_training_values(one_epoch, dataloader)
 
-    def create_optimizer(self, model=None):
-        # The Trainer steps its optimizer once a iteration. The players step theirs within their turns and clear the
-        # gradients, so it gets one that never finds any.
+    def create_optimizer(self, model: torch.nn.Module | None = None) -> torch.optim.Optimizer:
+        # The Trainer steps its optimizer once an iteration. The players' own optimizers step within their updates and
+        # clear the gradients, so the Trainer gets one that never finds any.
         if self.optimizer is None:
             self.optimizer = torch.optim.SGD(self.model.parameters(), lr=0.0)
         return self.optimizer
 
-    def create_scheduler(self, num_training_steps: int, optimizer=None):
+    def create_scheduler(
+        self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None
+    ) -> torch.optim.lr_scheduler.LRScheduler:
         self.lr_scheduler = get_scheduler("constant", optimizer or self.optimizer)
         self._created_lr_scheduler = True
         return self.lr_scheduler
 
-    def _prepare_for_training(self, max_steps, train_dataloader, resume_from_checkpoint):
+    def _prepare_for_training(
+        self, max_steps: int, train_dataloader: DataLoader, resume_from_checkpoint: str | None
+    ) -> tuple:
         model, train_dataloader = super()._prepare_for_training(max_steps, train_dataloader, resume_from_checkpoint)
-        moving = {player for player, _ in self.schedule.optimizers()}
+        updated = {player for player, _ in self.schedule.optimizers()}
         modules = {"generator": model}
         for name, player in self.other_players.items():
             if resume_from_checkpoint is not None:
                 load_weights(player, Path(resume_from_checkpoint) / name)
             # A frozen player has no gradients to average, and data parallelism refuses to wrap it.
-            modules[name] = self.accelerator.prepare_model(player) if name in moving else player
+            modules[name] = self.accelerator.prepare_model(player) if name in updated else player
         self.players = Players(modules, self._unwrap, self._mean_over_processes)
         self.best.clear()
         self._metrics.clear()
@@ -245,7 +255,10 @@ class AdversarialTrainer(Trainer):
         return self.accelerator.unwrap_model(module, keep_fp32_wrapper=True)
 
     def _mean_over_processes(self, tensor: torch.Tensor) -> torch.Tensor:
-        return self.accelerator.reduce(tensor, reduction="mean")
+        return cast(torch.Tensor, self.accelerator.reduce(tensor, reduction="mean"))
+
+    def _sum_over_processes(self, sums: torch.Tensor) -> torch.Tensor:
+        return cast(torch.Tensor, self.accelerator.reduce(sums.to(self.args.device))).cpu()
 
     def _create_player_optimizer(self, player: str, name: str) -> PlayerOptimizer:
         arguments = self.args.for_optimizer(player, name)
@@ -266,13 +279,13 @@ class AdversarialTrainer(Trainer):
             optimizer,
             num_warmup_steps=arguments.get_warmup_steps(steps),
             num_training_steps=steps,
-            scheduler_specific_kwargs=arguments.lr_scheduler_kwargs,
+            scheduler_specific_kwargs=cast(dict | None, arguments.lr_scheduler_kwargs),
         )
         return PlayerOptimizer(optimizer, scheduler, arguments.max_grad_norm)
 
     # ---- Training -----------------------------------------------------------------------------------------------
 
-    def train(self, resume_from_checkpoint: str | bool | None = None, **kwargs):
+    def train(self, resume_from_checkpoint: str | bool | None = None, **kwargs: Any) -> Any:
         """
         Runs all phases.
 
@@ -280,7 +293,7 @@ class AdversarialTrainer(Trainer):
             resume_from_checkpoint (`str` or `bool`, *optional*):
                 A checkpoint of this run, or `True` for the newest complete one in `output_dir`.
         """
-        output_dir = Path(self.args.output_dir)
+        output_dir = self.args.output_path
         if self.is_world_process_zero():  # the other processes read finished folders only
             clear_partial(output_dir)
         if resume_from_checkpoint:
@@ -299,7 +312,7 @@ class AdversarialTrainer(Trainer):
         Raises:
             `ValueError`: If there is none, it is not complete, or it belongs to a run with other arguments.
         """
-        output_dir = Path(self.args.output_dir)
+        output_dir = self.args.output_path
         if checkpoint is True:
             path, skipped = checkpoints.newest_complete(output_dir)
             if path is None:
@@ -311,7 +324,7 @@ class AdversarialTrainer(Trainer):
                 for incomplete, reason in skipped:
                     logger.warning(f"Skipped {incomplete}: {reason}.")
         else:
-            path = Path(checkpoint)
+            path = Path(str(checkpoint))
             reason = checkpoints.checkpoint_problem(path)
             if reason is not None:
                 raise ValueError(
@@ -322,11 +335,11 @@ class AdversarialTrainer(Trainer):
             logger.warning(f"Resuming from {path}.")
         return path
 
-    def get_batch_samples(self, epoch_iterator, num_batches, device):
+    def get_batch_samples(self, epoch_iterator: Iterator, num_batches: int, device: torch.device) -> tuple:
         self._micro_batches = [batches for _, batches in zip(range(num_batches), epoch_iterator, strict=False)]
         return self._micro_batches, None
 
-    def training_step(self, model, inputs, num_items_in_batch=None) -> torch.Tensor:
+    def training_step(self, model: torch.nn.Module, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
         # The updates need all micro-batches of the iteration; the last micro-step has them, with gradient
         # synchronization on.
         if inputs is not self._micro_batches[-1]:
@@ -376,11 +389,11 @@ class AdversarialTrainer(Trainer):
             self._reported_grad_norm = shown[-1].grad_norm
         return torch.tensor(self._reported_loss, device=self.args.device)
 
-    def _report_skipped(self, update, optimizer: PlayerOptimizer, result) -> None:
+    def _report_skipped(self, update: Update, optimizer: PlayerOptimizer, result: StepResult) -> None:
         what = f"loss {result.loss:.4g}, gradient norm {result.grad_norm:.4g}"
         where = f"step {self.state.global_step}, {update.player}/{update.loss}"
         if optimizer.skipped_in_a_row >= self.args.max_skipped_steps:
-            newest, _ = checkpoints.newest_complete(Path(self.args.output_dir))
+            newest, _ = checkpoints.newest_complete(self.args.output_path)
             kept = f"the last good checkpoint is {newest}" if newest else "no checkpoint was written yet"
             raise FloatingPointError(
                 f"Training stopped at {where}: {optimizer.skipped_in_a_row} steps in a row were not finite ({what}); "
@@ -389,10 +402,10 @@ class AdversarialTrainer(Trainer):
         if self.is_world_process_zero():
             logger.warning(f"Skipped a step that is not finite at {where}: {what}.")
 
-    def _clip_grad_norm(self, model):
+    def _clip_grad_norm(self, model: torch.nn.Module) -> float:
         return self._reported_grad_norm  # the players clip their own gradients
 
-    def _get_grad_norm(self, model, grad_norm=None):
+    def _get_grad_norm(self, model: torch.nn.Module, grad_norm: float | None = None) -> float:
         return self._reported_grad_norm
 
     def _get_learning_rate(self) -> float:
@@ -423,9 +436,11 @@ class AdversarialTrainer(Trainer):
 
     # ---- Evaluation ---------------------------------------------------------------------------------------------
 
-    def evaluate(self, eval_dataset=None, ignore_keys=None, metric_key_prefix: str = "eval") -> dict[str, float]:
+    def evaluate(
+        self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval"
+    ) -> dict[str, float]:
         """
-        Likelihood of the held-out text, which may be longer than `max_length`, and the text metrics of
+        Computes the likelihood of the held-out text, which may be longer than `max_length`, and the text metrics of
         `eval_num_samples` samples.
 
         Training is not disturbed: the state of every random number generator is restored. The samples depend on
@@ -438,8 +453,11 @@ class AdversarialTrainer(Trainer):
             sequence metrics under the same prefix.
         """
         start = time.perf_counter()
-        eval_dataset = eval_dataset if eval_dataset is not None else self.eval_dataset
-        has_text = eval_dataset is not None and len(eval_dataset) > 0
+        if eval_dataset is None:
+            dataset = self.eval_dataset if self.eval_dataset is not None else []
+        else:
+            dataset = inputs.as_encoded(eval_dataset, "eval_dataset", self.processing_class)
+        has_text = len(dataset) > 0
         model = self.accelerator.unwrap_model(self.model_wrapped, keep_fp32_wrapper=True)
         rank, world_size = self.args.process_index, self.args.world_size
         was_training = model.training
@@ -451,16 +469,16 @@ class AdversarialTrainer(Trainer):
                     sums = evaluation.corpus_nll(
                         model,
                         self.engine,
-                        eval_dataset,
+                        dataset,
                         self._collate,
                         self.args.per_device_eval_batch_size,
                         rank,
                         world_size,
                     )
-                    metrics.update(evaluation.nll_metrics(self.accelerator.reduce(sums.to(self.args.device)).cpu()))
+                    metrics.update(evaluation.nll_metrics(self._sum_over_processes(sums)))
                     metrics["loss"] = metrics["nll_per_token"]
                 metrics.update(self._sample_metrics(model, rank, world_size))
-                metrics.update(self._report(eval_dataset if has_text else self.train_dataset))
+                metrics.update(self._report(dataset if has_text else self.train_dataset))
         finally:
             model.train(was_training)
         metrics["runtime"] = time.perf_counter() - start
@@ -469,19 +487,26 @@ class AdversarialTrainer(Trainer):
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
+    def predict(self, test_dataset: Any, ignore_keys: Any = None, metric_key_prefix: str = "test") -> Any:
+        """Refuses, because a generator has no predictions."""
+        raise ValueError(
+            "predict was called, but a generator has no predictions of labels; sample with evaluation.sample_texts("
+            "trainer.model, trainer.engine, tokenizer, num_samples), or call evaluate(dataset) for the likelihood of "
+            "a data set."
+        )
+
     @property
     def _samples_are_measured(self) -> bool:
         return self.text_metrics is not None or self.sequence_metrics is not None
 
-    def _sample_metrics(self, model, rank: int, world_size: int) -> dict[str, float]:
+    def _sample_metrics(self, model: PreTrainedModel, rank: int, world_size: int) -> dict[str, float]:
         if not self._samples_are_measured:
             return {}
         number = self.args.eval_num_samples
         engine = self.engine.at(self.args.temperature)
         own = evaluation.sample_sequences(model, engine, number, self.args.eval_seed, rank, world_size)
-        blocks = self.accelerator.gather(
-            self.accelerator.pad_across_processes(own, pad_index=self.engine.pad_token_id)
-        )
+        padded = self.accelerator.pad_across_processes(own, pad_index=self.engine.pad_token_id)
+        blocks = cast(torch.Tensor, self.accelerator.gather(padded))
         if world_size > 1:
             # (world, blocks, SAMPLE_BLOCK, T): block b of rank r is block b * world_size + r of the whole.
             blocks = blocks.view(world_size, -1, evaluation.SAMPLE_BLOCK, self.engine.max_length)
@@ -490,8 +515,8 @@ class AdversarialTrainer(Trainer):
         metrics: dict[str, float] = {}
         if capabilities_of(model).likelihood == "exact":
             part = Samples(samples.sequences[rank::world_size], samples.attention_mask[rank::world_size])
-            sums = evaluation.sample_nll(model, engine, part).to(self.args.device)
-            metrics["nll_div"] = evaluation.nll_metrics(self.accelerator.reduce(sums).cpu())["nll_per_token"]
+            sums = evaluation.sample_nll(model, engine, part)
+            metrics["nll_div"] = evaluation.nll_metrics(self._sum_over_processes(sums))["nll_per_token"]
         result: list = [None]
         if self.is_world_process_zero():
             self.last_samples = evaluation.decode(self.processing_class, samples.sequences)
@@ -500,13 +525,16 @@ class AdversarialTrainer(Trainer):
             broadcast_object_list(result)
         return result[0]
 
-    def _report(self, dataset) -> dict[str, float]:
+    def _report(self, dataset: Rows) -> dict[str, float]:
         """Returns the metrics of the objective's report, the same in every process, and keeps its texts."""
         rows = [dataset[i] for i in range(min(self.num_report_lines, len(dataset)))]
         batch = self._collate(rows)
         width = self.engine.max_length + 1  # held-out text may be longer than the generated
         batch = {k: (v[:, :width] if v.dim() == 2 else v).to(self.args.device) for k, v in batch.items()}
-        models = {"generator": self._unwrap(self.model_wrapped), **self.other_players}
+        models: dict[str, Any] = {
+            "generator": self._unwrap(cast(torch.nn.Module, self.model_wrapped)),
+            **self.other_players,
+        }
         modes = {name: player.training for name, player in models.items()}
         try:
             for player in models.values():
@@ -521,7 +549,9 @@ class AdversarialTrainer(Trainer):
         }
         return report.metrics
 
-    def _measure(self, samples: Samples, tokenizer, texts: list[str] | None = None) -> dict[str, float]:
+    def _measure(
+        self, samples: Samples, tokenizer: PreTrainedTokenizerBase | None, texts: list[str] | None = None
+    ) -> dict[str, float]:
         metrics = {}
         if self.sequence_metrics is not None:
             metrics.update(self.sequence_metrics(samples))
@@ -531,15 +561,15 @@ class AdversarialTrainer(Trainer):
 
     # ---- Saving and loading ---------------------------------------------------------------------------------------
 
-    def _save(self, output_dir: str | None = None, state_dict=None) -> None:
+    def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
         if not self.args.should_save:
             return
-        folder = Path(output_dir if output_dir is not None else self.args.output_dir)
+        folder = Path(output_dir) if output_dir is not None else self.args.output_path
         self._save_models(folder, state_dict)
         arguments = json.dumps(self.args.to_dict(), indent=2, default=str)
         write_text(folder / "training_args.json", arguments + "\n")
 
-    def _save_models(self, folder: Path, state_dict=None) -> None:
+    def _save_models(self, folder: Path, state_dict: dict | None = None) -> None:
         """The generator and the tokenizer at the root, the other players in subfolders."""
         folder.mkdir(parents=True, exist_ok=True)
         model = self.accelerator.unwrap_model(self.model, keep_torch_compile=False)
@@ -554,9 +584,9 @@ class AdversarialTrainer(Trainer):
             if getattr(player.config, "sequence_length", None) is not None:
                 discriminator_tokenizer(self.processing_class).save_pretrained(folder / name)
 
-    def _save_checkpoint(self, model, trial) -> None:
+    def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
         self.store_flos()
-        final = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+        final = self.args.output_path / f"checkpoint-{self.state.global_step}"
         if self.args.should_save:
             with writing_folder(final) as folder:
                 self._save(str(folder))
@@ -578,7 +608,9 @@ class AdversarialTrainer(Trainer):
         for callback in [*self.callback_handler.callbacks, self.control]:
             if isinstance(callback, ExportableState):
                 exported.setdefault(type(callback).__name__, []).append(callback.state())
-        self.state.stateful_callbacks = {k: v if len(v) > 1 else v[0] for k, v in exported.items()}
+        self.state.stateful_callbacks = {  # pyright: ignore[reportAttributeAccessIssue]
+            k: v if len(v) > 1 else v[0] for k, v in exported.items()
+        }
 
     def _players_state(self) -> dict[str, Any]:
         return {
@@ -596,7 +628,7 @@ class AdversarialTrainer(Trainer):
         self.objective.load_state_dict(state["objective"])
         self.best = state["best"]
 
-    def _load_optimizer_and_scheduler(self, checkpoint) -> None:
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         """The Trainer's own optimizer has no state; the players' are loaded with the players."""
 
     def _describe_run(self) -> dict[str, Any]:
@@ -605,12 +637,12 @@ class AdversarialTrainer(Trainer):
             self.args, self.engine, self.objective, models, self.schedule, len(self.train_dataset), self._data_checksum
         )
 
-    def _load_from_checkpoint(self, resume_from_checkpoint, model=None) -> None:
-        load_weights(model if model is not None else self.model, Path(resume_from_checkpoint))
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: torch.nn.Module | None = None) -> None:
+        load_weights(self.model if model is None else cast(PreTrainedModel, model), Path(resume_from_checkpoint))
 
     # ---- Best models ----------------------------------------------------------------------------------------------
 
-    def _determine_best_metric(self, metrics, trial) -> bool:
+    def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
         """
         Keeps the best models of each phase in `best/<phase>`: an adversarial phase is not measured against the
         maximum-likelihood phase before it, which no GAN matches in likelihood.
@@ -631,14 +663,14 @@ class AdversarialTrainer(Trainer):
         self.best[phase] = {"step": self.state.global_step, "value": value, "metric": key}
         self.state.best_metric, self.state.best_global_step = value, self.state.global_step  # for stock callbacks
         if self.args.should_save and self.args.save_strategy != "no":
-            folder = Path(self.args.output_dir) / "best" / phase
+            folder = self.args.output_path / "best" / phase
             with writing_folder(folder) as partial:
                 self._save_models(partial)
                 (partial / "metrics.json").write_text(strict_json(metrics))
         self.accelerator.wait_for_everyone()
         return True
 
-    def _finalize_training(self, trial, num_train_samples, start_time):
+    def _finalize_training(self, trial: Any, num_train_samples: int, start_time: float) -> Any:
         if self.args.load_best_model_at_end and self.best:
             self._load_best_model()
         return super()._finalize_training(trial, num_train_samples, start_time)
@@ -646,7 +678,7 @@ class AdversarialTrainer(Trainer):
     def _load_best_model(self) -> None:
         """Loads all players of the best evaluation in the last phase that has one."""
         phase = next(p.name for p in reversed(self.schedule.phases) if p.name in self.best)
-        folder = Path(self.args.output_dir) / "best" / phase
+        folder = self.args.output_path / "best" / phase
         logger.warning(f"Loading the best models of the {phase} phase, of step {self.best[phase]['step']}.")
         load_weights(self.model, folder)
         for name, player in self.other_players.items():

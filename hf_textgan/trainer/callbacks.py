@@ -1,9 +1,10 @@
 """Callbacks: progress with phase and losses, samples and metrics on disk, phase boundaries."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-from transformers import TrainerCallback
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import ProgressCallback
 
 from ..core.objective import Objective
@@ -34,7 +35,9 @@ class PhaseCallback(TrainerCallback):
     def __init__(self, schedule: PhaseSchedule):
         self.schedule = schedule
 
-    def on_step_end(self, args, state, control, **kwargs):
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> TrainerControl:
         step = state.global_step
         last = step >= self.schedule.total
         if last or self.schedule.at(step).iteration_in_phase == 0:
@@ -44,7 +47,7 @@ class PhaseCallback(TrainerCallback):
         if control.should_evaluate:
             evaluations = (e for e in reversed(state.log_history) if any(key.startswith("eval_") for key in e))
             last = next(evaluations, None)
-            if last is not None and self._generator_steps(step) == self._generator_steps(last["step"]):
+            if last is not None and self._generator_steps(step) == self._generator_steps(int(last["step"])):
                 control.should_evaluate = False
         return control
 
@@ -59,7 +62,9 @@ class AdversarialProgressCallback(ProgressCallback):
         super().__init__(max_str_len)
         self.schedule = schedule
 
-    def on_step_begin(self, args, state, control, **kwargs):
+    def on_step_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
         if state.is_world_process_zero and self.training_bar is not None:
             position = self.schedule.at(state.global_step)
             self.training_bar.set_description_str(
@@ -67,7 +72,14 @@ class AdversarialProgressCallback(ProgressCallback):
                 refresh=position.iteration_in_phase == 0,
             )
 
-    def on_log(self, args, state, control, logs=None, **kwargs):
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict | None = None,
+        **kwargs: Any,
+    ) -> None:
         if not state.is_world_process_zero or self.training_bar is None:
             return
         shown = {key: value for key, value in (logs or {}).items() if isinstance(value, int | float)}
@@ -93,10 +105,17 @@ class SamplesCallback(TrainerCallback):
     def __init__(self, trainer: SamplingTrainer):
         self.trainer = trainer
 
-    def on_evaluate(self, args, state, control, metrics=None, **kwargs):
+    def on_evaluate(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        metrics: dict | None = None,
+        **kwargs: Any,
+    ) -> None:
         if not state.is_world_process_zero:
             return
-        output_dir = Path(args.output_dir)
+        output_dir = Path(args.output_dir or ".")
         texts = self.trainer.last_samples
         if texts:
             (output_dir / "samples").mkdir(parents=True, exist_ok=True)
@@ -113,22 +132,24 @@ class SamplesCallback(TrainerCallback):
             write_text(output_dir / f"{name}.txt", lines)
         self._write_metrics(output_dir, state)
 
-    def on_train_end(self, args, state, control, **kwargs):
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
         if state.is_world_process_zero and state.log_history:
-            self._write_metrics(Path(args.output_dir), state)
+            self._write_metrics(Path(args.output_dir or "."), state)
             panels = merge_panels(LOSS_PANELS, EVALUATION_PANELS, self.trainer.objective.panels)
-            draw_curves(state.log_history, self.trainer.schedule, Path(args.output_dir) / "curves.png", panels)
+            draw_curves(state.log_history, self.trainer.schedule, Path(args.output_dir or ".") / "curves.png", panels)
 
-    def _write_metrics(self, output_dir: Path, state) -> None:
+    def _write_metrics(self, output_dir: Path, state: TrainerState) -> None:
         evaluations = [
-            {"phase": self.trainer.phase_after(entry["step"]), **entry}
+            {"phase": self.trainer.phase_after(int(entry["step"])), **entry}
             for entry in state.log_history
             if any(key.startswith("eval_") for key in entry)
         ]
         content = {"steps": state.global_step, "evaluations": evaluations}
         write_text(output_dir / "metrics.json", strict_json(content))
 
-    def _bar(self):
+    def _bar(self) -> Callable[[str], Any]:
         for callback in self.trainer.callback_handler.callbacks:
             if isinstance(callback, ProgressCallback) and callback.training_bar is not None:
                 return callback.training_bar.write

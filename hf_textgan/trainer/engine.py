@@ -1,5 +1,7 @@
 """The RolloutEngine of a run."""
 
+from typing import cast
+
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..data.tokenizers import special_token_ids
@@ -14,7 +16,9 @@ def build_engine(
     longest = longest_row - 1  # without BOS
     if tokenizer is None and model.config.eos_token_id is None:
         return _build_fixed_length_engine(model, args, longest)
-    bos, eos, pad = special_token_ids(tokenizer if tokenizer is not None else model.config)
+    bos, eos, pad = special_token_ids(
+        cast(PreTrainedTokenizerBase, tokenizer if tokenizer is not None else model.config)
+    )
     max_length = args.max_length if args.max_length is not None else longest
     if longest > max_length:
         raise ValueError(
@@ -39,4 +43,16 @@ def _build_fixed_length_engine(model: PreTrainedModel, args: AdversarialConfig, 
     return RolloutEngine(longest, bos, bos if pad is None else pad, None, args.rollout_chunk_size)
 
 
-__all__ = ["build_engine"]
+def set_generation_config(model: PreTrainedModel, engine: RolloutEngine) -> None:
+    """Makes the model's own distribution the default of `generate` with the saved generator."""
+    config = getattr(model, "generation_config", None)
+    if config is None:  # a one-shot generator, which has its own configuration
+        return
+    config.do_sample, config.top_k, config.top_p, config.temperature = True, 0, 1.0, 1.0
+    config.max_length, config.max_new_tokens = None, engine.max_length
+    config.bos_token_id = engine.bos_token_id
+    config.eos_token_id = engine.eos_token_id
+    config.pad_token_id = engine.pad_token_id
+
+
+__all__ = ["build_engine", "set_generation_config"]

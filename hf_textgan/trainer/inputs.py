@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainingArguments
@@ -10,6 +10,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, Trai
 from ..core.objective import Objective
 from ..data.encoding import EncodedText, encode_text
 from ..data.loading import load_text
+from ..data.rows import Rows
 from ..objectives import OBJECTIVES
 from ..sampling.loading import load_generator
 from ..utils.names import unknown_name
@@ -93,7 +94,7 @@ def check_instances(players: dict[str, Any] | None) -> dict[str, PreTrainedModel
 
 def as_encoded(
     dataset: Any, name: str, tokenizer: PreTrainedTokenizerBase | None, max_length: int | None = None
-) -> Sequence[dict[str, Any]]:
+) -> Rows:
     """
     Returns rows of token ids from a data set in any form.
 
@@ -112,8 +113,8 @@ def as_encoded(
         return dataset.dataset
     if isinstance(dataset, DatasetDict | IterableDatasetDict):
         raise ValueError(
-            f"{name} is a {type(dataset).__name__} with the splits {', '.join(dataset)}; pass one of them, as in "
-            f"{name}=data[{next(iter(dataset), 'train')!r}]."
+            f"{name} is a {type(dataset).__name__} with the splits {', '.join(map(str, dataset))}; pass one of them, "
+            f"as in {name}=data[{next(iter(dataset), 'train')!r}]."
         )
     if isinstance(dataset, IterableDataset):
         raise ValueError(
@@ -126,7 +127,7 @@ def as_encoded(
         or (isinstance(dataset, Sequence) and len(dataset) > 0 and isinstance(dataset[0], str))
     )
     if not is_text:
-        return dataset
+        return cast(Rows, dataset)
     if tokenizer is None:
         raise ValueError(
             f"{name} holds text and processing_class is None; pass the tokenizer that encodes it, for example "

@@ -1,13 +1,13 @@
 """Validation of the arguments before the first step."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..core.objective import Objective
 from ..core.schedule import Phase, PhaseSchedule
 from ..data.lines import check_batch
+from ..data.rows import Rows
 from ..sampling.engine import RolloutEngine
 from .adversarial_config import AdversarialConfig
 
@@ -15,8 +15,8 @@ from .adversarial_config import AdversarialConfig
 def check_data(
     args: AdversarialConfig,
     objective: Objective,
-    train_dataset: Sequence[dict[str, Any]],
-    eval_dataset: Sequence[dict[str, Any]] | None,
+    train_dataset: Rows,
+    eval_dataset: Rows | None,
 ) -> None:
     """Raises `ValueError` if the data do not fill the steps."""
     check_batch(len(train_dataset), args.per_device_train_batch_size)
@@ -55,7 +55,7 @@ def check_players(
         for update in phase.updates:
             objective.loss_of(update)
     optimizers = {f"{update.player}/{phase.optimizer_of(update)}" for phase in phases for update in phase.updates}
-    for key in args.player_optimizers:
+    for key in args.optimizer_options:
         if key not in {*named, *optimizers}:
             raise ValueError(
                 f"player_optimizers names {key!r}; this run has {', '.join([*named, *sorted(optimizers)])}."

@@ -3,10 +3,11 @@
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
-from transformers import TrainerCallback
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from ..utils.files import write_text
 
@@ -22,16 +23,20 @@ class WallClock(TrainerCallback):
     def __init__(self, output_dir: Path):
         self.path = output_dir / "training_seconds.json"
 
-    def on_train_begin(self, args, state, control, **kwargs):
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
         resumed = state.global_step > 0 and self.path.is_file()
         kept = json.loads(self.path.read_text(encoding="utf-8")) if resumed else {}
         self.before, self.evaluations = kept.get("seconds", 0.0), kept.get("evaluations", {})
         self.started = self.clock()
 
-    def on_evaluate(self, args, state, control, **kwargs):
+    def on_evaluate(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
         self.evaluations[str(state.global_step)] = self.seconds
 
-    def on_save(self, args, state, control, **kwargs):
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         if state.is_world_process_zero:
             write_text(self.path, json.dumps({"seconds": self.seconds, "evaluations": self.evaluations}))
 
@@ -50,7 +55,9 @@ class TimeLimit(WallClock):
         super().__init__(output_dir)
         self.limit = limit
 
-    def on_step_end(self, args, state, control, **kwargs):
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
         over = self.seconds > self.limit
         if PartialState().num_processes > 1:  # the processes must agree, or some would wait for others for ever
             over = broadcast_object_list([over])[0]

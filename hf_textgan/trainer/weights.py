@@ -1,4 +1,4 @@
-"""Loading the weights of a player in place."""
+"""Loading the weights of a player into the model that is there."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +24,7 @@ def no_progress_bars() -> Iterator[None]:
 
 
 def load_weights(model: PreTrainedModel, folder: Path) -> None:
+    """Loads the weights of a saved player into `model`."""
     with no_progress_bars():
         loaded = type(model).from_pretrained(folder, dtype=model.dtype)
     model.load_state_dict(loaded.state_dict())

@@ -9,7 +9,7 @@ def argument_descriptions(cls: type) -> dict[str, str]:
     Returns the description of each argument in the `Args:` sections of a class and its bases, as one line each. A
     subclass overrides its bases.
     """
-    found: dict[str, str] = {}
+    descriptions: dict[str, str] = {}
     for base in reversed(cls.__mro__):
         doc = inspect.cleandoc(base.__dict__.get("__doc__") or "")
         section = re.search(r"^Args:\n(.*?)(?=^\S|\Z)", doc, re.M | re.S)
@@ -17,11 +17,11 @@ def argument_descriptions(cls: type) -> dict[str, str]:
             continue
         entries = re.findall(r"^    (\w[\w, ]*) \(.*?\):\n((?:^ {8}.*\n?|\n)+)", section.group(1) + "\n", re.M)
         for names, text in entries:
-            if text.strip().startswith("See [") and all(name.strip() in found for name in names.split(",")):
+            if text.strip().startswith("See [") and all(name.strip() in descriptions for name in names.split(",")):
                 continue  # a pointer to the base
             for name in names.split(","):
-                found[name.strip()] = " ".join(text.split())
-    return found
+                descriptions[name.strip()] = " ".join(text.split())
+    return descriptions
 
 
 __all__ = ["argument_descriptions"]

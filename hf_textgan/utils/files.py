@@ -8,10 +8,11 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 
 MANIFEST_FILE = "manifest.json"
-_PARTIAL = "_partial-"  # the Hub upload of the Trainer leaves out names with an underscore
+_PARTIAL_PREFIX = "_partial-"  # the Hub upload of the Trainer leaves out names with an underscore
 
 
 def _fsync(path: Path) -> None:
@@ -34,13 +35,13 @@ def _files(folder: Path) -> list[Path]:
 
 def partial_path(final: Path) -> Path:
     """Returns the path at which a file or folder is written before it is complete."""
-    return final.parent / f"{_PARTIAL}{final.name}"
+    return final.parent / f"{_PARTIAL_PREFIX}{final.name}"
 
 
 def commit_folder(final: Path) -> None:
     """
-    Lists the files of the partial folder of `final` in its manifest, forces them to disk and renames it. A folder that
-    is there already is replaced.
+    Lists the files of the partial folder of `final` in its manifest, forces them to disk and renames the folder. An
+    existing folder is replaced.
     """
     partial = partial_path(final)
     manifest = {
@@ -79,9 +80,9 @@ def write_text(path: Path, text: str) -> None:
 
 
 def strict_json(content: dict | list) -> str:
-    """Returns JSON that every reader accepts: values that are not finite, which JSON does not have, become null."""
+    """Returns JSON that every reader accepts: NaN and infinite values, which JSON does not have, become null."""
 
-    def plain(value):
+    def plain(value: Any) -> Any:
         if isinstance(value, dict):
             return {key: plain(item) for key, item in value.items()}
         if isinstance(value, list | tuple):
@@ -99,7 +100,7 @@ def remove_folder(folder: Path) -> None:
 
 def clear_partial(output_dir: Path) -> None:
     """Deletes the half-written files and folders of killed processes."""
-    for path in list(output_dir.rglob(f"{_PARTIAL}*")):  # one may lie in another, and be gone with it
+    for path in list(output_dir.rglob(f"{_PARTIAL_PREFIX}*")):  # one may lie in another that was deleted before it
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 

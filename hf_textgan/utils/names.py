@@ -1,4 +1,4 @@
-"""Names: error sentences for unknown ones, and names on the Hub."""
+"""Error sentences for unknown names, and names on the Hub."""
 
 import difflib
 import re
@@ -9,7 +9,7 @@ _HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
-    """Returns an error sentence for a name that is not known, with the nearest one that is."""
+    """Returns an error sentence for an unknown name, with the nearest known name."""
     known = sorted(known)
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(known) or '(none)'}."

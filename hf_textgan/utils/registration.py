@@ -1,10 +1,9 @@
 """
 Registration with the Auto classes of transformers without importing torch.
 
-Registering a model needs its class, and that needs torch, which takes seconds to import: too long for the help of a
-command. So the models are registered when the Auto classes are first used. `AutoConfig` is the one place in which a
-model type is looked up by name; every other use of an Auto class has an instance of a configuration, whose import has
-registered its model.
+Registering a model needs its class, and the class needs torch, which takes seconds to import: too long for the help of
+a command. So the models are registered when the Auto classes are first used. Only `AutoConfig` looks up a model type
+by name; every other use of an Auto class has an instance of a configuration, whose import has registered its model.
 """
 
 import functools
@@ -23,8 +22,8 @@ _AUTO_MODULE = "transformers.models.auto.configuration_auto"
 
 def register_with_auto_classes(module: str) -> None:
     """
-    Imports `module`, which registers its models, now if the Auto classes are imported already, else at their first
-    use.
+    Imports `module`, which registers its models: immediately if the Auto classes are already imported, else at their
+    first use.
     """
     if _AUTO_MODULE in sys.modules:
         importlib.import_module(module)
@@ -33,7 +32,7 @@ def register_with_auto_classes(module: str) -> None:
 
 
 class _AutoModuleFinder(MetaPathFinder):
-    """Finds the module of `AutoConfig` by the finders after it, and prepares the class once it is executed."""
+    """Finds the module of `AutoConfig` with the other finders and patches `AutoConfig` once it is executed."""
 
     def __init__(self, module: str):
         self.module = module
@@ -48,9 +47,9 @@ class _AutoModuleFinder(MetaPathFinder):
         if spec is not None and spec.loader is not None:
             execute = spec.loader.exec_module
 
-            def execute_and_prepare(auto_module: ModuleType) -> None:
-                execute(auto_module)
-                _import_before_lookup(auto_module.AutoConfig, self.module)
+            def execute_and_prepare(module: ModuleType) -> None:
+                execute(module)
+                _import_before_lookup(module.AutoConfig, self.module)
 
             spec.loader.exec_module = execute_and_prepare
         return spec

@@ -106,12 +106,14 @@ def test_runs_on_an_oracle(tmp_path, capsys):
         metrics = next(draw["metrics"] for draw in result["rows"][path]["draws"] if draw["value"] == 1.0)
         assert metrics["nll_test"] > real["nll_test"] - 0.02  # the oracle itself predicts best
     assert [test["name"] for test in result["verdicts"][0]["hypotheses"]][0].startswith("nll_")
+    with pytest.raises(ValueError, match="/a writes token ids and no text; compare it with runs on its oracle.$"):
+        ModelSource(paths[0]).nll_of_texts(["1 2 3"])
     samples = tmp_path / "samples.txt"
     samples.write_text("1 2 3\n3 2 1\n")
     for words, message in (
         (
             [paths[0], str(samples)],
-            "Some of the sources write sequences of an oracle and others text; compare one kind.",
+            "Some sources write sequences of an oracle and others text; compare one kind.",
         ),
         ([*paths, "--top_p", "0.5", "1"], "With --top_p most sequences of an oracle have no likelihood"),
     ):
@@ -124,14 +126,14 @@ def test_errors_of_compare(runs, tmp_path, capsys):
     (tmp_path / "empty.txt").write_text("\n")
     (tmp_path / "few.txt").write_text("a dog .\n" * 60)
     for words, message in (
-        ([first, first], f"{first} is named twice; name each source once."),
-        ([f"{first}@cold"], f"{first}@cold ends in @cold, which is no temperature; write it as in {first}@0.7."),
+        ([first, first], f"{first} is given twice; give each source once."),
+        ([f"{first}@cold"], f"{first}@cold ends in @cold, which is no temperature; write one like {first}@0.7."),
         ([f"{first}@0"], "has the temperature 0; set it above 0."),
         ([str(tmp_path / "nowhere")], "nowhere"),
         ([str(tmp_path / "empty.txt")], "has no line with text; give a file with at least 2 sentences"),
-        ([str(tmp_path / "few.txt")], "No source names its training and held-out text; add --train_file FILE"),
+        ([str(tmp_path / "few.txt")], "No source has training and held-out text; add --train_file FILE"),
         ([first, "--eval_file", str(tmp_path / "few.txt")], "The held-out text has 60 lines; give 100 or more"),
-        ([first, "--temperatures", "0.5"], "lack 1, at which models are what they were trained to be"),
+        ([first, "--temperatures", "0.5"], "lack 1, the value of training; add it."),
         ([first, "--temperatures", "1", "--top_p", "1"], "--temperatures and --top_p are both given"),
         ([first, "--num_samples", "10"], "num_samples is 10; set it to 50 or more."),
         ([first, "--output_dir", str(tmp_path / "few.txt")], "is a file; name a folder for the report."),
@@ -143,12 +145,12 @@ def test_errors_of_compare(runs, tmp_path, capsys):
         *("--pretrain_generator_steps", 2, "--eval_num_samples", 20, "--output_dir", tmp_path / "grammar"),
     )
     assert main(["compare", first, str(tmp_path / "grammar")]) == 2
-    assert "were trained on other text" in capsys.readouterr().err
+    assert "were trained on different text" in capsys.readouterr().err
     assert not (Path.cwd() / "report").exists()
 
 
 @pytest.mark.slow
-def test_a_run_with_its_twin_ends_with_a_report(runs, tmp_path, capsys):
+def test_a_run_with_its_baseline_ends_with_a_report(runs, tmp_path, capsys):
     folder = tmp_path / "gan"
     words = (
         *("seqgan", "--train_file", runs / "train.txt", "--eval_file", runs / "test.txt", "--mle_baseline"),
@@ -184,15 +186,15 @@ def test_a_run_with_its_twin_ends_with_a_report(runs, tmp_path, capsys):
         [str(folder / "mle_baseline")],
     ]
     assert len(result["verdicts"]) == 3 and all(v["scope"] == "these two models" for v in result["verdicts"])
-    twin = json.loads((folder / "mle_baseline" / "textgan.json").read_text())
+    baseline = json.loads((folder / "mle_baseline" / "textgan.json").read_text())
     gan = json.loads((folder / "textgan.json").read_text())
-    assert twin["system"] == "rnnlm" and twin["data"] == gan["data"]
-    assert twin["configs"]["generator"] == gan["configs"]["generator"] == {"hidden_size": 8, "embedding_size": 8}
+    assert baseline["system"] == "rnnlm" and baseline["data"] == gan["data"]
+    assert baseline["configs"]["generator"] == gan["configs"]["generator"] == {"hidden_size": 8, "embedding_size": 8}
     seconds = json.loads((folder / "training_seconds.json").read_text())["seconds"]
     assert 0 < seconds < 100
 
 
-def test_the_time_of_a_twin_counts_what_went_before_an_interruption(tmp_path):
+def test_the_time_of_a_baseline_counts_what_went_before_an_interruption(tmp_path):
     (tmp_path / "training_seconds.json").write_text('{"seconds": 90.0}')
     for steps, limit, stops in ((5, 80.0, True), (5, 100.0, False), (0, 80.0, False)):  # 0: a new run
         clock, control = TimeLimit(tmp_path, limit), TrainerControl()
@@ -201,7 +203,7 @@ def test_the_time_of_a_twin_counts_what_went_before_an_interruption(tmp_path):
         assert control.should_training_stop is control.should_save is stops
 
 
-def test_what_has_no_twin(runs, tmp_path, capsys):
+def test_what_has_no_baseline(runs, tmp_path, capsys):
     text = ("--train_file", runs / "train.txt", "--output_dir", tmp_path / "run", "--mle_baseline")
     few = tmp_path / "few.txt"
     few.write_text("a dog .\na cat .\n")

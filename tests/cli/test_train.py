@@ -13,7 +13,7 @@ import torch
 from hf_textgan.cli.arguments import parse_train_arguments
 from hf_textgan.cli.main import main
 from hf_textgan.runs.build import build_trainer
-from tests.systems.test_systems import options
+from tests.contracts.test_systems import options
 
 
 torch.set_num_threads(1)

@@ -10,7 +10,7 @@ from scipy import stats
 
 from hf_textgan.comparison.compare import CompareConfig, compare, judge, summary
 from hf_textgan.comparison.report import markdown, sentence, write_report
-from hf_textgan.comparison.sources import REAL_TEXT_LABEL, LinesSource, MarkovSource, halves
+from hf_textgan.comparison.sources import REAL_TEXT_LABEL, LinesSource, MarkovSource, split_in_halves
 from hf_textgan.comparison.statistics import (
     Axes,
     Hypothesis,
@@ -78,7 +78,7 @@ def test_outcome(tests, expected):
 
 
 def point(rng, value, skill=0.0, noise=0.01):
-    """A generator on the curve that all share, moved along it by its temperature and off it by its skill."""
+    """A point of a generator on the common curve, shifted along it by the temperature and off it by its skill."""
     sharp = -math.log(value)
     return {
         "value": value,
@@ -99,7 +99,7 @@ def row(rng, runs, values, skill=0.0, sharpness=1.0, run_noise=0.01, draws=5):
             for seed in range(draws):
                 draw = point(rng, value * sharpness, own)
                 made.append({"source": source, "seed": seed, **draw, "value": value})
-    return {"sources": [f"run-{number}" for number in range(runs)], "draws": made, "judged": True}
+    return {"sources": [f"run-{number}" for number in range(runs)], "draws": made, "is_compared": True}
 
 
 def verdict_of(first, second, level=0.05):
@@ -135,7 +135,7 @@ def test_a_better_system_is_found():
     assert all(test.difference > 0 and len(test.first) == len(test.second) == 4 for test in one.hypotheses)
 
 
-def test_a_sharper_temperature_earns_no_verdict():
+def test_a_sharper_temperature_is_no_difference():
     """Half the temperature is the same curve further on: without a sweep a trade-off, with one no difference."""
     rng = np.random.default_rng(2)
     swept = [verdict_of(row(rng, 4, SWEEP, sharpness=0.8), row(rng, 4, SWEEP)).outcome for _ in range(30)]
@@ -147,13 +147,13 @@ def test_a_sharper_temperature_earns_no_verdict():
     assert apart.outcome == "trade-off" and "bleu_4" in {test.name for test in apart.hypotheses}
 
 
-def test_one_training_seed_each_speaks_of_two_models():
+def test_one_training_seed_each_gives_a_verdict_on_two_models():
     rng = np.random.default_rng(3)
     verdict = verdict_of(row(rng, 1, SWEEP, skill=0.2), row(rng, 1, SWEEP))
     assert (verdict.outcome, verdict.scope, verdict.unit) == ("better", "these two models", "draw")
     assert all(len(test.first) == len(test.second) == 5 for test in verdict.hypotheses)
-    said = sentence(verdict.to_dict())
-    assert said.startswith("a is better than b.") and "of these two models only" in said
+    text = sentence(verdict.to_dict())
+    assert text.startswith("a is better than b.") and "for these two models only" in text
     unequal = verdict_of(row(rng, 1, SWEEP), row(rng, 4, SWEEP))
     assert (unequal.scope, unequal.test, unequal.unit) == ("systems", "Student's t-test", "training run")
 
@@ -169,7 +169,7 @@ def test_the_correction_covers_all_pairs():
     assert smallest.adjusted == pytest.approx(min(1.0, 6 * smallest.p_value))
 
 
-def test_a_copy_earns_no_better():
+def test_a_copy_gets_no_verdict():
     rng = np.random.default_rng(5)
     rows = {"copy": row(rng, 4, SWEEP, skill=0.2), "honest": row(rng, 4, SWEEP)}
     notes = {"copy": ["copies the training text in 100.0% of its texts"], "honest": []}
@@ -203,15 +203,14 @@ def test_markov_samplers_follow_the_counts():
     # 7 words and 4 ends: an average of 7/4 words; 3, 2, 1, 1 of each
     assert stats.chisquare([words[w] for w in "abcd"], words.total() * np.array([3, 2, 1, 1]) / 7).pvalue > 1e-3
     assert words.total() / 20_000 == pytest.approx(7 / 4, rel=0.03)
-    assert MarkovSource("x", [["a", "a", "a"]], 1, "".join, 2).longest == 2
     assert max(map(len, MarkovSource("x", [["a"] * 50], 1, "".join, 3).texts(50, 0))) == 3
 
 
 def test_halves_do_not_depend_on_the_order_of_the_lines():
     lines = [str(number) for number in range(101)]
-    real, references = halves(lines, 0)
+    real, references = split_in_halves(lines, 0)
     assert len(real) == 50 and sorted(real + references) == sorted(lines)
-    assert halves(lines[::-1], 0) == (real, references) != halves(lines, 1)
+    assert split_in_halves(lines[::-1], 0) == (real, references) != split_in_halves(lines, 1)
 
 
 # ---- The comparison and its report ----------------------------------------------------------------------------------
@@ -281,7 +280,7 @@ def test_the_report_of_a_top_p_sweep():
     ("options", "message"),
     (
         ({"values": (0.5, 0.0, 1.0)}, "temperature is 0.0; set it above 0"),
-        ({"values": (0.5,)}, "The values 0.5 of temperature lack 1, at which models are what they were trained to be"),
+        ({"values": (0.5,)}, "The values 0.5 of temperature lack 1, the value of training; add it."),
         ({"sweep": "top_p", "values": (1.0, 1.5)}, "top_p is 1.5; set it above 0 and at most to 1"),
         ({"sweep": "beams"}, "sweep is 'beams'; set it to 'temperature' or 'top_p'."),
         ({"num_samples": 10}, "num_samples is 10; set it to 50 or more."),

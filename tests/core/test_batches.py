@@ -79,7 +79,7 @@ def test_an_item_depends_on_seed_and_index_only():
     assert [contents(rounds(seed=4)[i]) for i in range(TABLE.total)] != forward
 
 
-def test_an_item_has_one_list_of_batches_per_turn():
+def test_an_item_has_one_list_of_batches_per_update():
     data = rounds()
     for iteration in range(TABLE.total):
         updates = TABLE.at(iteration).updates

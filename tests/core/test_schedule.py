@@ -1,4 +1,4 @@
-"""Phases, turns and their closed forms."""
+"""Phases, updates and their closed forms."""
 
 import random
 from collections import Counter
@@ -27,13 +27,13 @@ def test_positions_by_hand():
     assert table.total == 9
     assert [phase.name for phase in table.phases] == ["pretrain_generator", "adversarial"]
     seen = [(table.at(i).phase.name, table.at(i).iteration_in_phase, len(table.at(i).updates)) for i in range(9)]
-    # The discriminator moves in every second iteration of its phase: the second and the fourth.
+    # The discriminator is updated in every second iteration of its phase: the second and the fourth.
     adversarial = [("adversarial", i, updates) for i, updates in enumerate([1, 2, 1, 2, 1])]
     assert seen == [("pretrain_generator", i, 1) for i in range(4)] + adversarial
     assert [table.at(i).progress for i in range(4)] == [0.0, 0.25, 0.5, 0.75]
 
 
-def test_steps_before_a_tick_by_hand():
+def test_steps_before_an_iteration_by_hand():
     table = hand_made()
     assert [table.steps_before(i, "generator") for i in range(10)] == list(range(10))
     assert [table.steps_before(i, "discriminator") for i in range(10)] == [0, 0, 0, 0, 0, 0, 3, 3, 6, 6]
@@ -41,10 +41,10 @@ def test_steps_before_a_tick_by_hand():
     assert table.steps_before(9, "generator", "pretrain_generator") == 4
     assert table.steps_before(9, "generator", "adversarial") == 5
     assert table.steps_before(9, "autoencoder") == 0
-    assert table.steps_before(1000) == table.steps_before(9), "nothing moves after the end"
+    assert table.steps_before(1000) == table.steps_before(9), "nothing is updated after the end"
 
 
-def test_turns_share_an_optimizer_that_they_name():
+def test_updates_share_an_optimizer_that_they_name():
     table = PhaseSchedule(
         [
             Phase("first", 2, (Update("a", "x", repeat=2, optimizer="shared"), Update("b", "y"))),
@@ -104,7 +104,7 @@ def test_description_is_json_and_complete():
 
 
 @pytest.mark.parametrize("iteration", [-1, 9])
-def test_ticks_outside_the_run_are_errors(iteration):
+def test_iterations_outside_the_run_are_errors(iteration):
     with pytest.raises(IndexError, match=rf"iteration is {iteration}; this run has the iterations 0 to 8\."):
         hand_made().at(iteration)
 

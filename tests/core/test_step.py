@@ -1,4 +1,4 @@
-"""Turns of three players with a bare Accelerator: who moves, what stays, what a step minimises."""
+"""Updates of three players with a bare Accelerator: changed and unchanged parameters, and the loss of a step."""
 
 import random
 from dataclasses import dataclass, field
@@ -102,7 +102,7 @@ def accelerator() -> Accelerator:
 
 
 @pytest.mark.parametrize("updates", [TEXTKD, VGAN], ids=["textkd", "vgan"])
-def test_a_turn_moves_its_player_and_no_other(accelerator, updates):
+def test_an_update_changes_its_player_and_no_other(accelerator, updates):
     players, toy = three_players(), Toy()
     table = PhaseSchedule([Phase("adversarial", 2, updates)])
     optimizers = {key: adam(players[key[0]]) for key in table.optimizers()}
@@ -129,7 +129,7 @@ def test_a_turn_moves_its_player_and_no_other(accelerator, updates):
         assert steps == {table.steps_before(2, player)}
 
 
-def test_every_trainable_parameter_moves(accelerator):
+def test_every_trainable_parameter_is_updated(accelerator):
     players, toy = three_players(), Toy()
     before = snapshot(players)
     for update in TEXTKD:
@@ -323,7 +323,7 @@ def draw() -> tuple:
     return random.random(), float(np.random.rand()), float(torch.rand(()))
 
 
-def test_a_tick_is_seeded_by_seed_tick_and_rank():
+def test_an_iteration_is_seeded_by_seed_iteration_and_rank():
     draws = {}
     for key in [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1)]:
         seed_iteration(*key)

@@ -7,16 +7,19 @@ from collections import Counter
 
 import pytest
 import torch
-from datasets import ClassLabel, Dataset, Features, Value
+from datasets import ClassLabel, Dataset, Features, List, Value
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import ByT5Tokenizer, PreTrainedTokenizerFast
 
+from hf_textgan.data import lines as lines_module
 from hf_textgan.data.collator import collate
 from hf_textgan.data.encoding import encode_lines, encode_text, truncate_texts
 from hf_textgan.data.errors import DataError
-from hf_textgan.data.lines import check_batch, read_lines
+from hf_textgan.data.lines import check_batch, iterate_texts, read_lines
+from hf_textgan.data.loading import load_text
 from hf_textgan.data.report import _median, data_report, format_report
 from hf_textgan.data.tokenizers import character_tokenizer, word_tokenizer
+from tests.data import files
 
 
 # Ids: "." 4, a 5, dog 6, then cat 7, runs 8, sits 9, very 10.
@@ -119,12 +122,13 @@ def test_encode_lines_stays_in_memory(tokenizer):
     assert encode_lines(LINES, tokenizer).dataset.cache_files == []
 
 
-def test_encode_lines_keeps_the_order_over_many_batches(tokenizer):
+def test_encode_lines_keeps_the_order_over_many_batches(tokenizer, monkeypatch):
+    monkeypatch.setattr(lines_module, "LINES_PER_BATCH", 100)
     words = ["a", "dog", "cat", "runs"]
-    lines = [words[index % 4] for index in range(20_003)]
+    lines = [words[index % 4] for index in range(203)]
     ids = [5, 6, 7, 8]
     encoded = encode_lines(lines, tokenizer)
-    assert encoded.dataset["input_ids"][:] == [[1, ids[index % 4], 2] for index in range(20_003)]
+    assert encoded.dataset["input_ids"][:] == [[1, ids[index % 4], 2] for index in range(203)]
 
 
 def test_encode_lines_begins_with_eos_where_there_is_no_bos():
@@ -426,13 +430,14 @@ def test_data_report_of_data_sets_with_labels_and_conditions(tokenizer):
     assert any(line.split() == ["label", "7", "1", "-"] for line in format_report(report).split("\n"))
 
 
-def test_data_report_over_many_batches(tokenizer):
+def test_data_report_over_many_batches(tokenizer, monkeypatch):
+    monkeypatch.setattr(lines_module, "LINES_PER_BATCH", 100)
     words = ["a", "dog", "cat", "runs"]
-    lines = [" ".join(words[: 1 + index % 4]) for index in range(20_003)]
-    report = data_report(lines, [*lines[:10_001], "sits"], tokenizer)
-    assert report["duplicate_rate"] == (20_003 - 4) / 20_003
-    assert report["overlap_rate"] == 10_001 / 10_002
-    assert report["train"]["tokens"] == sum(1 + index % 4 for index in range(20_003))
+    lines = [" ".join(words[: 1 + index % 4]) for index in range(203)]
+    report = data_report(lines, [*lines[:101], "sits"], tokenizer)
+    assert report["duplicate_rate"] == (203 - 4) / 203
+    assert report["overlap_rate"] == 101 / 102
+    assert report["train"]["tokens"] == sum(1 + index % 4 for index in range(203))
     assert data_report(Dataset.from_dict({"text": lines}), None, tokenizer)["train"] == report["train"]
 
 
@@ -485,3 +490,65 @@ def test_check_batch():
         check_batch(7, 8)
     with pytest.raises(DataError, match="^batch_size=0 is not a number of lines; use 1 or more.$"):
         check_batch(7, 0)
+
+
+# ---- From disk to disk --------------------------------------------------------------------------------------------
+
+
+def test_encode_text_from_disk_to_disk(tmp_path, cache):
+    rows = [
+        {"text": "a dog", "label": "y", "of": "dog"},
+        {"text": "a", "label": "x", "of": "a a"},
+        {"text": "dog dog a dog", "label": "x", "of": "a"},
+        {"text": "dog cat", "label": "x", "of": "dog dog dog"},
+    ]
+    dataset = load_text(files.write(tmp_path / "a.jsonl", rows), text_column="text", source_column="of")
+    tokenizer = word_tokenizer(["dog dog a"])  # dog 4, a 5
+    encoded = encode_text(dataset, tokenizer)
+    assert encoded.dataset[:] == {
+        "input_ids": [[1, 5, 4, 2], [1, 5, 2], [1, 4, 4, 5, 4, 2], [1, 4, 3, 2]],
+        "labels": [1, 0, 0, 0],
+        "condition_ids": [[4, 2], [5, 5, 2], [5, 2], [4, 4, 4, 2]],
+    }
+    assert encoded.dataset.features["labels"].names == ["x", "y"]
+    assert encoded.dataset.features["input_ids"] == List(Value("int32"))
+    assert (encoded.max_length, encoded.max_condition_length, encoded.num_lines) == (5, 4, 4)
+    assert (encoded.num_tokens, encoded.num_unknown, encoded.num_dropped, encoded.num_short) == (9, 1, 0, 0)
+    cut = encode_text(dataset, tokenizer, max_length=4, min_length=2, max_condition_length=3)
+    assert cut.dataset[:] == {"input_ids": [[1, 5, 4, 2]], "labels": [1], "condition_ids": [[4, 2]]}
+    assert (cut.max_length, cut.max_condition_length, cut.num_dropped, cut.num_short) == (4, 2, 2, 1)
+    tokenizer("a dog", padding="max_length", truncation=True, max_length=9)  # leaves settings behind
+    assert encode_text(dataset, tokenizer).dataset._fingerprint == encoded.dataset._fingerprint
+    assert encode_text(dataset, word_tokenizer(["a a dog"])).dataset._fingerprint != encoded.dataset._fingerprint
+    assert len(list(cache.iterdir())) == 1 + 3
+
+
+def test_encode_text_refuses_contradictions():
+    tokenizer = word_tokenizer(["a dog"])
+    dataset = Dataset.from_dict({"text": ["a dog", "dog"]})
+    for options, message in [
+        ({"min_length": 0}, "^min_length=0 is not a number of tokens; use 1 or more.$"),
+        (
+            {"min_length": 4, "max_length": 4},
+            "^min_length=4 and the end .*; use a min_length of at most 3.$",
+        ),
+        (
+            {"min_length": 3},
+            "^None of the 2 lines, which have 1 to 2 tokens, is kept with min_length=3; widen",
+        ),
+        ({"max_condition_length": 1}, "^max_condition_length=1 leaves no room .*; use 2 or more.$"),
+    ]:
+        with pytest.raises(DataError, match=message):
+            encode_text(dataset, tokenizer, **options)
+    with pytest.raises(DataError, match="^All 2 lines are longer than max_length=2; the shortest has 3 tokens"):
+        encode_text(Dataset.from_dict({"text": ["a dog"] * 2}), tokenizer, max_length=2)
+    with pytest.raises(DataError, match="^The data set has the columns a and no 'text'; make it with load_text"):
+        encode_text(Dataset.from_dict({"a": ["a dog"]}), tokenizer)
+
+
+def test_text_without_blanks_at_character_level(tmp_path):
+    dataset = load_text(files.write(tmp_path / "a.txt", "白日依山尽\n黄河入海流\n"))
+    tokenizer = character_tokenizer(iterate_texts(dataset))
+    encoded = encode_text(dataset, tokenizer)
+    assert encoded.max_length == 6
+    assert [tokenizer.decode(row[1:-1]) for row in encoded.dataset["input_ids"]] == ["白日依山尽", "黄河入海流"]

@@ -1,5 +1,6 @@
 """Word and character tokenizers: ids, round trips, templates, saving, and the discriminator's copy."""
 
+import json
 import random
 
 import pytest
@@ -7,7 +8,9 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, 
 from transformers import AutoTokenizer, GPT2Config, GPT2Tokenizer, PreTrainedTokenizerFast
 
 from hf_textgan.data.errors import DataError
+from hf_textgan.data.loading import load_tokenizer
 from hf_textgan.data.tokenizers import character_tokenizer, discriminator_tokenizer, word_tokenizer
+from tests.data.files import write
 
 
 LINES = ["a dog sits .", "a dog runs .", "a cat sits , not the dog ."]
@@ -254,3 +257,26 @@ def test_discriminator_tokenizer_needs_a_fast_tokenizer_with_eos():
         discriminator_tokenizer(PreTrainedTokenizerFast(tokenizer_object=backend))
     with pytest.raises(ValueError, match="^A Tokenizer is not a fast tokenizer; load it as a PreTrainedTokenizerFast"):
         discriminator_tokenizer(backend)
+
+
+def test_load_tokenizer_by_path(tmp_path):
+    tokenizer = word_tokenizer(["a dog ."])
+    tokenizer.save_pretrained(tmp_path / "good")
+    loaded = load_tokenizer(str(tmp_path / "good"))
+    assert loaded("a dog")["input_ids"] == tokenizer("a dog")["input_ids"]
+    backend = Tokenizer(models.WordLevel({"a": 0}, unk_token="a"))
+    backend.pre_tokenizer = pre_tokenizers.Whitespace()
+    PreTrainedTokenizerFast(tokenizer_object=backend).save_pretrained(tmp_path / "endless")
+    with pytest.raises(DataError, match="^The tokenizer '.*endless' has no eos_token, which ends every line; set "):
+        load_tokenizer(str(tmp_path / "endless"))
+    with pytest.raises(DataError, match="^There is no folder '.*none'; name a tokenizer's folder"):
+        load_tokenizer(str(tmp_path / "none"))
+    with pytest.raises(DataError, match="^There is no folder 'none'; name a tokenizer's folder or a repository org"):
+        load_tokenizer("none")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="^The tokenizer '.*empty' cannot be loaded .*; name a tokenizer's folder or"):
+        load_tokenizer(str(tmp_path / "empty"))
+    write(tmp_path / "slow/tokenizer_config.json", json.dumps({"tokenizer_class": "ByT5Tokenizer"}))
+    assert not isinstance(AutoTokenizer.from_pretrained(tmp_path / "slow"), PreTrainedTokenizerFast)
+    with pytest.raises(DataError, match="^The tokenizer '.*slow' is a ByT5Tokenizer, which is not a fast one, and "):
+        load_tokenizer(str(tmp_path / "slow"))

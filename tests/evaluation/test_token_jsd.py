@@ -1,4 +1,4 @@
-"""The divergence of samples' n-grams of symbols from those of all training rows."""
+"""The divergence between the token n-grams of samples and of all training rows."""
 
 import math
 
@@ -32,12 +32,12 @@ def samples(*sequences):
     return engine(len(sequences[0])).as_samples(torch.tensor(sequences))
 
 
-def random_texts(number, max_length, symbols, seed):
+def random_texts(number, max_length, tokens, seed):
     """Texts of any length, those below `max_length` with EOS."""
     random = np.random.default_rng(seed)
     texts = []
     for length in random.integers(1, max_length + 1, number):
-        text = random.choice(symbols, length).tolist()
+        text = random.choice(tokens, length).tolist()
         texts.append(text if length == max_length else [*text, EOS])
     return texts
 
@@ -57,15 +57,15 @@ def test_by_hand():
     expected = (math.log2(4 / 3) + 0.5 * math.log2(2 / 3) + 0.5 * math.log2(2)) / 2
     assert metrics["jsd_1"] == pytest.approx(expected, abs=1e-15)
     assert metrics["jsd_2"] == 1
-    assert math.isnan(metrics["jsd_3"]) and math.isnan(metrics["jsd_4"]), "no window has three symbols"
+    assert math.isnan(metrics["jsd_3"]) and math.isnan(metrics["jsd_4"]), "no window has three tokens"
 
 
-def test_padding_is_a_symbol_and_the_end_is_padding():
+def test_padding_is_a_token_and_the_end_is_padding():
     # Train 4 _ _ and sample 4 4 _: frequencies 1/3, 2/3 and 2/3, 1/3, so that the divergence is 1 - H(1/3).
     metric = TokenJSD(rows([4, EOS]), engine(3), max_order=1)
     entropy = -(math.log2(1 / 3) + 2 * math.log2(2 / 3)) / 3
     assert metric(samples([4, 4, EOS])) == {"jsd_1": pytest.approx(1 - entropy, abs=1e-15)}
-    # A full line has no end, and one that ends at the last place has one symbol of padding.
+    # A full line has no end, and one that ends at the last position has one padding token.
     metric = TokenJSD(rows([4, 5, 6], [4, 5, EOS]), engine(3), max_order=3)
     assert metric(samples([4, 5, EOS], [4, 5, 6])) == {"jsd_1": 0, "jsd_2": 0, "jsd_3": 0}
     assert metric(samples([4, 5, PAD], [4, 5, 6])) == {"jsd_1": 0, "jsd_2": 0, "jsd_3": 0}
@@ -79,16 +79,16 @@ def test_where_the_end_is_the_padding_token():
 
 def test_sequences_without_an_end():
     metric = TokenJSD(rows([4, EOS, 5]), RolloutEngine(3, BOS, BOS), max_order=2)
-    assert metric(samples([4, EOS, 5])) == {"jsd_1": 0, "jsd_2": 0}, "2 is a symbol"
+    assert metric(samples([4, EOS, 5])) == {"jsd_1": 0, "jsd_2": 0}, "2 is a token"
     assert metric(samples([5, 4, EOS]))["jsd_2"] == pytest.approx(0.5)  # 1 of 2 pairs on either side
 
 
 @pytest.mark.parametrize("max_length", [3, 9])
 def test_against_the_measure_of_sentences(max_length):
     train = random_texts(300, max_length, [4, 5, 6, 7, 8], seed=0)
-    ours = random_texts(40, max_length, [4, 5, 6, 9, 10], seed=1)  # 9 and 10 are in no training row
-    metrics = TokenJSD(rows(*train), engine(max_length))(filled(ours, max_length))
-    expected = ngram_jsd(padded(ours, max_length), padded(train, max_length))
+    generated = random_texts(40, max_length, [4, 5, 6, 9, 10], seed=1)  # 9 and 10 are in no training row
+    metrics = TokenJSD(rows(*train), engine(max_length))(filled(generated, max_length))
+    expected = ngram_jsd(padded(generated, max_length), padded(train, max_length))
     assert metrics == pytest.approx(expected, abs=1e-12, nan_ok=True)
     assert 0 < metrics["jsd_1"] < metrics["jsd_2"] < metrics["jsd_3"] < 1
 
@@ -97,10 +97,10 @@ def test_equal_disjoint_and_doubled_sets():
     train = random_texts(50, 6, [4, 5, 6], seed=2)
     metric = TokenJSD(rows(*train), engine(6))
     assert metric(filled(train, 6)) == dict.fromkeys(("jsd_1", "jsd_2", "jsd_3", "jsd_4"), 0)
-    ours = random_texts(20, 6, [4, 5, 6], seed=3)
-    once = metric(filled(ours, 6))
-    assert metric(filled(ours * 2, 6)) == once
-    assert TokenJSD(rows(*train, *train), engine(6))(filled(ours, 6)) == once
+    generated = random_texts(20, 6, [4, 5, 6], seed=3)
+    once = metric(filled(generated, 6))
+    assert metric(filled(generated * 2, 6)) == once
+    assert TokenJSD(rows(*train, *train), engine(6))(filled(generated, 6)) == once
     others = [[7, 8, 9, 7, 8, 9], [9, 9, 9, 7, 7, 7]]
     full = TokenJSD(rows([4, 5, 6, 4, 5, 6], [6, 6, 6, 4, 4, 4]), engine(6))
     assert full(samples(*others)) == dict.fromkeys(("jsd_1", "jsd_2", "jsd_3", "jsd_4"), 1)
@@ -108,22 +108,22 @@ def test_equal_disjoint_and_doubled_sets():
 
 def test_the_order_of_rows_and_the_kind_of_data_set_do_not_matter(monkeypatch):
     train = random_texts(200, 7, [4, 5, 6, 7], seed=4)
-    ours = random_texts(30, 7, [4, 5, 6, 7], seed=5)
-    once = TokenJSD(rows(*train), engine(7))(filled(ours, 7))
+    generated = random_texts(30, 7, [4, 5, 6, 7], seed=5)
+    once = TokenJSD(rows(*train), engine(7))(filled(generated, 7))
     monkeypatch.setattr(token_jsd, "_TOKEN_BATCH_SIZE", 21)  # 3 rows, and many merged tables
     for data in (rows(*train[::-1]), Dataset.from_list(rows(*train)), Dataset.from_list(rows(*train)).shuffle(seed=0)):
-        assert TokenJSD(data, engine(7))(filled(ours[::-1], 7)) == once
+        assert TokenJSD(data, engine(7))(filled(generated[::-1], 7)) == once
 
 
 def test_vocabularies_whose_ngrams_exceed_integers(monkeypatch):
     monkeypatch.setattr(token_jsd, "_TOKEN_BATCH_SIZE", 80)
-    # Up to 3 symbols fit into 63 bits, then prefixes are ranked, twice; then from the first pair on.
+    # Up to 3 tokens fit into 63 bits, then prefixes are ranked, twice; then from the first pair on.
     for largest in (200_000, 2**33):
-        symbols = [4, 5, 150_000, largest]
-        train = random_texts(100, 8, symbols, seed=6)
-        ours = random_texts(30, 8, [*symbols[:3], largest + 7], seed=7)
-        metrics = TokenJSD(rows(*train), engine(8), max_order=5)(filled(ours, 8))
-        assert metrics == pytest.approx(ngram_jsd(padded(ours, 8), padded(train, 8), max_order=5), abs=1e-12)
+        tokens = [4, 5, 150_000, largest]
+        train = random_texts(100, 8, tokens, seed=6)
+        generated = random_texts(30, 8, [*tokens[:3], largest + 7], seed=7)
+        metrics = TokenJSD(rows(*train), engine(8), max_order=5)(filled(generated, 8))
+        assert metrics == pytest.approx(ngram_jsd(padded(generated, 8), padded(train, 8), max_order=5), abs=1e-12)
         metric = TokenJSD(rows(*train), engine(8), max_order=5)
         assert set(metric(filled(train, 8)).values()) == {0}
 

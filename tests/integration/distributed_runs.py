@@ -72,7 +72,7 @@ def record(output_dir: Path, **changes: Any) -> dict[str, Any]:
 
     class Reading(TrainerCallback):
         def on_step_begin(self, args, state, control, **kwargs):
-            for update in zip(*run._round, strict=True):  # of each micro-step
+            for update in zip(*run._micro_batches, strict=True):  # of each micro-step
                 for batches in zip(*update, strict=True):  # of each repetition
                     read.append([sentences(batch) for batch in batches])
 

@@ -59,7 +59,7 @@ def uninterrupted(server, tmp_path_factory):
             server.run(output_dir, system)
             ends[system] = server.describe(output_dir)
             assert ends[system]["global_step"] == 8 and len(ends[system]["tensors"]) > 50
-            # Of the models in each phase in which the generator moves.
+            # Of the models in each phase in which the generator is updated.
             assert len(ends[system]["best"]) == {"seqgan": 2 * 2, "three players": 2 * 3, "textkd": 3}[system]
         return ends[system]
 

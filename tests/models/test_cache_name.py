@@ -26,12 +26,12 @@ def test_generate_continues_from_a_state(cell_type):
     prompts = torch.tensor([[1, 4, 5], [1, 7, 3]])
     options = {"do_sample": False, "pad_token_id": 0, "return_dict_in_generate": True}
     whole = model.generate(prompts, max_new_tokens=6, **options).sequences
-    begun = model.generate(prompts, max_new_tokens=3, **options)
-    state = begun[CACHE_NAME]
+    first = model.generate(prompts, max_new_tokens=3, **options)
+    state = first[CACHE_NAME]
     assert state.get_seq_length() == 5  # the token drawn last is not read yet
     read: list[int] = []
     model.embed_tokens.register_forward_pre_hook(lambda module, inputs: read.append(inputs[0].shape[1]))
-    continued = model.generate(begun.sequences, max_new_tokens=3, **{CACHE_NAME: state}, **options).sequences
+    continued = model.generate(first.sequences, max_new_tokens=3, **{CACHE_NAME: state}, **options).sequences
     assert continued.tolist() == whole.tolist()
     assert read == [1, 1, 1]
 

@@ -206,7 +206,7 @@ def test_elsewhere_the_input_gradient_is_plain_autograd(monkeypatch):
     inputs, parameters = mixtures(critic)[:, :4], [block.convolution1.weight for block in critic.blocks]
     fast = critic.input_gradient(inputs)
     fast = [fast, *torch.autograd.grad(penalty(fast), parameters)]
-    monkeypatch.setattr(PositionConvolution, "by_products", False)
+    monkeypatch.setattr(PositionConvolution, "uses_matrix_products", False)
     with torch.no_grad():
         plain = critic.input_gradient(inputs)
     plain = [plain, *torch.autograd.grad(penalty(plain), parameters)]
@@ -218,7 +218,7 @@ def test_elsewhere_the_input_gradient_is_plain_autograd(monkeypatch):
 
 
 class CountProducts(TorchDispatchMode):
-    """Counts the matrix products of the convolutions of 6 channels, not those with the 7 symbols."""
+    """Counts the matrix products of the convolutions of 6 channels, not those with the 7 tokens."""
 
     def __init__(self):
         super().__init__()
@@ -234,7 +234,7 @@ class CountProducts(TorchDispatchMode):
 
 def test_the_number_of_products_is_that_of_the_hand_count():
     """
-    A pass through 2 blocks of 2 convolutions of 5 places is 20 products. Scores: one pass forwards, two backwards. The
+    A pass through 2 blocks of 2 convolutions of width 5 is 20 products. Scores: one pass forwards, two backwards. The
     penalty: one forwards, one for the gradient of the input, two for its derivatives and none into the forward pass.
     """
     critic, one_pass = randomize(tiny_critic(vocab_size=7), std=0.4), 20
@@ -341,7 +341,7 @@ def test_errors_of_one_configuration():
         ConvGeneratorConfig(latent_size=0)
     with pytest.raises(Exception, match="readout"):
         ConvGeneratorConfig(readout="beam")
-    with pytest.raises(Exception, match="num_labels is 2; set it to 1, a critic gives one score."):
+    with pytest.raises(Exception, match="num_labels is 2; set it to 1: a critic returns one score."):
         ConvCriticConfig(num_labels=2)
     with pytest.raises(ValueError, match="pad_token_id is None; set it to an id from 0 to 3."):
         tiny_critic(pad_token_id=None)
@@ -396,14 +396,14 @@ def test_errors_of_the_inputs():
     for call in (lambda long: critic(inputs_onehot=long), critic.input_gradient):
         with pytest.raises(ValueError, match="The input has 10 positions and sequence_length is 5; cut the input"):
             call(torch.cat([onehot, onehot], 1))
-    with pytest.raises(ValueError, match="latents is missing; give what sample_latents draws."):
+    with pytest.raises(ValueError, match="latents is None; pass latent vectors, such as those of sample_latents."):
         tiny_generator()()
 
 
 # ---- generate -----------------------------------------------------------------------------------------------------
 
 
-def test_generate_reads_the_most_probable_symbols():
+def test_generate_reads_the_most_probable_tokens():
     model = randomize(tiny_generator(eos_token_id=None))
     latents = torch.randn(7, 3)
     expected = model(latents=latents).logits.argmax(-1)
@@ -427,8 +427,8 @@ def constant_generator(rows: torch.Tensor, **options) -> ConvGenerator:
 
 
 def test_generate_ends_a_text_at_eos_or_padding():
-    def texts(symbols: list[int], **options) -> list[int]:
-        return constant_generator(F.one_hot(torch.tensor(symbols), 4).float(), **options).generate(2)[1].tolist()
+    def texts(tokens: list[int], **options) -> list[int]:
+        return constant_generator(F.one_hot(torch.tensor(tokens), 4).float(), **options).generate(2)[1].tolist()
 
     assert texts([3, EOS, 3, 3]) == [3, EOS, PAD, PAD]
     assert texts([3, 3, PAD, 3]) == [3, 3, EOS, PAD]

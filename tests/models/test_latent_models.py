@@ -74,15 +74,15 @@ def test_codes_are_those_of_plain_layers(normalization, training):
         torch.testing.assert_close(model(latents=rows).codes, plain(rows))
         plain(rows), model(latents=rows, decode=False)
     if normalization == "batch":
-        ours, theirs = list(model.buffers()), list(plain.buffers())
-        assert len(ours) == 6  # running mean, running variance and a count for each of two layers
-        torch.testing.assert_close(ours, theirs)
+        actual, reference = list(model.buffers()), list(plain.buffers())
+        assert len(actual) == 6  # running mean, running variance and a count for each of two layers
+        torch.testing.assert_close(actual, reference)
         assert int(model.norms[0].num_batches_tracked) == 1 + 6 * training
     expected = plain(latents)
     codes, leaves = model.codes(latents), [p for n, p in model.named_parameters() if not n.startswith("decoder")]
     found = torch.autograd.grad((codes**2).sum(), leaves)
-    wanted = torch.autograd.grad((expected**2).sum(), list(plain.parameters()))
-    by_size = [sorted(float(g.abs().sum()) for g in gradients) for gradients in (found, wanted)]
+    expected_gradients = torch.autograd.grad((expected**2).sum(), list(plain.parameters()))
+    by_size = [sorted(float(g.abs().sum()) for g in gradients) for gradients in (found, expected_gradients)]
     assert by_size[0] == pytest.approx(by_size[1], rel=1e-4, abs=1e-5)
 
 
@@ -112,11 +112,11 @@ def test_without_layers_the_code_is_a_linear_map():
 def test_logits_are_the_decoder_s(decoder_input):
     model, latents = generator(decoder_input=decoder_input), noise(4)
     output = model(latents=latents)
-    logits, symbols = model.decoder.free_running(model.codes(latents), LENGTH, decoder_input)
+    logits, tokens = model.decoder.free_running(model.codes(latents), LENGTH, decoder_input)
     assert output.logits.shape == (4, LENGTH, VOCAB) and output.codes.shape == (4, 4)
     torch.testing.assert_close(output.logits, logits)
-    told = model.decoder.teacher_forced(output.codes, symbols)  # true symbols, not the means of embeddings
-    assert (told - logits).abs().max() < 1e-5 if decoder_input == "greedy" else (told - logits).abs().max() > 0.01
+    forced = model.decoder.teacher_forced(output.codes, tokens)  # true tokens, not the means of embeddings
+    assert (forced - logits).abs().max() < 1e-5 if decoder_input == "greedy" else (forced - logits).abs().max() > 0.01
     assert model(latents=latents, decode=False).logits is None
     first, second = model(latents=latents, return_dict=False)
     assert torch.equal(first, output.logits) and torch.equal(second, output.codes)
@@ -133,16 +133,16 @@ def test_what_the_gradient_reaches(decoder_input):
     free(latents=noise(4)).logits.square().sum().backward()
     for name, parameter in free.named_parameters():
         assert parameter.grad.any(), name
-    for (name, ours), theirs in zip(free.named_parameters(), frozen.parameters(), strict=True):
+    for (name, actual), reference in zip(free.named_parameters(), frozen.parameters(), strict=True):
         if not name.startswith("decoder"):
-            torch.testing.assert_close(ours.grad, theirs.grad)
+            torch.testing.assert_close(actual.grad, reference.grad)
 
 
 def test_gradient_of_the_noise_through_the_soft_decoder():
     model = generator(decoder_input="soft", frozen_decoder=False, normalization="layer").double()
     latents = noise(2).double().requires_grad_()
     assert torch.autograd.gradcheck(lambda z: model(latents=z).logits, latents)
-    # The last position alone: through the state, the code and what the decoder was told.
+    # The last position alone: through the state, the code and the inputs of the decoder.
     (gradient,) = torch.autograd.grad(model(latents=latents).logits[:, -1].square().sum(), model.layers[0].weight)
     assert gradient.any()
 
@@ -155,7 +155,7 @@ def test_generate(decoder_input):
     written = model(latents=latents).logits.argmax(-1).tolist()
     kinds = set()
     for row, expected in zip(sequences.tolist(), written, strict=True):
-        stops = [t for t, symbol in enumerate(expected) if symbol in (EOS, PAD)]
+        stops = [t for t, token in enumerate(expected) if token in (EOS, PAD)]
         kinds.add(expected[stops[0]] if stops else None)
         assert row == (expected[: stops[0]] + [EOS] + [PAD] * (4 - stops[0]) if stops else expected)
     assert kinds == {EOS, PAD, None}
@@ -185,23 +185,23 @@ def test_the_readout_of_the_configuration():
     assert not torch.equal(drawn, model.generate(latents=latents, readout="argmax"))
     several = generator(eos_token_id=[EOS, 5], seed=9, std=1.5).generate(latents=noise(300))
     for row in several.tolist():
-        stops = [t for t, symbol in enumerate(row) if symbol in (EOS, 5)]
-        assert all(symbol == PAD for symbol in row[stops[0] + 1 :]) if stops else PAD not in row
+        stops = [t for t, token in enumerate(row) if token in (EOS, 5)]
+        assert all(token == PAD for token in row[stops[0] + 1 :]) if stops else PAD not in row
     assert (several == 5).any() and (several == EOS).any()
 
 
 @pytest.mark.parametrize("temperature", (1.0, 2.0))
 @pytest.mark.parametrize("decoder_input", ("greedy", "soft"))
 def test_frequencies_of_the_draws(decoder_input, temperature):
-    """A decoder that is told symbols is told those that it drew; one that is told means draws independently."""
+    """A decoder of tokens reads those that it drew; a decoder of mean embeddings draws independently."""
     options = {"vocab_size": 3, "sequence_length": 2, "eos_token_id": None, "embedding_size": 4}
     model = generator(decoder_input=decoder_input, seed=4, std=1.2, **options)
     latents, sequences = noise(1), torch.tensor(list(product(range(3), repeat=2)))
     with torch.no_grad():
-        told = model.decoder.teacher_forced(model.codes(latents).expand(9, -1), sequences).double() / temperature
+        forced = model.decoder.teacher_forced(model.codes(latents).expand(9, -1), sequences).double() / temperature
         alone = model(latents=latents).logits.double().expand(9, -1, -1) / temperature
     chained, independent = (
-        scores.log_softmax(-1).gather(2, sequences[..., None]).sum((1, 2)).exp() for scores in (told, alone)
+        scores.log_softmax(-1).gather(2, sequences[..., None]).sum((1, 2)).exp() for scores in (forced, alone)
     )
     source = torch.Generator().manual_seed(1)
     draws = model.generate(
@@ -220,7 +220,8 @@ def test_generate_errors():
         with pytest.raises(ValueError, match=f"temperature is {temperature}; set it above 0."):
             model.generate(readout="sample", temperature=temperature)
     for shape in ((2, 4), (3,), (1, 2, 3)):
-        message = rf"latents has the shape \({', '.join(map(str, shape))},?\); give one row of 3 numbers per sequence."
+        sizes = ", ".join(map(str, shape))
+        message = rf"latents has the shape \({sizes},?\); give one vector of 3 numbers per sequence."
         with pytest.raises(ValueError, match=message):
             model.generate(latents=torch.zeros(shape))
 
@@ -232,8 +233,8 @@ def test_generate_errors():
 def test_scores_are_those_of_plain_layers(normalization):
     model = critic(normalization=normalization, negative_slope=0.3)
     linear = [nn.Linear(4, 5), nn.Linear(5, 6), nn.Linear(6, 3), nn.Linear(3, 1)]
-    for ours, theirs in zip(linear, [*model.layers, model.classifier], strict=True):
-        ours.load_state_dict(theirs.state_dict())
+    for actual, reference in zip(linear, [*model.layers, model.classifier], strict=True):
+        actual.load_state_dict(reference.state_dict())
     norms = [nn.Identity(), nn.Identity(), nn.Identity()]
     if normalization == "layer":  # from the second layer on
         norms[1:] = [nn.LayerNorm(6), nn.LayerNorm(3)]
@@ -332,8 +333,8 @@ def test_save_and_load_a_generator(options, tmp_path):
     loaded, info = AutoModel.from_pretrained(tmp_path, output_loading_info=True)
     assert type(loaded) is LatentGenerator and type(loaded.config) is LatentGeneratorConfig and not loaded.training
     assert not any(info[key] for key in ("missing_keys", "unexpected_keys", "mismatched_keys"))
-    ours, theirs = model(latents=latents), loaded(latents=latents)
-    torch.testing.assert_close((theirs.logits, theirs.codes), (ours.logits, ours.codes))
+    actual, reference = model(latents=latents), loaded(latents=latents)
+    torch.testing.assert_close((reference.logits, reference.codes), (actual.logits, actual.codes))
     torch.testing.assert_close(norms_of(loaded), norms_of(model), rtol=0, atol=0)
     torch.testing.assert_close(loaded.train().codes(latents), model.train().codes(latents))
     drawn = [m.eval().generate(latents=latents, generator=torch.Generator().manual_seed(0)) for m in (model, loaded)]
@@ -345,7 +346,7 @@ def test_save_and_load_a_generator(options, tmp_path):
 
 
 def test_the_decoder_stays_frozen_in_files(tmp_path):
-    """Loading makes new parameters, which ask for a gradient unless told otherwise."""
+    """Loading makes new parameters, which require a gradient by default."""
     for frozen in (True, False):
         folder = tmp_path / str(frozen)
         generator(frozen_decoder=frozen).save_pretrained(folder)

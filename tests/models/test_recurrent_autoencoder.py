@@ -34,9 +34,12 @@ def numbers(*shape: int, seed: int = 1) -> torch.Tensor:
 
 
 def by_cells(
-    decoder: RecurrentDecoder, codes: torch.Tensor, length: int, told: Callable[[int, torch.Tensor], torch.Tensor]
+    decoder: RecurrentDecoder,
+    codes: torch.Tensor,
+    length: int,
+    next_input: Callable[[int, torch.Tensor], torch.Tensor],
 ) -> torch.Tensor:
-    """Scores position by position; `told` gives what the next one is told from the position and its scores."""
+    """Returns the scores, position by position; `next_input` maps a position and its scores to the next input."""
     cell = nn.LSTMCell(decoder.rnn.input_size, decoder.rnn.hidden_size).to(codes.dtype)
     with torch.no_grad():
         for name in GATES:
@@ -48,80 +51,80 @@ def by_cells(
     for position in range(length):
         state = cell(torch.cat([previous, codes], 1), state)
         scores.append(state[0] @ weight.T + bias)
-        previous = told(position, scores[-1])
+        previous = next_input(position, scores[-1])
     return torch.stack(scores, 1).detach()
 
 
-def told_symbols(decoder: RecurrentDecoder, sequences: torch.Tensor) -> Callable[[int, torch.Tensor], torch.Tensor]:
+def true_tokens(decoder: RecurrentDecoder, sequences: torch.Tensor) -> Callable[[int, torch.Tensor], torch.Tensor]:
     return lambda position, scores: decoder.embed_tokens.weight.detach()[sequences[:, position]]
 
 
 # ---- The decoder --------------------------------------------------------------------------------------------------
 
 
-def test_the_decoder_is_told_its_most_probable_symbols():
+def test_the_decoder_reads_its_most_probable_tokens():
     decoder, codes = tiny_decoder(), numbers(6, 5)
     table = decoder.embed_tokens.weight.detach()
     expected = by_cells(decoder, codes, 5, lambda position, scores: table[scores.argmax(1)])
-    logits, symbols = decoder.free_running(codes, 5, "greedy")
+    logits, tokens = decoder.free_running(codes, 5, "greedy")
     torch.testing.assert_close(logits, expected)
-    assert torch.equal(symbols, expected.argmax(-1))
-    assert len({tuple(row) for row in symbols.tolist()}) > 3 and (symbols[:, 1:] != symbols[:, :-1]).any()
-    torch.testing.assert_close(decoder.teacher_forced(codes, symbols), logits)
+    assert torch.equal(tokens, expected.argmax(-1))
+    assert len({tuple(row) for row in tokens.tolist()}) > 3 and (tokens[:, 1:] != tokens[:, :-1]).any()
+    torch.testing.assert_close(decoder.teacher_forced(codes, tokens), logits)
 
 
-def test_the_decoder_is_told_the_mean_of_the_embeddings():
+def test_the_decoder_reads_the_mean_of_the_embeddings():
     decoder, codes = tiny_decoder(), numbers(6, 5)
     table = decoder.embed_tokens.weight.detach()
 
     def mean(position: int, scores: torch.Tensor) -> torch.Tensor:
-        shares = scores.exp() / scores.exp().sum(1, keepdim=True)
-        return sum(shares[:, symbol, None] * table[symbol] for symbol in range(len(table)))
+        probabilities = scores.exp() / scores.exp().sum(1, keepdim=True)
+        return sum(probabilities[:, token, None] * table[token] for token in range(len(table)))
 
     expected = by_cells(decoder, codes, 5, mean)
-    logits, symbols = decoder.free_running(codes, 5, "soft")
+    logits, tokens = decoder.free_running(codes, 5, "soft")
     torch.testing.assert_close(logits, expected)
-    assert torch.equal(symbols, expected.argmax(-1))
+    assert torch.equal(tokens, expected.argmax(-1))
     greedy = decoder.free_running(codes, 5, "greedy")[0]
-    torch.testing.assert_close(logits[:, 0], greedy[:, 0])  # the first position is told BOS by both
+    torch.testing.assert_close(logits[:, 0], greedy[:, 0])  # both read BOS at the first position
     assert ((logits - greedy).abs().amax((0, 2))[1:] > 0.01).all()
 
 
-def test_the_decoder_is_told_the_true_symbols():
+def test_the_decoder_reads_the_true_tokens():
     decoder, codes = tiny_decoder(), numbers(4, 5)
     sequences = torch.randint(7, (4, 5), generator=torch.Generator().manual_seed(0))
     logits = decoder.teacher_forced(codes, sequences)
-    torch.testing.assert_close(logits, by_cells(decoder, codes, 5, told_symbols(decoder, sequences)))
+    torch.testing.assert_close(logits, by_cells(decoder, codes, 5, true_tokens(decoder, sequences)))
     changed = sequences.clone()
     changed[:, 2] = (changed[:, 2] + 1) % 7
     after = decoder.teacher_forced(codes, changed)
-    assert torch.equal(after[:, :3], logits[:, :3])  # a position is not told its own symbol
+    assert torch.equal(after[:, :3], logits[:, :3])  # a position does not read its own token
     assert ((after - logits)[:, 3:].abs().amax(-1) > 1e-3).all()
 
 
-def test_the_decoder_is_told_what_it_draws():
+def test_the_decoder_reads_the_tokens_it_draws():
     decoder, codes = tiny_decoder(), numbers(6, 5)
-    logits, symbols = decoder.free_running(codes, 5, "sample", generator=torch.Generator().manual_seed(3))
-    torch.testing.assert_close(logits, by_cells(decoder, codes, 5, told_symbols(decoder, symbols)))
-    assert (symbols != logits.argmax(-1)).any()
+    logits, tokens = decoder.free_running(codes, 5, "sample", generator=torch.Generator().manual_seed(3))
+    torch.testing.assert_close(logits, by_cells(decoder, codes, 5, true_tokens(decoder, tokens)))
+    assert (tokens != logits.argmax(-1)).any()
     again, other = (
         decoder.free_running(codes, 5, "sample", generator=torch.Generator().manual_seed(seed))[1] for seed in (3, 4)
     )
-    assert torch.equal(again, symbols) and not torch.equal(other, symbols)
+    assert torch.equal(again, tokens) and not torch.equal(other, tokens)
 
 
 @pytest.mark.parametrize("temperature", (1.0, 0.5))
 def test_frequencies_of_the_draws(temperature):
     decoder, code = tiny_decoder(vocab_size=3, std=1.5), numbers(1, 5)
     sequences = torch.tensor(list(product(range(3), repeat=2)))
-    scores = by_cells(decoder, code.expand(9, -1), 2, told_symbols(decoder, sequences))
+    scores = by_cells(decoder, code.expand(9, -1), 2, true_tokens(decoder, sequences))
     logps = (scores / temperature).log_softmax(-1).gather(2, sequences[..., None]).sum((1, 2))
     assert float(logps.exp().sum()) == pytest.approx(1)
     source = torch.Generator().manual_seed(0)
     draws = decoder.free_running(code.expand(20_000, -1), 2, "sample", temperature, source)[1]
     counts = torch.bincount(draws[:, 0] * 3 + draws[:, 1], minlength=9)
     assert chi_square_p(counts, logps.exp()) > 0.001
-    # The second symbol depends on the first, and on the temperature: other distributions are told apart.
+    # The second token depends on the first and on the temperature: the test detects other distributions.
     table = logps.exp().view(3, 3)
     assert chi_square_p(counts, (table.sum(1, keepdim=True) * table.sum(0)).flatten()) < 1e-6
     assert chi_square_p(counts, logps.div(2).softmax(0)) < 1e-6
@@ -131,7 +134,7 @@ def test_gradient_of_the_soft_feedback_against_finite_differences():
     decoder = randomize(RecurrentDecoder(4, 2, 2, 3, BOS), 0, 0.7).double()
     codes = numbers(2, 3).requires_grad_()
     assert gradcheck(lambda *leaves: decoder.free_running(codes, 3, "soft")[0], (codes, *decoder.parameters()))
-    # The last position has a gradient with respect to the scores before it: the embeddings of all symbols get one.
+    # The last position has a gradient with respect to the scores before it: the embeddings of all tokens get one.
     (gradient,) = torch.autograd.grad(
         decoder.free_running(codes, 2, "soft")[0][:, 1].sum(), decoder.embed_tokens.weight
     )
@@ -139,17 +142,17 @@ def test_gradient_of_the_soft_feedback_against_finite_differences():
 
 
 @pytest.mark.parametrize("decoder_input", ("greedy", "sample"))
-def test_no_gradient_through_a_symbol(decoder_input):
-    """The gradient is that of a decoder that is told these symbols by somebody else."""
+def test_no_gradient_through_a_token(decoder_input):
+    """The gradient is that of a decoder that reads these tokens as given ones."""
     decoder, codes = tiny_decoder(), numbers(6, 5).requires_grad_()
-    logits, symbols = decoder.free_running(codes, 4, decoder_input, generator=torch.Generator().manual_seed(0))
+    logits, tokens = decoder.free_running(codes, 4, decoder_input, generator=torch.Generator().manual_seed(0))
     leaves = [codes, *decoder.parameters()]
     found = torch.autograd.grad((logits**2).sum(), leaves)
-    expected = torch.autograd.grad((decoder.teacher_forced(codes, symbols) ** 2).sum(), leaves)
+    expected = torch.autograd.grad((decoder.teacher_forced(codes, tokens) ** 2).sum(), leaves)
     torch.testing.assert_close(found, expected)
-    told = {BOS, *symbols[:, :-1].flatten().tolist()}
+    read = {BOS, *tokens[:, :-1].flatten().tolist()}
     rows = found[1].abs().sum(1)
-    assert all(bool(rows[symbol] > 0) == (symbol in told) for symbol in range(7)) and len(told) < 7
+    assert all(bool(rows[token] > 0) == (token in read) for token in range(7)) and len(read) < 7
 
 
 def test_sequences_end_where_eos_or_padding_comes_first():
@@ -183,14 +186,14 @@ def batch(lines: list[list[int]] = LINES, length: int = LENGTH) -> tuple[torch.T
 
 
 def last_hidden(model: RecurrentAutoencoder, line: list[int]) -> torch.Tensor:
-    """The last state of a plain LSTM that reads these symbols."""
+    """Returns the last state of a plain LSTM that reads these tokens."""
     lstm = nn.LSTM(model.config.embedding_size, model.config.hidden_size).double()
     lstm.load_state_dict(model.encoder.state_dict())
     with torch.no_grad():
         return lstm(model.embed_tokens.weight[torch.tensor(line)][:, None])[1][0][-1, 0]
 
 
-def test_padding_is_read_as_a_symbol():
+def test_padding_is_read_as_a_token():
     model, (ids, mask) = autoencoder(), batch()
     expected = torch.stack([last_hidden(model, row) for row in ids.tolist()])
     torch.testing.assert_close(model.encode(ids), expected)
@@ -256,7 +259,7 @@ def test_pad_columns_and_the_order_of_the_lines_change_nothing(decoder_input):
 @pytest.mark.parametrize("padding", ("token", "masked"))
 def test_longer_lines_are_an_error(padding):
     model, ids = autoencoder(padding=padding), torch.full((1, LENGTH + 1), 3)
-    message = "input_ids has 7 positions and the autoencoder 6; cut it, or build the model with a larger"
+    message = "input_ids has 7 positions and the autoencoder 6; shorten it, or build the model with a larger"
     for call in (model, model.encode, lambda ids: model.interpolate(ids[0], ids[0])):
         with pytest.raises(ValueError, match=message):
             call(ids)
@@ -272,17 +275,17 @@ def test_codes_with_noise_are_decoded(padding, decoder_input):
     noise, decoder = numbers(4, 4), model.decoder
     output = model(input_ids=ids, code_noise=noise)
     table = decoder.embed_tokens.weight.detach()
-    told = {
-        "teacher_forcing": told_symbols(decoder, ids),
+    next_input = {
+        "teacher_forcing": true_tokens(decoder, ids),
         "greedy": lambda position, scores: table[scores.argmax(1)],
         "soft": lambda position, scores: scores.softmax(1) @ table,
     }[decoder_input]
     # The noise comes after the normalization, is not normalized, and is not part of the codes.
-    expected = by_cells(decoder, model.encode(ids).detach() + noise, LENGTH, told)
+    expected = by_cells(decoder, model.encode(ids).detach() + noise, LENGTH, next_input)
     torch.testing.assert_close(output.logits, expected)
     torch.testing.assert_close(output.codes.norm(dim=1), torch.ones(4).double())
     silent = model(input_ids=ids)
-    torch.testing.assert_close(silent.logits, by_cells(decoder, model.encode(ids).detach(), LENGTH, told))
+    torch.testing.assert_close(silent.logits, by_cells(decoder, model.encode(ids).detach(), LENGTH, next_input))
     assert (silent.logits - output.logits).abs().max() > 0.1
 
 
@@ -313,7 +316,7 @@ def test_loss_by_hand(options):
     output = model(input_ids=ids, attention_mask=mask, labels=labels)
     logits, terms = output.logits.detach().numpy(), []
     for row, line in zip(logits, LINES, strict=True):
-        terms += [math.log(np.exp(row[t]).sum()) - row[t][symbol] for t, symbol in enumerate(line)]
+        terms += [math.log(np.exp(row[t]).sum()) - row[t][token] for t, token in enumerate(line)]
     assert len(terms) == 4 + 6 + 1 + 2
     assert float(output.loss.detach()) == pytest.approx(sum(terms) / len(terms), abs=1e-5)
     everything = F.nll_loss(output.logits.log_softmax(-1).transpose(1, 2), ids)
@@ -337,11 +340,11 @@ def test_without_decoding():
 def test_decode_writes_what_is_most_probable_and_ends(decoder_input):
     model = autoencoder(decoder_input=decoder_input, sequence_length=8)
     codes, table = numbers(200, 4) * 2, model.decoder.embed_tokens.weight.detach()
-    told = {True: lambda _, scores: scores.softmax(1) @ table, False: lambda _, scores: table[scores.argmax(1)]}
-    written = by_cells(model.decoder, codes, 8, told[decoder_input == "soft"]).argmax(-1).tolist()
+    next_input = {True: lambda _, scores: scores.softmax(1) @ table, False: lambda _, scores: table[scores.argmax(1)]}
+    written = by_cells(model.decoder, codes, 8, next_input[decoder_input == "soft"]).argmax(-1).tolist()
     kinds, expected = set(), []
     for row in written:
-        stops = [t for t, symbol in enumerate(row) if symbol in (EOS, PAD)]
+        stops = [t for t, token in enumerate(row) if token in (EOS, PAD)]
         kinds.add(row[stops[0]] if stops else None)
         expected.append(row[: stops[0]] + [EOS] + [PAD] * (7 - stops[0]) if stops else row)
     assert kinds == {EOS, PAD, None}, "all three kinds of end should be tested"
@@ -395,7 +398,7 @@ def test_it_learns_to_write_what_it_read(options):
     optimizer = torch.optim.Adam(model.parameters(), lr=2e-2)
     for _ in range(500):
         loss = model(input_ids=ids, attention_mask=mask, labels=labels).loss
-        if loss < 0.01:  # at most 48 symbols: each has a probability above 0.6
+        if loss < 0.01:  # at most 48 tokens: each has a probability above 0.6
             break
         optimizer.zero_grad()
         loss.backward()
@@ -459,9 +462,11 @@ def test_save_and_load(options, tmp_path):
     assert type(loaded) is RecurrentAutoencoder and type(loaded.config) is RecurrentAutoencoderConfig
     assert not any(info[key] for key in ("missing_keys", "unexpected_keys", "mismatched_keys"))
     ids, mask = batch()
-    ours, theirs = (m(input_ids=ids, attention_mask=mask, labels=ids) for m in (model, loaded))
-    torch.testing.assert_close((theirs.loss, theirs.logits, theirs.codes), (ours.loss, ours.logits, ours.codes))
-    assert torch.equal(loaded.decode(ours.codes), model.decode(ours.codes))
+    actual, reference = (m(input_ids=ids, attention_mask=mask, labels=ids) for m in (model, loaded))
+    torch.testing.assert_close(
+        (reference.loss, reference.logits, reference.codes), (actual.loss, actual.logits, actual.codes)
+    )
+    assert torch.equal(loaded.decode(actual.codes), model.decode(actual.codes))
     for name in ("padding", "decoder_input", "normalize_code", "sequence_length", "initializer_range"):
         assert getattr(loaded.config, name) == getattr(model.config, name)
     assert AutoConfig.from_pretrained(tmp_path).model_type == "textgan_recurrent_autoencoder"

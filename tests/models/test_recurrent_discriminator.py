@@ -212,7 +212,7 @@ def test_a_sentence_has_one_score(shape, eos):
     with torch.no_grad():
         alone = torch.cat([model(input_ids=torch.tensor([row])).logits for row in sentences])
         batches = {}
-        for length, fill in ((6, 5), (LENGTH, PAD), *((LENGTH, symbol) for symbol in end)):
+        for length, fill in ((6, 5), (LENGTH, PAD), *((LENGTH, token) for token in end)):
             for side in ("left", "right"):
                 batches[f"{side} to {length} with {fill}, mask"] = batch(sentences, side, length, fill)
             if eos is not None:
@@ -237,13 +237,13 @@ def test_what_follows_the_first_eos_is_not_read(both):
     for mask in (None, torch.ones_like(first)):
         for inputs in ({"input_ids": first}, {"input_ids": second}, {"inputs_onehot": onehot}):
             torch.testing.assert_close(model(**inputs, attention_mask=mask).logits, expected, atol=1e-6, rtol=0)
-    # Embeddings have no symbols: only the mask tells where they end.
+    # Embeddings have no token ids: only the mask marks their end.
     embeds = model.embed_tokens(first)
     assert (model(inputs_embeds=embeds).logits - expected).abs().max() > 1e-3
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_without_eos_the_pad_id_is_a_symbol(shape, tmp_path):
+def test_without_eos_the_pad_id_is_a_token(shape, tmp_path):
     model = discriminator(eos_token_id=None, **shape)
     model.save_pretrained(tmp_path)
     weights = load_file(tmp_path / "model.safetensors")

@@ -35,18 +35,18 @@ def second_order(outputs: torch.Tensor, leaves: list[torch.Tensor]) -> list[torc
 def test_it_equals_the_convolution_of_pytorch_to_second_order(kernel_size, length):
     module, inputs = convolution(kernel_size=kernel_size), draw(length, 2, 3)
     leaves = [inputs, module.weight, module.bias]
-    ours, theirs = module(inputs), by_pytorch(module, inputs)
-    torch.testing.assert_close(ours, theirs)
-    torch.testing.assert_close(module(inputs, with_relu=True), theirs.relu())
-    for found, expected in zip(second_order(ours, leaves), second_order(theirs, leaves), strict=True):
+    actual, reference = module(inputs), by_pytorch(module, inputs)
+    torch.testing.assert_close(actual, reference)
+    torch.testing.assert_close(module(inputs, with_relu=True), reference.relu())
+    for found, expected in zip(second_order(actual, leaves), second_order(reference, leaves), strict=True):
         torch.testing.assert_close(found, expected)
 
 
 def test_inputs_that_are_not_contiguous_and_gradients_that_are_expanded():
     module, inputs = convolution(), draw(2, 4, 3)
-    ours, theirs = module(inputs.transpose(0, 1)), by_pytorch(module, inputs.transpose(0, 1))
-    torch.testing.assert_close(ours, theirs)
-    found, expected = (torch.autograd.grad(outputs.sum(), inputs)[0] for outputs in (ours, theirs))
+    actual, reference = module(inputs.transpose(0, 1)), by_pytorch(module, inputs.transpose(0, 1))
+    torch.testing.assert_close(actual, reference)
+    found, expected = (torch.autograd.grad(outputs.sum(), inputs)[0] for outputs in (actual, reference))
     torch.testing.assert_close(found, expected)
 
 
@@ -113,7 +113,7 @@ def test_elsewhere_the_convolution_of_pytorch_is_used(monkeypatch):
     block, inputs = randomize(ResidualBlock(3, 5, 0.3)).double(), draw(6, 2, 3)
     leaves = [inputs, *block.parameters()]
     expected = [block(inputs), *second_order(block(inputs), leaves)]
-    monkeypatch.setattr(PositionConvolution, "by_products", False)
+    monkeypatch.setattr(PositionConvolution, "uses_matrix_products", False)
     for found, value in zip([block(inputs), *second_order(block(inputs), leaves)], expected, strict=True):
         torch.testing.assert_close(found, value)
 

@@ -1,6 +1,6 @@
 """
-The policy gradient of real turns against the exact gradient, by enumeration of all sequences; and the same comparison
-on estimators with a fault, which it must refuse.
+The policy gradient of real updates against the exact gradient, by enumeration of all sequences; and the same
+comparison on estimators with a fault, which it must refuse.
 """
 
 import copy
@@ -228,7 +228,7 @@ def quick(**hyperparameters) -> SeqGANObjective:
 
 @with_and_without_eos
 @every_model
-def test_turns_of_the_trainer_follow_the_exact_gradient(build, eos, tmp_path):
+def test_updates_of_the_trainer_follow_the_exact_gradient(build, eos, tmp_path):
     model, judge = generator(build, eos), discriminator()
     gradients = gradients_of_the_trainer(model, judge, quick(), tmp_path, eos)
     exact = exact_gradient(model, judge, eos)
@@ -236,7 +236,7 @@ def test_turns_of_the_trainer_follow_the_exact_gradient(build, eos, tmp_path):
     assert agrees(gradients, exact), agreement(gradients, exact)
 
 
-def test_accumulated_turns_follow_the_exact_gradient(tmp_path):
+def test_accumulated_updates_follow_the_exact_gradient(tmp_path):
     model, judge = generator(tiny_lstm), discriminator()
     options = {"gradient_accumulation_steps": 2, "per_device_train_batch_size": BATCH // 2}
     gradients = gradients_of_the_trainer(model, judge, quick(), tmp_path, **options)
@@ -543,7 +543,7 @@ def isolated(objective: SeqGANObjective, player: str) -> bool:
 
 
 @pytest.mark.parametrize("player", ("generator", "discriminator"))
-def test_a_turn_touches_its_player_only(player):
+def test_an_update_touches_its_player_only(player):
     assert isolated(quick(), player)
 
 
@@ -570,13 +570,13 @@ def test_the_discriminator_step_by_hand():
         model.lm_head.weight.zero_()
         model.lm_head.bias.copy_(torch.tensor([-1e3, -1e3, 1e3]))
     judge.dropout.p = 0.0
-    twin = copy.deepcopy(judge)
+    duplicate = copy.deepcopy(judge)
     result = step(players_of(model, judge), quick(l2_weight=0.7), "discriminator", lr=0.1, eos=EOS, batch=5)
 
-    real, fake = real_probability(twin, torch.tensor([[0, 1, EOS], [EOS, PAD, PAD]]))
-    penalty = (twin.classifier.weight**2).sum() / 2 + (twin.classifier.bias**2).sum() / 2
+    real, fake = real_probability(duplicate, torch.tensor([[0, 1, EOS], [EOS, PAD, PAD]]))
+    penalty = (duplicate.classifier.weight**2).sum() / 2 + (duplicate.classifier.bias**2).sum() / 2
     loss = -(real.log() + (1 - fake).log()) / 2 + 0.7 * penalty
     loss.backward()
     assert result.loss == pytest.approx(float(loss.detach()), rel=1e-5)
-    for ours, theirs in zip(judge.parameters(), twin.parameters(), strict=True):
-        torch.testing.assert_close(ours.detach(), (theirs - 0.1 * theirs.grad).detach(), atol=1e-5, rtol=1e-4)
+    for value, expected in zip(judge.parameters(), duplicate.parameters(), strict=True):
+        torch.testing.assert_close(value.detach(), (expected - 0.1 * expected.grad).detach(), atol=1e-5, rtol=1e-4)

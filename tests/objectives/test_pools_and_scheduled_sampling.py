@@ -1,4 +1,4 @@
-"""What a step reads: negatives from a pool, its number in the phase, scheduled sampling's inputs; and single draws."""
+"""The inputs of a step: negatives from a pool, its number in the phase, the inputs of scheduled sampling."""
 
 import copy
 import io
@@ -17,7 +17,6 @@ from torch import nn
 from hf_textgan import MLEObjective, RolloutEngine, Samples, SeqGANObjective, StepContext, Update
 from hf_textgan.core.players import Players
 from hf_textgan.objectives.negative_pool import NegativePool
-from hf_textgan.sampling.categorical import _first_above, draw_categorical
 from tests.helpers import (
     BOS,
     EOS,
@@ -167,7 +166,7 @@ def states() -> tuple:
     return random.getstate(), repr(np.random.get_state()), torch.get_rng_state().tolist()
 
 
-def test_a_pool_neither_reads_nor_moves_the_global_random_numbers():
+def test_a_pool_neither_reads_nor_advances_the_global_random_numbers():
     model, drawn = pool_model(), []
     for seed in (1, 2):
         random.seed(seed)
@@ -292,7 +291,7 @@ def test_training_again_draws_a_new_pool(tmp_path):
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
-def test_the_pool_does_not_change_the_timetable():
+def test_the_pool_does_not_change_the_schedule():
     fresh, pooled = SeqGANObjective(discriminator_steps=2), SeqGANObjective(discriminator_steps=2, num_negatives=40)
     assert fresh.phases(3, 2, 4) == pooled.phases(3, 2, 4)
     updates = [
@@ -316,7 +315,7 @@ class ContextRecorder(ThreePlayers):
         return super()._loss(players, engine, batch, context, name)
 
 
-def test_steps_of_the_moving_player_are_counted_in_the_phase(tmp_path):
+def test_steps_of_the_updated_player_are_counted_in_the_phase(tmp_path):
     updates = (
         Update("generator", "generator_loss", repeat=2),
         Update("autoencoder", "autoencoder_loss", repeat=2, every=2),
@@ -538,118 +537,3 @@ def test_scheduled_sampling_is_a_probability(kind, value):
     message = f"scheduled_sampling is {value}; set it to a probability from 0 to 1."
     with pytest.raises(ValueError, match=re.escape(message)):
         kind(scheduled_sampling=value)
-
-
-# ---- The categorical draw on CPU ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("vocab_size", (2, 63, 64, 65, 128, 130, 5000))
-@pytest.mark.parametrize("spread", (0.3, 3.0), ids=("flat", "peaked"))
-def test_draws_follow_the_softmax_at_the_edges_of_blocks(vocab_size, spread):
-    logits = torch.randn(vocab_size) * spread
-    # Neighbours are counted together: the symbols of a large vocabulary are each too rare to tell much.
-    number, widths = (30_000, (1, 50, 64)) if vocab_size < 5000 else (8_000, (10, 50, 64))
-    for temperature in (0.5, 1.0, 2.0):
-        expected = (logits.double() / temperature).softmax(-1)
-        observed = draw_categorical(logits.expand(number, -1), temperature).bincount(minlength=vocab_size)
-        assert len(observed) == vocab_size
-        for width in widths:
-            groups = torch.arange(vocab_size) // width
-            if groups[-1] > 0:
-                nothing = torch.zeros(int(groups[-1]) + 1, dtype=torch.float64)
-                sums = [nothing.index_add(0, groups, values) for values in (observed.double(), expected)]
-                assert chi_square_p(*sums) > ALPHA
-
-
-@pytest.mark.parametrize(
-    "possible",
-    [
-        {129},
-        {128, 129},
-        {0},
-        {63, 64},
-        set(range(64, 128)),
-        {3, 63, 128, 129},
-        set(range(1, 129)),
-    ],
-    ids=["last", "last-block", "first", "a-border", "middle-block", "no-middle-block", "no-ends"],
-)
-@pytest.mark.parametrize("shift", (0.0, -80.0, 1e4))
-def test_impossible_blocks_are_never_drawn(possible, shift):
-    logits = torch.full((130,), -math.inf)
-    places = torch.tensor(sorted(possible))
-    logits[places] = torch.randn(len(places)) + shift
-    observed = draw_categorical(logits.expand(20_000, -1)).bincount(minlength=130)
-    assert set(observed.nonzero().squeeze(1).tolist()) <= possible
-    if len(possible) > 1:
-        assert chi_square_p(observed, logits.double().softmax(-1)) > ALPHA
-
-
-def test_thresholds_at_the_edges_of_rounding():
-    # The second and the fourth symbol are impossible; the largest uniform number leaves the total unreached.
-    for total in (1.0, 1.0 + 2.0**-23, 1.7, 2.0 - 2.0**-23, 1e-30, 3e38):
-        cumulative = total * torch.tensor([[0.25, 0.25, 1.0, 1.0]] * 5)
-        thresholds = torch.tensor([[0.0], [0.2], [0.25], [0.9], [1 - 2.0**-24]]) * cumulative[:, -1:]
-        assert _first_above(cumulative, thresholds).squeeze(1).tolist() == [0, 0, 2, 2, 2]
-
-
-@pytest.mark.parametrize("number", (0, 1, 255, 256, 257, 600))
-def test_rows_beyond_the_buffer_are_rows_of_their_own(number):
-    vocab_size = 130
-    wanted = torch.randint(vocab_size, (number,))
-    logits = torch.full((number, vocab_size), -math.inf)
-    logits[torch.arange(number), wanted] = torch.randn(number) * 50
-    logits[7:300:13] = math.nan  # disturbs nobody else
-    sound = ~logits.isnan().any(1)
-    drawn = draw_categorical(logits)
-    assert torch.equal(drawn[sound], wanted[sound])
-    assert drawn.ge(0).all() and drawn.lt(vocab_size).all()
-
-
-def test_rows_of_several_buffers_follow_their_own_distributions():
-    logits = torch.randn(3, 70)
-    drawn = draw_categorical(logits.repeat(12_000, 1)).view(-1, 3)
-    for column, row in enumerate(logits):
-        assert chi_square_p(drawn[:, column].bincount(minlength=70), row.double().softmax(-1)) > ALPHA
-    # A row and the one of the same place in the next buffer.
-    few = torch.tensor([0.2, 0.3, 0.5]).log().expand(256 * 80, -1)
-    pairs = draw_categorical(few).view(40, 2, 256)
-    joint = (pairs[:, 0] * 3 + pairs[:, 1]).flatten().bincount(minlength=9)
-    assert chi_square_p(joint, torch.outer(few[0].exp(), few[0].exp()).flatten()) > ALPHA
-
-
-FORMS = {
-    "bfloat16": lambda logits: logits.bfloat16(),
-    "float16": lambda logits: logits.half(),
-    "float64": lambda logits: logits.double(),
-    "transposed": lambda logits: logits.T.contiguous().T,
-    "strided": lambda logits: logits.repeat_interleave(2, dim=1)[:, ::2],
-    "offset": lambda logits: torch.cat([logits + 9, logits], dim=1)[:, logits.shape[1] :],
-}
-
-
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("temperature", (1.0, 0.5))
-def test_logits_of_any_form_are_read_and_left_alone(form, temperature):
-    logits = FORMS[form]((torch.randn(70) * 1.5).repeat(20_000, 1))
-    before = logits.clone()
-    observed = draw_categorical(logits, temperature).bincount(minlength=70)
-    assert torch.equal(logits, before)
-    assert chi_square_p(observed, (logits[0].double() / temperature).softmax(-1)) > ALPHA
-
-
-def test_plain_logits_are_left_alone():
-    logits = torch.randn(300, 130)
-    before = logits.clone()
-    draw_categorical(logits, 0.5)
-    assert torch.equal(logits, before)
-
-
-@pytest.mark.parametrize("vocab_size", (2, 64, 65, 5000))
-def test_rows_that_are_not_finite_give_a_symbol(vocab_size):
-    rows = torch.randn(6, vocab_size)
-    rows[0], rows[1], rows[2] = math.nan, -math.inf, math.inf
-    rows[3, 0], rows[4, -1], rows[5, -1] = math.nan, math.inf, math.nan
-    for _ in range(50):
-        drawn = draw_categorical(rows)
-        assert drawn.ge(0).all() and drawn.lt(vocab_size).all()

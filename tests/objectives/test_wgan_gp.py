@@ -1,5 +1,5 @@
 """
-IWGAN, TextKD-GAN and ARAE: their losses against plain operations, what each update moves, their limits, their runs.
+IWGAN, TextKD-GAN and ARAE: their losses against plain operations, what each update changes, their limits, their runs.
 """
 
 import copy
@@ -96,7 +96,7 @@ def gradients(loss: torch.Tensor, module: nn.Module) -> list[torch.Tensor]:
 
 
 def compare(output, expected: torch.Tensor, module: nn.Module) -> None:
-    """The same value, and the same gradient of the player that moves."""
+    """The same value, and the same gradient of the player that is updated."""
     torch.testing.assert_close(output.loss, expected, rtol=1e-4, atol=1e-5)
     pairs = zip(gradients(output.loss, module), gradients(expected, module), strict=True)
     for found, wanted in pairs:
@@ -433,7 +433,7 @@ def test_adversarial_losses_of_arae():
     compare(output, -plain_code_critic(critic, generator.to_code(hidden)).mean(), generator)
 
 
-def test_the_encoders_turn_without_weight_does_nothing():
+def test_the_encoders_update_without_weight_does_nothing():
     for weight, moves in ((0.0, False), (0.1, True)):
         objective = ARAEObjective(encoder_weight=weight)
         players = build(objective)
@@ -491,7 +491,7 @@ def changed(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor]) -> 
 
 @pytest.mark.invariant
 @pytest.mark.parametrize("system", SYSTEMS)
-def test_a_turn_moves_its_player_and_no_other(system):
+def test_an_update_changes_its_player_and_no_other(system):
     objective = SYSTEMS[system]()
     players = build(objective)
     for number, update in enumerate(objective.updates()["adversarial"]):
@@ -553,7 +553,7 @@ ORDERS = {
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
-def test_order_of_the_turns_and_the_teacher_in_them(system, tmp_path):
+def test_order_of_the_updates_and_the_teacher_in_them(system, tmp_path):
     """The rounds of the papers; and the teacher reads the very batch of each critic step, in evaluation mode."""
     objective = SYSTEMS[system]()
     trainer = wasserstein_trainer(tmp_path, objective, max_steps=2, save_strategy="no")

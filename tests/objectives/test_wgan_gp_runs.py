@@ -194,7 +194,7 @@ def draws(rows: torch.Tensor, size: int):
 
 
 @pytest.mark.slow
-def test_two_symbols_the_students_rows_cover_both_clusters_of_the_teacher():
+def test_two_tokens_the_students_probabilities_cover_both_clusters_of_the_teacher():
     """
     Figure 4 of the paper: texts of one symbol out of two, which an imperfect teacher writes as (.9, .1) and (.2, .8).
     The student learns these two points of the segment, where IWGAN learns its ends.
@@ -548,7 +548,7 @@ def test_players_that_do_not_fit(tmp_path):
     more = wasserstein_players(TextKDObjective(), size + 1, length)
     for name in ("generator", "autoencoder"):
         message = (
-            f"The {name} has vocab_size {size + 1} and the discriminator {size}; build both for the same symbols."
+            f"The {name} has vocab_size {size + 1} and the discriminator {size}; build both with the same vocabulary."
         )
         refuse(TextKDObjective(), message, **{name: more[name]})
     message = "A ConvCritic cannot be trained by ARAEObjective, which needs a critic of codes, such as LatentCritic."

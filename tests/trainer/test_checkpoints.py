@@ -173,7 +173,7 @@ def copy_of(checkpoint: Path, output_dir: Path) -> Path:
     ],
     ids=["seqgan", "seqgan-schedule", "seqgan-accumulation", "three-evaluation", "three-accumulation"],
 )
-def test_resuming_at_any_tick_equals_the_uninterrupted_run(tmp_path, three, changes):
+def test_resuming_at_any_iteration_equals_the_uninterrupted_run(tmp_path, three, changes):
     def trainer(name: str):
         return toy_trainer(tmp_path / name, ThreePlayers() if three else None, eval_dataset=text_data()[1], **changes)
 

@@ -91,9 +91,9 @@ class CategoryAccuracy(PredictionsOnly, evaluate.Metric):
         confidence=0.95,
         seed=0,
     ):
-        for name, labels in (("requested", requested), ("train_labels", train_labels), ("test_labels", test_labels)):
-            if labels is None:
-                raise TypeError(f"{name} is missing; pass {name}=[...], a label for each text.")
+        requested = _require_labels("requested", requested)
+        train_labels = _require_labels("train_labels", train_labels)
+        test_labels = _require_labels("test_labels", test_labels)
         return category_accuracy(
             split_texts(predictions, "predictions"),
             requested,
@@ -106,3 +106,9 @@ class CategoryAccuracy(PredictionsOnly, evaluate.Metric):
             confidence=confidence,
             seed=seed,
         )
+
+
+def _require_labels(name, labels):
+    if labels is None:
+        raise TypeError(f"{name} is missing; pass {name}=[...], a label for each text.")
+    return labels

@@ -1,4 +1,4 @@
-"""Generators of whole sequences on the command line: training, exchange of players, sampling, comparison, the twin."""
+"""One-shot generators on the command line: training, replaced players, sampling, comparison, the MLE baseline."""
 
 import json
 from pathlib import Path
@@ -159,7 +159,7 @@ def test_comparison_with_a_language_model(run, texts, tmp_path, capsys):
         ModelSource(f"{run}@0.7")
 
 
-def test_a_generator_that_draws_its_symbols(run, tmp_path):
+def test_a_generator_that_draws_its_tokens(run, tmp_path):
     drawing = AutoModel.from_pretrained(run)
     drawing.config.readout = "sample"
     drawing.save_pretrained(tmp_path / "drawing")
@@ -224,22 +224,26 @@ def test_time_limit(texts, tmp_path, capsys):
     assert "max_seconds is 0.0; set it above 0." in capsys.readouterr().err
 
 
-def test_the_twin_has_as_many_parameters(texts, tmp_path):
+def test_the_baseline_has_as_many_parameters(texts, tmp_path):
     words = words_of("iwgan", texts, tmp_path / "run", *CONVOLUTIONS, "--generator.learning_rate", "0.0003")
     arguments = parse_train_arguments(words)
     assert arguments.training.player_optimizers == {"generator": {"learning_rate": 0.0003}}
     generator = get_system("iwgan").build_player(
         "generator", arguments.configs["generator"], {"vocab_size": 30, "sequence_length": 32}
     )
-    twin = baseline_arguments(arguments, generator)
-    assert twin.system.name == "rnnlm" and twin.data is arguments.data
-    assert twin.training.player_optimizers == {}
-    sizes = twin.configs["generator"]
+    baseline = baseline_arguments(arguments, generator)
+    assert baseline.system.name == "rnnlm" and baseline.data is arguments.data
+    assert baseline.training.player_optimizers == {}
+    sizes = baseline.configs["generator"]
     assert sizes["hidden_size"] == sizes["embedding_size"]
-    model = twin.system.build_player("generator", sizes, {"vocab_size": 30})
+    model = baseline.system.build_player("generator", sizes, {"vocab_size": 30})
     assert abs(model.num_parameters() / generator.num_parameters() - 1) < 0.06
     # What rnnlm has, and not the GAN's 1e-4 and beta1 .5.
-    assert (twin.training.learning_rate, twin.training.adam_beta1, twin.training.max_grad_norm) == (1e-2, 0.9, 5.0)
+    assert (baseline.training.learning_rate, baseline.training.adam_beta1, baseline.training.max_grad_norm) == (
+        1e-2,
+        0.9,
+        5.0,
+    )
     assert (arguments.training.learning_rate, arguments.training.adam_beta1) == (1e-4, 0.5)
     for width in (1, 7, 100):
         config = RecurrentGeneratorConfig(vocab_size=50, hidden_size=width, embedding_size=width)

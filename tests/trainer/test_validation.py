@@ -1,0 +1,186 @@
+"""Arguments, data and models that a run refuses before its first step."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from hf_textgan import AdversarialTrainer, RecurrentGeneratorConfig, RecurrentGeneratorForCausalLM
+from hf_textgan.data.errors import DataError
+from hf_textgan.objectives.mle import MLEObjective
+from tests.helpers import tiny_discriminator, tiny_gpt2, tiny_lstm
+from tests.toys import LINES, ThreePlayers, arguments, text_data, toy_trainer
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"num_train_epochs": 5.0},
+            "num_train_epochs is 5.0, but adversarial training counts iterations; set max_steps",
+        ),
+        (
+            {"eval_strategy": "epoch"},
+            'eval_strategy is "epoch", but a run has no epochs and keeps its best models by itself',
+        ),
+        ({"save_strategy": "epoch"}, 'save_strategy is "epoch", but a run has no epochs'),
+        ({"logging_strategy": "epoch"}, 'logging_strategy is "epoch", but a run has no epochs'),
+        ({"fp16": True}, "fp16 is True, but its loss scaling is shared by all optimizers .* use bf16"),
+        (
+            {"auto_find_batch_size": True},
+            "auto_find_batch_size is True, but a run cannot start again with other batches",
+        ),
+        ({"ignore_data_skip": True}, "ignore_data_skip is True, but a resumed run reads the data of its iter"),
+        ({"push_to_hub": True, "hub_strategy": "every_save"}, "hub_strategy is 'every_save', but a push during train"),
+        ({"temperature": 0.0}, "temperature is 0.0; set it above 0"),
+        ({"rollout_chunk_size": 0}, "rollout_chunk_size is 0; set it to 1 or more"),
+        ({"eval_num_samples": 0}, "eval_num_samples is 0; set it to 1 or more"),
+        ({"max_skipped_steps": 0}, "max_skipped_steps is 0; set it to 1 or more"),
+        (
+            {"player_optimizers": {"discriminator": {"lr": 0.1}}},
+            r"player_optimizers\['discriminator'\] has the unknown argument 'lr'; use one of learning_rate, ",
+        ),
+    ],
+)
+def test_arguments_that_are_refused(tmp_path, changes, message):
+    with pytest.raises(ValueError, match=message):
+        arguments(tmp_path, **changes)
+
+
+@pytest.mark.parametrize(
+    ("options", "changes", "message"),
+    [
+        (
+            {},
+            {"max_steps": 0, "pretrain_generator_steps": 0, "pretrain_discriminator_steps": 0},
+            "No phase has any iterations",
+        ),
+        ({}, {"max_steps": -1}, "max_steps is -1; set it to 0 or more"),
+        (
+            {"objective": MLEObjective()},
+            {"max_steps": 3, "pretrain_discriminator_steps": 0},
+            "max_steps is 3, but MLEObjective has no adversarial phase; set it to 0",
+        ),
+        (
+            {"players": {}},
+            {},
+            "SeqGANObjective updates the player 'discriminator', but this run has generator",
+        ),
+        ({"players": {"generator": tiny_lstm()}}, {}, "leave it out of players"),
+        (
+            {"players": {"discriminator": tiny_discriminator(100, 4)}},
+            {},
+            "The discriminator reads 4 tokens and max_length is 6; build it with sequence_length=6",
+        ),
+        (
+            {"model": tiny_gpt2(23, n_positions=5)},
+            {},
+            "The generator reads 5 tokens and max_length is 6; build it with max_position_embeddings=6, or lower",
+        ),
+        (
+            {"model": tiny_lstm(7)},
+            {},
+            r"The generator has vocab_size 7 and the tokenizer 23 tokens; build the generator with vocab_size=23",
+        ),
+        (
+            {},
+            {"player_optimizers": {"critic": {}}},
+            "player_optimizers names 'critic'; this run has generator, discriminator",
+        ),
+        (
+            {},
+            {"max_length": 3},
+            "max_length is 3, but the longest training text has 6 tokens with EOS; leave the longer",
+        ),
+        ({"eval_dataset": []}, {}, "eval_dataset has 0 rows; give held-out text, or leave eval_dataset out"),
+    ],
+)
+def test_runs_that_are_refused(tmp_path, options, changes, message):
+    with pytest.raises(ValueError, match=message):
+        toy_trainer(tmp_path, trainer_options=options, **changes)
+
+
+def test_fewer_lines_than_a_batch_are_refused(tmp_path):
+    with pytest.raises(DataError, match="The 17 training lines do not fill one batch of batch_size=18"):
+        toy_trainer(tmp_path, per_device_train_batch_size=len(LINES) + 1)
+
+
+def test_a_phase_of_an_optimizer_that_does_not_exist_is_refused(tmp_path):
+    with pytest.raises(
+        ValueError, match="player_optimizers names 'generator/pretrain'; .* generator/pretrain_generator"
+    ):
+        toy_trainer(tmp_path, player_optimizers={"generator/pretrain": {"learning_rate": 1.0}})
+
+
+def test_accumulation_of_a_coupled_batch_is_refused(tmp_path):
+    class Coupled(ThreePlayers):
+        couples_batch = True
+
+    with pytest.raises(
+        ValueError, match="gradient_accumulation_steps is 2, but Coupled compares the examples of a batc"
+    ):
+        toy_trainer(tmp_path, Coupled(), gradient_accumulation_steps=2)
+
+
+def test_a_metric_that_is_not_measured_is_refused(tmp_path):
+    options = {"eval_strategy": "steps", "metric_for_best_model": "bleu", "save_strategy": "no"}
+    with pytest.raises(
+        ValueError,
+        match="metric_for_best_model is 'bleu', but the evaluations of this run have loss, nll_per_sequence, nll_p",
+    ):
+        toy_trainer(tmp_path, eval_dataset=text_data()[1], **options)
+    with pytest.raises(ValueError, match="is 'bleu', but .* this run have characters, nll_div; choose"):
+        toy_trainer(tmp_path, text_metrics=lambda texts: {"characters": len("".join(texts))}, **options)
+
+
+def test_samples_are_measured_without_held_out_text(tmp_path):
+    trainer = toy_trainer(
+        tmp_path,
+        files=True,
+        text_metrics=lambda texts: {"texts": len(texts)},
+        eval_strategy="steps",
+        eval_steps=4,
+        eval_num_samples=7,
+    )
+    trainer.train()
+    evaluations = json.loads((trainer_dir(trainer) / "metrics.json").read_text())["evaluations"]
+    assert len(evaluations) >= 2 and all(entry["eval_texts"] == 7 for entry in evaluations)
+    measured = {key for entry in evaluations for key in entry if "nll" in key}
+    assert measured == {"eval_nll_div"}  # of the samples themselves
+    assert not (trainer_dir(trainer) / "best").exists()
+
+
+def trainer_dir(trainer):
+    return Path(trainer.args.output_dir)
+
+
+def test_a_tokenizer_without_an_end_is_refused(tmp_path):
+    tokenizer, _ = text_data()
+    tokenizer.eos_token = None
+    with pytest.raises(ValueError, match="The tokenizer has no EOS token, so no text would end"):
+        toy_trainer(tmp_path, trainer_options={"processing_class": tokenizer})
+
+
+@pytest.mark.parametrize(
+    ("rows", "config", "options", "message"),
+    [
+        ([[1, 0, 2], [1, 0, 2, 0]], {}, {}, "The training sequences have 2 to 3 tokens, but without an EOS token all"),
+        (
+            [[1, 0, 2]] * 2,
+            {},
+            {"max_length": 5},
+            "max_length is 5, but the training sequences have 2 tokens and no EOS",
+        ),
+        ([[1, 0, 2]] * 2, {"bos_token_id": None}, {}, "The generator has no bos_token_id, so nothing begins a seq"),
+    ],
+)
+def test_sequences_without_an_end_have_one_length(tmp_path, rows, config, options, message):
+    config = {"vocab_size": 3, "hidden_size": 4, "embedding_size": 4, "eos_token_id": None, **config}
+    steps = {"max_steps": 0, "pretrain_discriminator_steps": 0}
+    with pytest.raises(ValueError, match=message):
+        AdversarialTrainer(
+            model=RecurrentGeneratorForCausalLM(RecurrentGeneratorConfig(**config)),
+            args=arguments(tmp_path, per_device_train_batch_size=2, **steps, **options),
+            objective=MLEObjective(),
+            train_dataset=[{"input_ids": ids} for ids in rows],
+        )

@@ -2,16 +2,16 @@
 
 import sys
 import zlib
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 from datasets import Dataset
 
 from .lines import LINES_PER_BATCH, arrow_batches
+from .rows import Rows
 
 
-def scan_dataset(dataset: Dataset | Sequence[dict[str, Any]]) -> tuple[int, int, int]:
+def scan_dataset(dataset: Rows) -> tuple[int, int, int]:
     """Returns the number of ids of the shortest and of the longest row, and a checksum of all rows."""
     shortest, longest, checksum = sys.maxsize, 0, 0
     for lengths, ids in iterate_ids(dataset):
@@ -21,9 +21,7 @@ def scan_dataset(dataset: Dataset | Sequence[dict[str, Any]]) -> tuple[int, int,
     return shortest, longest, checksum
 
 
-def iterate_ids(
-    dataset: Dataset | Sequence[dict[str, Any]], size: int = LINES_PER_BATCH
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def iterate_ids(dataset: Rows, size: int = LINES_PER_BATCH) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yields the lengths and the ids of `size` rows at a time; those of a memory-mapped data set stay arrays."""
     if isinstance(dataset, Dataset) and dataset.format["type"] is None:
         for table in arrow_batches(dataset, ["input_ids"], size):

@@ -1,13 +1,13 @@
 """Likelihood of text under a generator, and its samples."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
-from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from ..data.rows import Rows
 from ..sampling.engine import RolloutEngine
 from ..sampling.samples import Samples
 from ..utils.random import fork_rng
@@ -21,7 +21,7 @@ NLL_METRICS = ("nll_per_token", "nll_per_sequence", "perplexity")
 def corpus_nll(
     model: PreTrainedModel,
     engine: RolloutEngine,
-    dataset: Dataset | Sequence[dict[str, Any]],
+    dataset: Rows,
     collate: Callable[[list[dict]], dict],
     batch_size: int = 256,
     rank: int = 0,

@@ -1,11 +1,10 @@
 """Jensen-Shannon divergence between the token n-grams of samples and of the training rows."""
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
-from datasets import Dataset
 
+from ..data.rows import Rows
 from ..data.statistics import iterate_ids
 from ..metrics.divergence import jensen_shannon_divergence
 from ..sampling.engine import RolloutEngine
@@ -42,7 +41,7 @@ class TokenJSD:
             number of positions, or `max_order` is less than 1.
     """
 
-    def __init__(self, train_dataset: Dataset | Sequence[dict[str, Any]], engine: RolloutEngine, max_order: int = 4):
+    def __init__(self, train_dataset: Rows, engine: RolloutEngine, max_order: int = 4):
         if max_order < 1:
             raise ValueError(f"max_order={max_order} is too small; use 1 or more.")
         if len(train_dataset) == 0:

@@ -11,7 +11,7 @@ last token). The distinct pairs are numbered again at every order, so ids stay s
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from itertools import chain, repeat
 
 import numpy as np
@@ -174,7 +174,7 @@ class ReferenceTable:
         `TypeError`: If a sentence is a string and not a list of tokens.
     """
 
-    def __init__(self, references: Sequence[Sequence[str]], max_order: int = 5):
+    def __init__(self, references: Sequence[Sequence[Hashable]], max_order: int = 5):
         if max_order < 2:
             raise ValueError(f"max_order={max_order} is too small; use 2 or more.")
         check_sentences(references, "references", form="tokens")
@@ -186,7 +186,7 @@ class ReferenceTable:
             for ngrams, _, counts in self._index.count(references, build=True)
         ]
 
-    def score(self, hypotheses: Sequence[Sequence[str]]) -> dict[str, float]:
+    def score(self, hypotheses: Sequence[Sequence[Hashable]]) -> dict[str, float]:
         """
         Returns the mean sentence BLEU of the hypotheses, each against all references. See [`bleu`].
 

@@ -43,7 +43,7 @@ class ConvCritic(ConvCriticPreTrainedModel):
             raise ValueError(
                 f"pad_token_id is {config.pad_token_id}; set it to an id from 0 to {config.vocab_size - 1}."
             )
-        self.embed_symbols = nn.Linear(config.vocab_size, config.hidden_size)
+        self.input_projection = nn.Linear(config.vocab_size, config.hidden_size)
         self.blocks = nn.ModuleList(
             ResidualBlock(config.hidden_size, config.kernel_size, config.residual_scale)
             for _ in range(config.num_blocks)
@@ -122,7 +122,7 @@ class ConvCritic(ConvCriticPreTrainedModel):
             for block, gated in zip(reversed(blocks), reversed(gates), strict=True):
                 gradient = block.input_gradient(gradient, gated)
             gradient = gradient.expand_as(hidden)[: inputs.shape[1]]  # the padding is not part of the input
-            return (gradient @ self.embed_symbols.weight).transpose(0, 1).to(inputs_onehot.dtype)
+            return (gradient @ self.input_projection.weight).transpose(0, 1).to(inputs_onehot.dtype)
 
     def _embed(
         self,
@@ -131,11 +131,11 @@ class ConvCritic(ConvCriticPreTrainedModel):
         inputs_embeds: torch.Tensor | None,
         attention_mask: torch.Tensor | None,
     ) -> torch.Tensor:
-        weight = self.embed_symbols.weight
+        weight = self.input_projection.weight
         if input_ids is not None:
-            embeds = F.embedding(input_ids, weight.T) + self.embed_symbols.bias
+            embeds = F.embedding(input_ids, weight.T) + self.input_projection.bias
         elif inputs_onehot is not None:
-            embeds = self.embed_symbols(inputs_onehot.to(weight.dtype))
+            embeds = self.input_projection(inputs_onehot.to(weight.dtype))
         else:
             assert inputs_embeds is not None
             embeds = inputs_embeds
@@ -151,7 +151,7 @@ class ConvCritic(ConvCriticPreTrainedModel):
             )
         if attention_mask is None and length == self.config.sequence_length:
             return embeds  # (B, L, C)
-        pad = self.embed_symbols.weight[:, self.config.pad_token_id] + self.embed_symbols.bias
+        pad = self.input_projection.weight[:, self.config.pad_token_id] + self.input_projection.bias
         return fill_padding(embeds, attention_mask, pad, self.config.sequence_length - length)
 
 

@@ -7,7 +7,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from .configuration_conv_generator import ConvGeneratorConfig
-from .modeling_latent_generation_utils import LatentGenerationMixin
+from .modeling_latent_generation_utils import LatentSamplingMixin
 from .modeling_outputs import LatentGenerationOutput
 from .modeling_resnet_utils import PositionConvolution, ResidualBlock, autocast_where_fast, initialize
 
@@ -24,7 +24,7 @@ class ConvGeneratorPreTrainedModel(PreTrainedModel):
             initialize(module, before_relu=module is not self.project)
 
 
-class ConvGenerator(LatentGenerationMixin, ConvGeneratorPreTrainedModel):
+class ConvGenerator(LatentSamplingMixin, ConvGeneratorPreTrainedModel):
     """
     A linear layer, residual blocks of convolutions and a linear layer at each position (WGAN-GP, arXiv 1704.00028,
     the character-level language model). All positions are generated at once; the critic of the paper reads the

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import torch
 
 
-class LatentGenerationMixin:
+class LatentSamplingMixin:
     """
     Generates whole sequences at once with a model whose `forward(latents)` returns the scores of all positions. A
     subclass has a configuration with `latent_size`, `sequence_length`, `readout`, `eos_token_id` and `pad_token_id`.
@@ -110,4 +110,4 @@ def draw_tokens(logits: torch.Tensor, temperature: float, generator: torch.Gener
     return flat.view(logits.shape[:-1])
 
 
-__all__ = ["LatentGenerationMixin", "draw_tokens", "truncate_at_eos"]
+__all__ = ["LatentSamplingMixin", "draw_tokens", "truncate_at_eos"]

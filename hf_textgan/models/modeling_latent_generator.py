@@ -10,7 +10,7 @@ from transformers import PreTrainedModel
 from transformers import initialization as init
 
 from .configuration_latent_generator import LatentGeneratorConfig
-from .modeling_latent_generation_utils import LatentGenerationMixin
+from .modeling_latent_generation_utils import LatentSamplingMixin
 from .modeling_outputs import LatentGenerationOutput
 from .modeling_recurrent_decoder_utils import RecurrentDecoder
 
@@ -41,7 +41,7 @@ class LatentGeneratorPreTrainedModel(PreTrainedModel):
                     init.ones_(buffer) if name == "running_var" else init.zeros_(buffer)
 
 
-class LatentGenerator(LatentGenerationMixin, LatentGeneratorPreTrainedModel):
+class LatentGenerator(LatentSamplingMixin, LatentGeneratorPreTrainedModel):
     """
     Layers ``[Linear, normalization, ReLU]`` for each of `config.layer_sizes` and a last Linear, from noise to a code,
     and a recurrent decoder from the code to text (ARAE, arXiv 1706.04223). The code is not normalized.

@@ -41,13 +41,13 @@ class Branch(nn.Module):
 class ReferenceCritic(nn.Module):
     def __init__(self, config: ConvCriticConfig):
         super().__init__()
-        self.embed_symbols = nn.Conv1d(config.vocab_size, config.hidden_size, 1)
+        self.input_projection = nn.Conv1d(config.vocab_size, config.hidden_size, 1)
         branches = (Branch(config.hidden_size, config.kernel_size) for _ in range(config.num_blocks))
         self.blocks = nn.Sequential(*branches)
         self.classifier = nn.Linear(config.hidden_size * config.sequence_length, 1)
 
     def forward(self, inputs_onehot: torch.Tensor) -> torch.Tensor:
-        return self.classifier(self.blocks(self.embed_symbols(inputs_onehot.transpose(1, 2))).flatten(1))
+        return self.classifier(self.blocks(self.input_projection(inputs_onehot.transpose(1, 2))).flatten(1))
 
     def input_gradient(self, inputs_onehot: torch.Tensor) -> torch.Tensor:
         inputs = inputs_onehot.detach().requires_grad_()
@@ -128,7 +128,7 @@ def test_the_critic_reads_channels_of_positions():
     with torch.no_grad():
         for parameter in critic.parameters():
             parameter.zero_()
-        critic.embed_symbols.weight.copy_(torch.eye(4))
+        critic.input_projection.weight.copy_(torch.eye(4))
         critic.classifier.weight[0, 2 * 5 + 3] = 7.0
     ids = torch.tensor([[0, 0, 0, 2, 0], [2, 2, 2, 0, 2]])
     output = critic(input_ids=ids)
@@ -193,7 +193,7 @@ def test_a_critic_without_blocks_has_the_penalty_of_a_linear_function():
     """D(x) = <w, x> + b with ||w|| = c over all entries: the penalty is (c - 1)^2."""
     critic = tiny_critic(num_blocks=0)
     randomize(critic)
-    first, last = critic.embed_symbols.weight, critic.classifier.weight.view(6, 5)
+    first, last = critic.input_projection.weight, critic.classifier.weight.view(6, 5)
     norm = (last.T @ first).norm()
     torch.testing.assert_close(penalty(critic.input_gradient(mixtures(critic))), (norm - 1) ** 2)
     with torch.no_grad():
@@ -289,7 +289,7 @@ def test_initial_weights():
         generator.lm_head: 4 / (24 + 20),
         generator.blocks[0].convolution1: 4 / (2 * 24 * 5),
         generator.blocks[0].convolution2: 4 / (2 * 24 * 5),
-        critic.embed_symbols: 4 / (20 + 24),
+        critic.input_projection: 4 / (20 + 24),
         critic.blocks[0].convolution1: 4 / (2 * 24 * 5),
         critic.classifier: 2 / (24 * 8 + 1),
     }
@@ -356,7 +356,7 @@ def test_ids_one_hot_rows_and_embeddings_have_one_score():
     onehot = F.one_hot(ids, 4).float()
     expected = critic(input_ids=ids)
     assert expected.logits.shape == (2, 1) and expected.features.shape == (2, 30)
-    for inputs in ({"inputs_onehot": onehot}, {"inputs_embeds": critic.embed_symbols(onehot)}):
+    for inputs in ({"inputs_onehot": onehot}, {"inputs_embeds": critic.input_projection(onehot)}):
         torch.testing.assert_close(critic(**inputs).logits, expected.logits)
     assert torch.equal(critic(input_ids=ids, return_dict=False)[0], expected.logits)
     gradients = []
@@ -456,7 +456,7 @@ def test_under_autocast_the_step_is_close(monkeypatch, computes):
     critic, generator = randomize(tiny_critic(hidden_size=16), std=0.1), randomize(tiny_generator(), std=0.3)
     latents = torch.randn(3, 3, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():  # no ReLU near 0: rounding would open some and close others
-        for module in (critic.embed_symbols, *(block.convolution1 for block in critic.blocks)):
+        for module in (critic.input_projection, *(block.convolution1 for block in critic.blocks)):
             module.bias.copy_(torch.tensor([2.0, -2.0]).repeat(8))
 
     def results(autocast: bool) -> list[torch.Tensor]:

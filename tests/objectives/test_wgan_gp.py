@@ -112,7 +112,7 @@ def plain_convolution(module: nn.Module, channels: torch.Tensor) -> torch.Tensor
 
 def plain_critic(critic: ConvCritic, rows: torch.Tensor) -> torch.Tensor:
     """The scores of rows (B, L, V)."""
-    hidden = F.linear(rows, critic.embed_symbols.weight, critic.embed_symbols.bias).transpose(1, 2)  # (B, C, L)
+    hidden = F.linear(rows, critic.input_projection.weight, critic.input_projection.bias).transpose(1, 2)  # (B, C, L)
     for block in critic.blocks:
         inner = plain_convolution(block.convolution1, F.relu(hidden))
         hidden = hidden + block.scale * plain_convolution(block.convolution2, F.relu(inner))
@@ -147,7 +147,7 @@ def test_penalty_of_a_linear_critic(norm):
     weights = norm * weights / weights.norm()
     critic = ConvCritic(ConvCriticConfig(vocab_size=V, sequence_length=L, hidden_size=V, num_blocks=0))
     with torch.no_grad():  # the identity, then the weights: the channel is the slow index
-        critic.embed_symbols.weight.copy_(torch.eye(V))
+        critic.input_projection.weight.copy_(torch.eye(V))
         critic.classifier.weight.copy_(weights.T.reshape(1, -1))
     points = torch.randn(3, L, V)
     for found in (input_gradient(lambda x: (x * weights).sum((1, 2)), points), critic.input_gradient(points)):

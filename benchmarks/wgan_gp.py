@@ -51,12 +51,12 @@ class PlainCritic(nn.Module):
     def __init__(self, config: ConvCriticConfig):
         super().__init__()
         size = config.hidden_size
-        self.embed_symbols = nn.Conv1d(config.vocab_size, size, 1)
+        self.input_projection = nn.Conv1d(config.vocab_size, size, 1)
         self.blocks = nn.Sequential(*(PlainBlock(size, config.kernel_size) for _ in range(config.num_blocks)))
         self.classifier = nn.Linear(size * config.sequence_length, 1)
 
     def forward(self, inputs_onehot: torch.Tensor) -> torch.Tensor:
-        return self.classifier(self.blocks(self.embed_symbols(inputs_onehot.transpose(1, 2))).flatten(1))
+        return self.classifier(self.blocks(self.input_projection(inputs_onehot.transpose(1, 2))).flatten(1))
 
     def input_gradient(self, inputs_onehot: torch.Tensor) -> torch.Tensor:
         inputs = inputs_onehot.detach().requires_grad_()

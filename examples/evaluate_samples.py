@@ -10,7 +10,7 @@ import argparse
 import random
 
 from hf_textgan import CaptionGrammar, read_lines
-from hf_textgan.comparison.sources import MarkovSource, halves
+from hf_textgan.comparison.sources import MarkovSource, split_in_halves
 from hf_textgan.metrics import load
 
 
@@ -40,7 +40,7 @@ def main(argv: list[str] | None = None, num_samples: int = 1000) -> dict[str, di
         train, held_out = lines[: 5 * num_samples], lines[5 * num_samples :]
         sampler = MarkovSource("trigram sampler", [line.split() for line in train], 3, " ".join, longest=40)
         samples = sampler.texts(num_samples, seed=0)
-    real, references = halves(held_out, seed=0)
+    real, references = split_in_halves(held_out, seed=0)
     size = min(len(samples), len(real))  # the metrics depend on the number of sentences
     rng = random.Random(0)
     shuffled = [" ".join(rng.sample(words, len(words))) for words in map(str.split, real[:size])]

@@ -4,8 +4,8 @@ Memory and time of the data path, from a text file to the batches, for growing f
     python benchmarks/data_memory.py
 
 For each size a fresh process reads the file, builds a word tokenizer, reports on the data, encodes it, and draws 200
-iterations of batches. Recorded are the seconds of each stage and its peak of anonymous memory (what mapped files take
-is not counted: the system takes it back at will). Writes benchmarks/results/data_memory.json.
+iterations of batches. Records the seconds of each stage and its peak of anonymous memory; the memory of mapped files
+is not counted, because the system takes it back at will. Writes benchmarks/results/data_memory.json.
 """
 
 import argparse
@@ -20,6 +20,7 @@ import threading
 import time
 from pathlib import Path
 
+from common import command_line, make_parser, write_result
 from environment import describe
 
 from hf_textgan.core.batches import AlternatingBatches
@@ -32,13 +33,12 @@ from hf_textgan.data.report import data_report
 from hf_textgan.data.tokenizers import word_tokenizer
 
 
-RESULTS = Path(__file__).parent / "results"
 SIZES = (100_000, 1_000_000, 3_000_000)
-TICKS = 200
+ITERATIONS = 200
 
 
 class AnonymousMemory:
-    """The peak of RssAnon since the last look, in MiB."""
+    """The peak of RssAnon since the last call of `take`, in MiB."""
 
     def __init__(self):
         self.peak = 0.0
@@ -75,21 +75,23 @@ def measure(path: Path, cache: Path) -> dict:
     stage("data_report", lambda: data_report(dataset, None, tokenizer, progress=False))
     encoded = stage("encode_text", lambda: encode_text(dataset, tokenizer, cache_dir=cache, progress=False))
     updates = (Update("generator", "pg"), Update("discriminator", "d", repeat=2))
-    schedule = PhaseSchedule([Phase("adversarial", TICKS, updates)])
-    rounds = AlternatingBatches(encoded.dataset, schedule, 64, functools.partial(collate, pad_token_id=0), seed=0)
-    stage("first iteration", lambda: rounds[0])
-    stage("other iterations", lambda: [rounds[i] and None for i in range(1, TICKS)])
+    schedule = PhaseSchedule([Phase("adversarial", ITERATIONS, updates)])
+    batches = AlternatingBatches(encoded.dataset, schedule, 64, functools.partial(collate, pad_token_id=0), seed=0)
+    stage("first iteration", lambda: batches[0])
+    stage("other iterations", lambda: [batches[i] and None for i in range(1, ITERATIONS)])
     return {
         "lines": len(dataset),
         "stages": stages,
-        "milliseconds_per_batch_of_64": round(stages["other iterations"]["seconds"] / (3 * (TICKS - 1)) * 1000, 3),
+        "milliseconds_per_batch_of_64": round(
+            stages["other iterations"]["seconds"] / (3 * (ITERATIONS - 1)) * 1000, 3
+        ),
         "peak_anonymous_mib": max(entry["peak_anonymous_mib"] for entry in stages.values()),
         "max_rss_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
     }
 
 
 def write_lines(path: Path, number: int) -> None:
-    """Lines of 5 to 20 words out of 5,000, the first ones most often."""
+    """Writes lines of 5 to 20 words out of 5,000, the first ones most often."""
     generator = random.Random(0)
     words = [f"word{i}" for i in range(5000)]
     weights = [1 / (i + 2) for i in range(5000)]
@@ -100,11 +102,11 @@ def write_lines(path: Path, number: int) -> None:
                 file.write(" ".join(next(drawn) for _ in range(generator.randint(5, 20))) + "\n")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main(argv: list[str] | None = None) -> None:
+    parser = make_parser(__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="numbers of lines")
     parser.add_argument("--measure", nargs=2, help=argparse.SUPPRESS)
-    options = parser.parse_args()
+    options = parser.parse_args(argv)
     if options.measure:
         print(json.dumps(measure(*map(Path, options.measure))))
         return
@@ -120,13 +122,12 @@ def main() -> None:
     first, last = runs[0], runs[-1]
     growth = (last["peak_anonymous_mib"] - first["peak_anonymous_mib"]) * 2**20
     result = {
-        "command": " ".join(["python", "benchmarks/data_memory.py", *sys.argv[1:]]),
+        "command": command_line("data_memory.py", argv),
         "environment": describe(),
         "anonymous_bytes_per_line": round(growth / max(1, last["lines"] - first["lines"]), 2),
         "runs": runs,
     }
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "data_memory.json").write_text(json.dumps(result, indent=1) + "\n")
+    write_result(options.output_dir / "data_memory.json", result)
     print(f"{result['anonymous_bytes_per_line']} bytes of anonymous memory a line")
 
 

@@ -1,4 +1,4 @@
-"""What a number depends on: commit, hardware, versions."""
+"""The environment of a measurement: commit, hardware, versions."""
 
 import importlib.metadata
 import os
@@ -15,10 +15,10 @@ PACKAGES = ("torch", "transformers", "accelerate", "datasets", "tokenizers", "nu
 
 
 def describe() -> dict[str, Any]:
-    """The environment of a measurement, as JSON."""
+    """Returns the environment of a measurement, as JSON."""
     return {
         "commit": _git("rev-parse", "HEAD"),
-        "uncommitted_changes": bool(_git("status", "--porcelain", "--untracked-files=no", ".", ":!results")),
+        "uncommitted_changes": bool(_git("status", "--porcelain", "--untracked-files=no", ":/", ":!results")),
         "date": date.today().isoformat(),
         "cpu": _cpu(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),

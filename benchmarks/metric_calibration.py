@@ -1,5 +1,5 @@
 """
-What the n-gram metrics say of text whose quality is known, as scales to read other values by.
+The values of the n-gram metrics on text of known quality, as scales to read other values by.
 
     python benchmarks/metric_calibration.py --data_dir DATA_DIR
 
@@ -12,24 +12,22 @@ sentences to score. Beside these, as many sentences of four other kinds:
 - `half_modes`: real sentences repeated to the full number, so that half of the set is missing;
 - `copied`: sentences of the training set.
 
-Also each tool's definition on the same sentences, and the first file against the second one: those of Image COCO are
-not one distribution. Writes benchmarks/results/metric_calibration_ngrams.json.
+Also measures the same sentences by each tool's definition, and the first file against the second one: the two files of
+Image COCO have different distributions. Writes benchmarks/results/metric_calibration_ngrams.json.
 """
 
-import argparse
-import json
 import random
 import time
 from collections import defaultdict
 from pathlib import Path
 
+from common import make_parser, write_result
 from environment import describe
 
 from hf_textgan.metrics import load
 from hf_textgan.metrics.variants import BLEU_VARIANTS, SELF_BLEU_VARIANTS
 
 
-RESULTS = Path(__file__).parent / "results" / "metric_calibration_ngrams.json"
 FILES = {
     "image_coco": ("image_coco/train.tok.txt", "image_coco/test.tok.txt"),
     "emnlp_news": ("emnlp_news/train.txt", "emnlp_news/test.txt"),
@@ -44,12 +42,12 @@ def read(path: Path) -> list[str]:
 
 
 def markov(sentences: list[str], count: int, rng: random.Random) -> list[str]:
-    """Sentences of the first-order Markov chain of words, ends included."""
+    """Draws sentences of the first-order Markov chain of words, ends included."""
     following = defaultdict(list)
     for sentence in sentences:
         words = [None, *sentence.split(), None]
-        for word, then in zip(words, words[1:], strict=False):
-            following[word].append(then)
+        for word, successor in zip(words, words[1:], strict=False):
+            following[word].append(successor)
     drawn = []
     while len(drawn) < count:
         words = [rng.choice(following[None])]
@@ -72,20 +70,20 @@ def kinds(real: list[str], training: list[str], rng: random.Random) -> dict[str,
 
 def measure(sentences: list[str], references: list[str], training: list[str], **interval: int) -> dict:
     modules = {name: load(name).compute for name in NAMES}
-    as_many = references[: len(sentences)]
+    equal_number = references[: len(sentences)]
     return {
         "textgan_bleu": modules["textgan_bleu"](predictions=sentences, references=references, **interval),
         "self_bleu": modules["self_bleu"](predictions=sentences, **interval),
         "distinct_n": modules["distinct_n"](predictions=sentences),
-        "ngram_jsd": modules["ngram_jsd"](predictions=sentences, references=as_many),
+        "ngram_jsd": modules["ngram_jsd"](predictions=sentences, references=equal_number),
         "ngram_jsd_iwgan": modules["ngram_jsd"](predictions=sentences, references=references, variant="iwgan"),
-        "ms_jaccard": modules["ms_jaccard"](predictions=sentences, references=as_many),
+        "ms_jaccard": modules["ms_jaccard"](predictions=sentences, references=equal_number),
         "novelty": modules["novelty"](predictions=sentences, references=training),
     }
 
 
 def variants(sentences: list[str], references: list[str]) -> dict:
-    """The same text by each tool's definition."""
+    """Measures the same text by each tool's definition."""
     bleu, self_bleu = load("textgan_bleu").compute, load("self_bleu").compute
     others = {"textgan-pytorch": {"references": sentences[200:]}}
     return {
@@ -98,12 +96,12 @@ def variants(sentences: list[str], references: list[str]) -> dict:
     }
 
 
-def main():
-    parser = argparse.ArgumentParser()
+def main(argv: list[str] | None = None) -> None:
+    parser = make_parser(__doc__)
     parser.add_argument("--data_dir", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--num_bootstrap", type=int, default=200)
-    options = parser.parse_args()
+    options = parser.parse_args(argv)
     interval = {"num_bootstrap": options.num_bootstrap, "seed": options.seed}
     command = "python benchmarks/metric_calibration.py --data_dir DATA_DIR"
     command += f" --seed {options.seed} --num_bootstrap {options.num_bootstrap}"
@@ -129,8 +127,9 @@ def main():
         }
         print(f"{corpus}: {time.perf_counter() - start:.0f} s", flush=True)
     record = {"command": command, "environment": describe(), "values": values}
-    RESULTS.write_text(json.dumps(record, indent=1) + "\n")
-    print(f"wrote {RESULTS}")
+    path = options.output_dir / "metric_calibration_ngrams.json"
+    write_result(path, record)
+    print(f"wrote {path}")
 
 
 if __name__ == "__main__":

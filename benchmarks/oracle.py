@@ -8,69 +8,73 @@ maximum-likelihood model of their seed and take the same number of generator ste
 laptop preset (its discriminator and its number of rollouts). At every evaluation: NLL-oracle, NLL-test and NLL-div, in
 nats per token, on 10,000 samples. As controls the maximum-likelihood model is also sampled at other temperatures.
 
-Runs that are finished are not repeated, a run that was stopped goes on from its checkpoint, and more seeds join those
-that are there. Writes benchmarks/results/oracle_t20.json and .png.
+A finished run is not repeated, an interrupted one resumes from its checkpoint, and further seeds are added to the
+results in the file. Writes benchmarks/results/oracle_t20.json and .png.
 """
 
 import argparse
 import json
-import subprocess
-import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
+from typing import Any
 
+from common import command_line, make_parser, read_result, train_run, write_result
 from environment import describe
 
-from hf_textgan.runs.evaluate import evaluate_run
+from hf_textgan.runs.evaluate import EvaluationArguments, evaluate_run
 
 
-RESULTS = Path(__file__).parent / "results"
-EPOCH = 156  # steps
+STEPS_PER_EPOCH = 156
 # Published NLL-oracle (Yu et al. 2017, arXiv 1609.05473, table 1), on the same oracle.
 PUBLISHED = {"mle": 9.038, "scheduled_sampling": 8.985, "pg_bleu": 8.946, "seqgan": 8.736}
 TEMPERATURES = (1.0, 0.9, 0.8, 0.7, 0.5)
 
 
-def conditions(options: argparse.Namespace, mle: Path) -> dict[str, list[str]]:
-    """The command line of each condition, without what all share."""
-    likelihood = ["rnnlm", "--pretrain_generator_steps", str(options.epochs * EPOCH)]
-    likelihood += ["--load_best_model_at_end", "false", "--eval_steps", str(5 * EPOCH), "--save_steps", str(5 * EPOCH)]
-    gradient = ["seqgan", "--generator_name_or_path", str(mle), "--pretrain_generator_steps", "0"]
-    gradient += ["--max_steps", str(options.adversarial_steps), "--eval_steps", "10", "--save_steps", "10"]
-    gradient += ["--generator.learning_rate", str(options.learning_rate)]
-    gradient += ["--generator/adversarial.learning_rate", str(options.learning_rate)]
+def conditions(options: argparse.Namespace, mle: Path) -> dict[str, tuple[str, dict[str, Any]]]:
+    """Returns the system of each condition and its options, without those that all conditions share."""
+    between = 5 * STEPS_PER_EPOCH
+    likelihood = {
+        "pretrain_generator_steps": options.epochs * STEPS_PER_EPOCH,
+        "load_best_model_at_end": False,
+        "eval_steps": between,
+        "save_steps": between,
+    }
+    gradient = {
+        "generator_name_or_path": str(mle),
+        "pretrain_generator_steps": 0,
+        "max_steps": options.adversarial_steps,
+        "eval_steps": 10,
+        "save_steps": 10,
+        "generator.learning_rate": options.learning_rate,
+        "generator/adversarial.learning_rate": options.learning_rate,
+    }
     return {
-        "mle": likelihood,
-        "scheduled_sampling": [*likelihood, "--scheduled_sampling", str(0.002 * options.epochs)],
-        "seqgan": gradient,
-        "pg_bleu": [*gradient, "--reward", "bleu"],
-        "constant_reward": [*gradient, "--reward", "constant"],
+        "mle": ("rnnlm", likelihood),
+        "scheduled_sampling": ("rnnlm", {**likelihood, "scheduled_sampling": 0.002 * options.epochs}),
+        "seqgan": ("seqgan", gradient),
+        "pg_bleu": ("seqgan", {**gradient, "reward": "bleu"}),
+        "constant_reward": ("seqgan", {**gradient, "reward": "constant"}),
     }
 
 
-def train(run: Path, words: list[str]) -> dict:
-    """Runs `textgan train`, or goes on with it; returns the environment of its last start and the seconds it took."""
-    record = run.with_name(f"{run.name}.json")
-    done = json.loads(record.read_text()) if record.is_file() else {"seconds": 0.0, "finished": False}
-    if not done["finished"]:
-        resume = ["--resume"] if any(run.glob("checkpoint-*")) else []
-        if not resume and run.is_dir():
-            subprocess.run(["rm", "-rf", str(run)], check=True)  # stopped before its first checkpoint
-        command = [sys.executable, "-m", "hf_textgan.cli.main", "train", *words, "--output_dir", str(run), *resume]
-        done["environment"] = describe()
+def train(folder: Path, system: str, options: dict[str, Any]) -> dict:
+    """Trains or resumes a run; returns the environment of its last start and the seconds that it took."""
+    path = folder.with_name(f"{folder.name}.json")
+    record = read_result(path) or {"seconds": 0.0, "finished": False}
+    if not record["finished"]:
+        record["environment"] = describe()
         started = time.perf_counter()
-        code = subprocess.run(command).returncode
-        done["seconds"] += time.perf_counter() - started
-        done["finished"] = code == 0
-        record.write_text(json.dumps(done, indent=1) + "\n")
-        if code:
-            sys.exit(f"{run} stopped with status {code}; start the same command again to go on.")
-    return done
+        try:
+            train_run(system, folder, **options)
+            record["finished"] = True
+        finally:  # an interrupted run resumes when the same command is started again
+            record["seconds"] += time.perf_counter() - started
+            write_result(path, record)
+    return record
 
 
 def collect(run: Path) -> list[dict]:
-    """The evaluations of a run, by generator steps."""
+    """Returns the evaluations of a run, by generator steps."""
     keys = ("nll_oracle", "nll_per_token", "nll_div")
     evaluations = json.loads((run / "metrics.json").read_text())["evaluations"]
     phases = json.loads(next(run.glob("checkpoint-*/run.json")).read_text())["phases"]
@@ -86,53 +90,49 @@ def collect(run: Path) -> list[dict]:
 
 
 def temperatures(run: Path, num_samples: int) -> list[dict]:
-    """NLL-oracle and NLL-div of samples at other temperatures; the model, and so its NLL-test at 1, is the same."""
+    """Returns NLL-oracle and NLL-div of samples at other temperatures; NLL-test at 1 is that of the model."""
     rows = []
     for temperature in TEMPERATURES:
-        arguments = SimpleNamespace(
-            model=str(run), eval_file=None, num_samples=num_samples, temperature=temperature, seed=0, max_length=None
-        )
-        metrics = evaluate_run(arguments)["metrics"]
-        rows.append({"temperature": temperature, **metrics})
+        arguments = EvaluationArguments(str(run), num_samples=num_samples, temperature=temperature)
+        rows.append({"temperature": temperature, **evaluate_run(arguments)["metrics"]})
     return rows
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main(argv: list[str] | None = None) -> None:
+    parser = make_parser(__doc__)
     parser.add_argument("--oracle_path", required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[42])
-    parser.add_argument("--only", nargs="+", help="conditions to run now; the others are reported if they are there")
+    parser.add_argument("--only", nargs="+", help="conditions to run; the results of the others stay in the file")
     parser.add_argument("--epochs", type=int, default=120, help="of maximum likelihood")
     parser.add_argument("--adversarial_steps", type=int, default=100)
     parser.add_argument("--learning_rate", type=float, default=1e-2, help="of the generator's policy gradient")
-    parser.add_argument("--runs", default="runs/oracle", help="where the runs are written")
+    parser.add_argument("--runs", default="runs/oracle", help="folder of the runs")
     parser.add_argument("--disable_tqdm", action="store_true")
-    options = parser.parse_args()
+    options = parser.parse_args(argv)
 
-    path = RESULTS / "oracle_t20.json"
-    result = json.loads(path.read_text()) if path.is_file() else {"seeds": {}}
+    path = options.output_dir / "oracle_t20.json"
+    result = read_result(path) or {"seeds": {}}
     for seed in options.seeds:
         folder = Path(options.runs) / f"seed-{seed}"
-        shared = ["--dataset_name", "oracle", "--oracle_path", options.oracle_path, "--preset", "laptop"]
-        shared += ["--seed", str(seed), "--disable_tqdm", str(options.disable_tqdm).lower()]
+        shared = {
+            "dataset_name": "oracle",
+            "oracle_path": options.oracle_path,
+            "preset": "laptop",
+            "seed": seed,
+            "disable_tqdm": options.disable_tqdm,
+        }
         rows = result["seeds"].setdefault(str(seed), {})
-        for name, arguments in conditions(options, folder / "mle").items():
+        for name, (system, values) in conditions(options, folder / "mle").items():
             if options.only and name not in options.only:
                 continue
-            done = train(folder / name, [*arguments, *shared])
-            rows[name] = {**done, "arguments": arguments, "evaluations": collect(folder / name)}
+            record = train(folder / name, system, {**values, **shared})
+            rows[name] = {**record, "system": system, "options": values, "evaluations": collect(folder / name)}
             if name == "mle" and "mle_temperatures" not in rows:
                 rows["mle_temperatures"] = temperatures(folder / name, 10_000)
-            words = [Path(word).name if word == options.oracle_path else word for word in sys.argv[1:]]
-            result["command"] = " ".join(["python", "benchmarks/oracle.py", *words])
-            write(path, result)
+            result["command"] = command_line("oracle.py", argv)
+            write_result(path, result)
     draw(result, path.with_suffix(".png"))
     print(table(result))
-
-
-def write(path: Path, result: dict) -> None:
-    RESULTS.mkdir(exist_ok=True)
-    path.write_text(json.dumps(result, indent=1) + "\n")
 
 
 def last(rows: dict, name: str) -> dict:
@@ -140,7 +140,7 @@ def last(rows: dict, name: str) -> dict:
 
 
 def table(result: dict) -> str:
-    """The last evaluation of every condition and seed."""
+    """Returns the last evaluation of every condition and seed."""
     lines = [f"{'condition':22}{'seed':>6}{'NLL-oracle':>12}{'NLL-test':>10}{'NLL-div':>10}{'published':>11}"]
     for seed, rows in result["seeds"].items():
         for name in (n for n in rows if n != "mle_temperatures"):
@@ -154,7 +154,7 @@ def table(result: dict) -> str:
 
 
 def draw(result: dict, path: Path) -> None:
-    """A row for each of the three measures; PG-BLEU has a column of its own, because its scale is another."""
+    """Draws a row for each of the three measures; PG-BLEU has another scale, and so a column of its own."""
     from matplotlib.figure import Figure
 
     measures = {"nll_oracle": "NLL-oracle", "nll_per_token": "NLL-test", "nll_div": "NLL-div"}
@@ -173,13 +173,17 @@ def draw(result: dict, path: Path) -> None:
                 for name in (n for n in group if n in rows):
                     points = [(e["step"], e[key]) for e in rows[name]["evaluations"]]
                     if column == 0:
-                        points = [(step / EPOCH, value) for step, value in points]
-                    elif "mle" in rows:  # where it started from
+                        points = [(step / STEPS_PER_EPOCH, value) for step, value in points]
+                    elif "mle" in rows:  # the start of the policy gradients
                         points.insert(0, (0, last(rows, "mle")[key]))
-                    shown = name in axis.get_legend_handles_labels()[1]
+                    has_label = name in axis.get_legend_handles_labels()[1]
                     color = f"C{names.index(name)}"
                     axis.plot(
-                        *zip(*points, strict=True), color=color, marker=".", linewidth=1, label=None if shown else name
+                        *zip(*points, strict=True),
+                        color=color,
+                        marker=".",
+                        linewidth=1,
+                        label=None if has_label else name,
                     )
             axis.set_ylabel(f"{label} (nats per token)")
             axis.grid(alpha=0.3)

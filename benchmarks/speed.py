@@ -3,23 +3,21 @@ Speed of draws, rollouts, scores, whole training steps and n-gram metrics, as ra
 
     python benchmarks/speed.py [--only draw sampling ...] [--rounds 5]
 
-The plain baseline is what a straightforward implementation does: it draws with log_softmax, exp and
-`torch.multinomial`; for each rollout and each prefix length it reads the prefix token by token and goes on; it scores
-in batches of 64 with two-dimensional convolutions in single precision, dropout off. Both sides alternate, and the
-medians are compared. Writes benchmarks/results/speed.json.
+The plain baseline is a straightforward implementation: it draws with log_softmax, exp and `torch.multinomial`; for
+each rollout and each prefix length it reads the prefix token by token and draws the rest; it scores in batches of 64
+with two-dimensional convolutions in single precision, dropout off. The two alternate, and their medians are compared.
+Writes benchmarks/results/speed.json.
 """
 
-import argparse
 import copy
-import json
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
 import torch
+from common import command_line, make_parser, read_result, write_result
 from environment import describe
 from torch.nn import functional as F
 from transformers import GPT2Config, GPT2LMHeadModel
@@ -42,7 +40,6 @@ from hf_textgan.sampling.engine import RolloutEngine
 from hf_textgan.sampling.samples import Samples
 
 
-RESULTS = Path(__file__).parent / "results"
 V, H, T, B, N = 5000, 32, 20, 64, 16
 
 
@@ -123,18 +120,21 @@ def plain_generator_step(model, critic, num_rollouts: int) -> None:
 # ---- The comparisons ----------------------------------------------------------------------------------------------
 
 
-def compare(ours: Callable[[], object], plain: Callable[[], object], rounds: int, plain_share: float = 1.0) -> dict:
-    """Alternating medians in seconds; `plain` does `plain_share` of the work, and its time is scaled up."""
-    ours(), plain()
-    times: dict[str, list[float]] = {"ours": [], "plain": []}
+def compare(library: Callable[[], object], plain: Callable[[], object], rounds: int, plain_share: float = 1.0) -> dict:
+    """
+    Returns the medians in seconds of calls that alternate. `plain` does `plain_share` of the work, and its time is
+    scaled up.
+    """
+    library(), plain()
+    times: dict[str, list[float]] = {"library": [], "plain": []}
     for _ in range(rounds):
-        for name, call in (("plain", plain), ("ours", ours)):
+        for name, call in (("plain", plain), ("library", library)):
             started = time.perf_counter()
             call()
             times[name].append(time.perf_counter() - started)
     medians = {name: statistics.median(values) for name, values in times.items()}
     medians["plain"] /= plain_share
-    return {**medians, "ratio": medians["plain"] / medians["ours"], "times": times, "plain_share": plain_share}
+    return {**medians, "ratio": medians["plain"] / medians["library"], "times": times, "plain_share": plain_share}
 
 
 def draw(rounds: int) -> dict:
@@ -160,10 +160,10 @@ def sampling(rounds: int) -> dict:
 
 
 def rollouts(rounds: int) -> dict:
-    """Against the matrix products of the output layer alone, in pieces of 256 rows in one buffer: the floor."""
+    """Compares with the floor: the matrix products of the output layer alone, in parts of 256 rows in one buffer."""
     model, engine = generator(), RolloutEngine(T, 0, 0)
     samples = engine.sample(model, B)
-    rows = B * (T - 1) + N * B * (T - 1) * (T - 2) // 2  # scores that are needed: of each prefix and continuation
+    rows = B * (T - 1) + N * B * (T - 1) * (T - 2) // 2  # scores of each prefix and continuation
     hidden, buffer = torch.randn(256, H), torch.empty(256, V)
     weight, bias = model.lm_head.weight.detach().T, model.lm_head.bias.detach()
 
@@ -172,7 +172,7 @@ def rollouts(rounds: int) -> dict:
             torch.addmm(bias, hidden, weight, out=buffer)
 
     result = compare(lambda: list(engine.rollout(model, samples, N)), floor, rounds)
-    return {**result, "ratio": result["ours"] / result["plain"], "rows": rows}
+    return {**result, "ratio": result["library"] / result["plain"], "rows": rows}
 
 
 def generator_step_bf16(rounds: int) -> dict:
@@ -185,41 +185,41 @@ def generator_step(rounds: int, bf16_rewards: bool = False) -> dict:
     players = Players({"generator": model, "discriminator": critic})
     batch = {"input_ids": torch.zeros(B, T + 1, dtype=torch.long)}
 
-    def ours() -> None:
+    def library_step() -> None:
         with players.updating("generator"):
             objective.generator_loss(players, engine, batch, StepContext()).loss.backward()
         model.zero_grad()
 
-    return compare(ours, lambda: plain_generator_step(model, critic, 1), rounds, plain_share=1 / N)
+    return compare(library_step, lambda: plain_generator_step(model, critic, 1), rounds, plain_share=1 / N)
 
 
 def scoring(rounds: int) -> dict:
     """
-    As many sequences as a generator step scores. Errors are those of a discriminator that tells the sequences of two
-    generators apart, against itself in double precision.
+    Scores as many sequences as a generator step does. The errors are those of a discriminator that was trained to
+    separate the sequences of two generators, relative to its scores in double precision.
     """
     critic, sequences = discriminator(), torch.randint(V, (N * B * (T - 1), T))
-    judge, few = discriminator().train(), []
+    trained, few = discriminator().train(), []
     for scale in (1.0, 10.0):  # near uniform, and far from it
         model = generator()
         with torch.no_grad():
             for parameter in model.parameters():
                 parameter.mul_(scale)
         few.append(RolloutEngine(T, 0, 0).sample(model, 4096).sequences)
-    optimizer = torch.optim.AdamW(judge.parameters(), lr=1e-3)
+    optimizer = torch.optim.AdamW(trained.parameters(), lr=1e-3)
     for step in range(40):
         rows = slice(step * B, step * B + B)
-        logits = judge(input_ids=torch.cat([few[0][rows], few[1][rows]])).logits
+        logits = trained(input_ids=torch.cat([few[0][rows], few[1][rows]])).logits
         F.cross_entropy(logits, torch.arange(2 * B) // B).backward()
         optimizer.step()
         optimizer.zero_grad()
-    judge.eval()
+    trained.eval()
     few = torch.cat([part[-1024:] for part in few])
-    exact = plain_scores(copy.deepcopy(judge).double(), few)
-    found = {
-        "ours": probability_of_real(judge, few),
-        "ours_bf16": in_bf16(judge, few),
-        "plain": plain_scores(judge, few),
+    exact = plain_scores(copy.deepcopy(trained).double(), few)
+    scores = {
+        "library": probability_of_real(trained, few),
+        "library_bf16": in_bf16(trained, few),
+        "plain": plain_scores(trained, few),
     }
     result = compare(
         lambda: probability_of_real(critic, sequences),
@@ -227,15 +227,15 @@ def scoring(rounds: int) -> dict:
         rounds,
         plain_share=1024 / len(sequences),
     )
-    errors = {name: float((scores - exact).abs().max()) for name, scores in found.items()}
+    errors = {name: float((values - exact).abs().max()) for name, values in scores.items()}
     accuracy = float(((exact > 0.5).long() == torch.arange(2048) // 1024).float().mean())
     return {**result, "largest_error": errors, "std_of_scores": float(exact.std()), "accuracy": accuracy}
 
 
-def in_bf16(judge: CNNDiscriminator, sequences: torch.LongTensor) -> torch.Tensor:
-    """Whether or not this processor has instructions for it."""
+def in_bf16(model: CNNDiscriminator, sequences: torch.LongTensor) -> torch.Tensor:
+    """Scores in bfloat16, even on processors without instructions for it."""
     with torch.autocast("cpu", torch.bfloat16):
-        return probability_of_real(judge, sequences)
+        return probability_of_real(model, sequences)
 
 
 def gpt2(rounds: int) -> dict:
@@ -251,7 +251,7 @@ def gpt2(rounds: int) -> dict:
 
 
 def gpt2_rollouts(rounds: int) -> dict:
-    """Against reading the prefix anew for each rollout and each of its lengths, then `generate`."""
+    """Compares with `generate` that reads the prefix again for each rollout and each of its lengths."""
     config = GPT2Config(vocab_size=V, n_embd=H, n_layer=1, n_head=2, n_positions=32, bos_token_id=0, eos_token_id=None)
     model, engine = GPT2LMHeadModel(config).eval(), RolloutEngine(T, 0, 0)
     samples = engine.sample(model, B)
@@ -268,7 +268,7 @@ def gpt2_rollouts(rounds: int) -> dict:
 
 def ngrams(rounds: int, text_file: str | None = None, reference_file: str | None = None) -> dict:
     """
-    BLEU-2 to 5 of 10,000 sentences against 10,000, and Self-BLEU, against the package fast-bleu
+    Measures BLEU-2 to 5 of 10,000 sentences against 10,000, and Self-BLEU, in comparison with the package fast-bleu
     (`pip install fast-bleu`, needs a compiler); by default of the built-in captions.
     """
     from fast_bleu import BLEU, SelfBLEU
@@ -277,24 +277,30 @@ def ngrams(rounds: int, text_file: str | None = None, reference_file: str | None
         files = [Path(file).read_text(encoding="utf-8").splitlines()[:10_000] for file in (text_file, reference_file)]
     else:
         files = [CaptionGrammar().sample(10_000, seed=seed) for seed in (0, 1)]
-    ours, references = [[line.split() for line in lines] for lines in files]
+    predictions, references = [[line.split() for line in lines] for lines in files]
     weights = {order: (1 / order,) * order for order in range(2, 6)}
     result = {
         "BLEU": compare(
-            lambda: bleu(ours, references), lambda: BLEU(references, weights, verbose=False).get_score(ours), rounds
+            lambda: bleu(predictions, references),
+            lambda: BLEU(references, weights, verbose=False).get_score(predictions),
+            rounds,
         ),
         "Self-BLEU": compare(
-            lambda: self_bleu(ours), lambda: SelfBLEU(ours, weights, verbose=False).get_score(), rounds
+            lambda: self_bleu(predictions), lambda: SelfBLEU(predictions, weights, verbose=False).get_score(), rounds
         ),
     }
     for name, call, scores in (
-        ("BLEU", lambda: bleu(ours, references), BLEU(references, weights, verbose=False).get_score(ours)),
-        ("Self-BLEU", lambda: self_bleu(ours), SelfBLEU(ours, weights, verbose=False).get_score()),
+        (
+            "BLEU",
+            lambda: bleu(predictions, references),
+            BLEU(references, weights, verbose=False).get_score(predictions),
+        ),
+        ("Self-BLEU", lambda: self_bleu(predictions), SelfBLEU(predictions, weights, verbose=False).get_score()),
     ):
-        theirs = [statistics.fmean(values) for values in scores.values()]
+        expected = [statistics.fmean(values) for values in scores.values()]
         result[name]["scores"] = call()
-        pairs = zip(result[name]["scores"].values(), theirs, strict=True)
-        result[name]["largest_difference"] = max(abs(mine - other) for mine, other in pairs)
+        pairs = zip(result[name]["scores"].values(), expected, strict=True)
+        result[name]["largest_difference"] = max(abs(a - b) for a, b in pairs)
     return result
 
 
@@ -308,7 +314,7 @@ def trained_by(optimizer: torch.optim.Optimizer, loss: Callable[[], torch.Tensor
 
 
 def mle(rounds: int) -> dict:
-    """One step of pre-training; the optimizers are PyTorch's Adam as it comes, and the one our trainer uses."""
+    """Compares one step of pre-training: the fused AdamW of the trainer, and PyTorch's Adam with its defaults."""
     model, engine = generator().train(), RolloutEngine(T, 0, 0)
     sequences = torch.randint(V, (B, T))
     samples, inputs = Samples(sequences, torch.ones_like(sequences)), F.pad(sequences, (1, 0))[:, :-1]
@@ -326,7 +332,7 @@ def mle(rounds: int) -> dict:
 
 
 def discriminator_step(rounds: int) -> dict:
-    """A batch of real and one of generated sequences, forwards and backwards."""
+    """Compares one step on a batch of real and one of generated sequences, forward and backward."""
     critic, ids, labels = discriminator().train(), torch.randint(V, (2 * B, T)), torch.arange(2 * B) % 2
 
     def plain_logits() -> torch.Tensor:
@@ -363,15 +369,15 @@ BENCHMARKS = {
 }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main(argv: list[str] | None = None) -> None:
+    parser = make_parser(__doc__)
     parser.add_argument("--only", nargs="+", choices=BENCHMARKS, default=list(BENCHMARKS))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--text_file", help="of ngrams: one tokenized sentence a line, 10,000 are used")
     parser.add_argument("--reference_file", help="of ngrams: the references")
-    options = parser.parse_args()
-    path = RESULTS / "speed.json"
-    result = json.loads(path.read_text()) if path.is_file() else {}
+    options = parser.parse_args(argv)
+    path = options.output_dir / "speed.json"
+    result = read_result(path)
     for name in options.only:
         torch.manual_seed(0)
         if name == "ngrams":
@@ -383,12 +389,12 @@ def main() -> None:
             measured = ngrams(options.rounds, options.text_file, options.reference_file)
         else:
             measured = BENCHMARKS[name](options.rounds)
-        command = " ".join(["python", "benchmarks/speed.py", *sys.argv[1:]])
+        command = command_line("speed.py", argv)
         result[name] = {"command": command, "environment": describe(), "result": measured}
         rows = {name: measured} if "ratio" in measured else {f"{name} {k}": v for k, v in measured.items()}
         for label, row in rows.items():
-            print(f"{label:28} ours {row['ours']:.4f} s, plain {row['plain']:.4f} s, ratio {row['ratio']:.2f}")
-        path.write_text(json.dumps(result, indent=1) + "\n")
+            print(f"{label:28} library {row['library']:.4f} s, plain {row['plain']:.4f} s, ratio {row['ratio']:.2f}")
+        write_result(path, result)
 
 
 if __name__ == "__main__":

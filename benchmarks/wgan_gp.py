@@ -6,22 +6,19 @@ Speed of the training steps of WGAN-GP on text (arXiv 1704.00028), as ratios to 
 The critic step is the scores of a real and a fake batch, the gradient penalty and the backward pass; the generator
 step is both networks forwards, and backwards through the frozen critic into the generator. Neither includes the
 optimizer. The plain baseline is `nn.Conv1d` with the channels first, `F.relu` and
-`torch.autograd.grad(create_graph=True)` in single precision, with the same weights; with `--dtype bf16` ours runs
-under autocast, which has no effect on processors that do not compute bfloat16. Both sides alternate, and the medians
-are compared. Writes benchmarks/results/wgan_gp.json.
+`torch.autograd.grad(create_graph=True)` in single precision, with the same weights; with `--dtype bf16` the library
+runs under autocast, which has no effect on processors that do not compute bfloat16. The two alternate, and their
+medians are compared. Writes benchmarks/results/wgan_gp.json.
 """
 
-import argparse
 import copy
-import json
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 import torch
+from common import command_line, make_parser, read_result, write_result
 from environment import describe
 from torch import nn
 from torch.nn import functional as F
@@ -30,10 +27,10 @@ from hf_textgan.models import ConvCritic, ConvCriticConfig, ConvGenerator, ConvG
 from hf_textgan.models.modeling_resnet_utils import PositionConvolution, computes_bf16
 
 
-RESULTS = Path(__file__).parent / "results"
 V, T, B = 100, 32, 64
 PENALTY = 10.0  # lambda of the paper
-CRITIC_UNITS = 10  # as many forward passes' worth of products as a critic step needs; the same for the generator
+# The matrix products of a step, in forward passes of one network.
+CRITIC_UNITS = 10
 GENERATOR_UNITS = 5
 
 
@@ -54,12 +51,12 @@ class PlainCritic(nn.Module):
     def __init__(self, config: ConvCriticConfig):
         super().__init__()
         size = config.hidden_size
-        self.embed_symbols = nn.Conv1d(config.vocab_size, size, 1)
+        self.input_projection = nn.Conv1d(config.vocab_size, size, 1)
         self.blocks = nn.Sequential(*(PlainBlock(size, config.kernel_size) for _ in range(config.num_blocks)))
         self.classifier = nn.Linear(size * config.sequence_length, 1)
 
     def forward(self, inputs_onehot: torch.Tensor) -> torch.Tensor:
-        return self.classifier(self.blocks(self.embed_symbols(inputs_onehot.transpose(1, 2))).flatten(1))
+        return self.classifier(self.blocks(self.input_projection(inputs_onehot.transpose(1, 2))).flatten(1))
 
     def input_gradient(self, inputs_onehot: torch.Tensor) -> torch.Tensor:
         inputs = inputs_onehot.detach().requires_grad_()
@@ -79,9 +76,9 @@ class PlainGenerator(nn.Module):
         return self.lm_head(self.blocks(hidden)).transpose(1, 2)
 
 
-def in_layout_of(plain: nn.Module, ours: nn.Module, values: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Weights of ours, or their gradients, in the layout of the plain network."""
-    convolutions = {name for name, module in ours.named_modules() if isinstance(module, PositionConvolution)}
+def in_layout_of(plain: nn.Module, library: nn.Module, values: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Returns weights of the library's network, or their gradients, in the layout of the plain network."""
+    convolutions = {name for name, module in library.named_modules() if isinstance(module, PositionConvolution)}
     shapes, result = dict(plain.named_parameters()), {}
     for name, value in values.items():
         owner, _, kind = name.rpartition(".")
@@ -110,29 +107,29 @@ def step(model: nn.Module, loss: Callable, *arguments, bf16: bool = False) -> No
     value.backward()
 
 
-def compare(ours: Callable[[], object], plain: Callable[[], object], rounds: int) -> dict:
-    """Alternating medians in seconds; the ratio of the fastest rounds suffers less from what else the machine does."""
-    ours(), plain()
-    times: dict[str, list[float]] = {"ours": [], "plain": []}
+def compare(library: Callable[[], object], plain: Callable[[], object], rounds: int) -> dict:
+    """Returns medians in seconds; the ratio of the fastest rounds depends less on other work on the machine."""
+    library(), plain()
+    times: dict[str, list[float]] = {"library": [], "plain": []}
     for _ in range(rounds):
-        for name, call in (("plain", plain), ("ours", ours)):
+        for name, call in (("plain", plain), ("library", library)):
             started = time.perf_counter()
             call()
             times[name].append(time.perf_counter() - started)
     medians = {name: statistics.median(values) for name, values in times.items()}
-    fastest = min(times["plain"]) / min(times["ours"])
-    return {**medians, "ratio": medians["plain"] / medians["ours"], "ratio_of_fastest": fastest, "times": times}
+    fastest = min(times["plain"]) / min(times["library"])
+    return {**medians, "ratio": medians["plain"] / medians["library"], "ratio_of_fastest": fastest, "times": times}
 
 
-def differences(ours: nn.Module, plain: nn.Module) -> dict[str, float]:
+def differences(library: nn.Module, plain: nn.Module) -> dict[str, float]:
     """
-    The norm of the difference of the gradients relative to the norm of the gradients: of all parameters together, and
-    the largest of one parameter. In single precision the latter can be large for a bias whose gradient nearly cancels:
-    among tens of millions of pre-activations, rounding moves a few to the other side of 0.
+    Returns the norm of the difference of the gradients relative to the norm of the gradients: of all parameters
+    together, and the largest of one parameter. In single precision the latter can be large for a bias whose gradient
+    nearly cancels: among tens of millions of pre-activations, rounding moves a few to the other side of 0.
     """
-    gradients = {name: parameter.grad for name, parameter in ours.named_parameters() if parameter.grad is not None}
-    if type(ours) is not type(plain):
-        gradients = in_layout_of(plain, ours, gradients)
+    gradients = {name: parameter.grad for name, parameter in library.named_parameters() if parameter.grad is not None}
+    if type(library) is not type(plain):
+        gradients = in_layout_of(plain, library, gradients)
     expected = {name: parameter.grad for name, parameter in plain.named_parameters() if parameter.grad is not None}
     if not expected or gradients.keys() != expected.keys():
         raise RuntimeError("The two networks have gradients of different parameters.")
@@ -143,7 +140,7 @@ def differences(ours: nn.Module, plain: nn.Module) -> dict[str, float]:
 
 
 def seconds_of_product(rows: int, size: int, dtype: torch.dtype) -> float:
-    """Of one `rows x size x size` product, into a buffer."""
+    """Returns the seconds of one `rows x size x size` product into a buffer."""
     left, right = torch.randn(rows, size).to(dtype), torch.randn(size, size).to(dtype)
     buffer, times = torch.empty(rows, size, dtype=dtype), []
     for _ in range(40):
@@ -158,8 +155,8 @@ def measure(rounds: int, dtype: str, sizes: dict[str, int], batch_size: int) -> 
     critic, generator = ConvCritic(ConvCriticConfig(**shared)), ConvGenerator(ConvGeneratorConfig(**shared))
     plain_critic, plain_generator = PlainCritic(critic.config), PlainGenerator(generator.config)
     models = (critic, plain_critic, generator, plain_generator)
-    for ours, plain in ((critic, plain_critic), (generator, plain_generator)):
-        plain.load_state_dict(in_layout_of(plain, ours, ours.state_dict()))
+    for library, plain in ((critic, plain_critic), (generator, plain_generator)):
+        plain.load_state_dict(in_layout_of(plain, library, library.state_dict()))
     real = F.one_hot(torch.randint(V, (batch_size, T)), V).float()
     latents = generator.sample_latents(batch_size)
     with torch.no_grad():
@@ -173,14 +170,17 @@ def measure(rounds: int, dtype: str, sizes: dict[str, int], batch_size: int) -> 
     def generate(latents: torch.Tensor) -> torch.Tensor:
         return generator(latents=latents).logits
 
-    def exact(loss: Callable, ours: tuple, plain: tuple) -> dict[str, dict[str, float]]:
-        """On a part of the batch: ours and plain in double precision, and each in single against plain in double."""
+    def exact(loss: Callable, library: tuple, plain: tuple) -> dict[str, dict[str, float]]:
+        """
+        Returns the differences of gradients on a part of the batch: between the two networks in double precision, and
+        of each in single precision from the plain one in double.
+        """
         for model in models:
             model.double()
         part = {name: value[:4].double() for name, value in batch.items()}
-        for model, *functions in (ours, plain):
+        for model, *functions in (library, plain):
             step(model, loss, *functions, part)
-        found = {"fp64": differences(ours[0], plain[0])}
+        errors = {"fp64": differences(library[0], plain[0])}
         reference = copy.deepcopy(plain[0])
         for parameter, copied in zip(plain[0].parameters(), reference.parameters(), strict=True):
             copied.grad = None if parameter.grad is None else parameter.grad.clone()
@@ -188,11 +188,11 @@ def measure(rounds: int, dtype: str, sizes: dict[str, int], batch_size: int) -> 
             model.zero_grad()
             model.float()
         part = {name: value.float() for name, value in part.items()}
-        for name, (model, *functions) in (("ours", ours), ("plain", plain)):
+        for name, (model, *functions) in (("library", library), ("plain", plain)):
             step(model, loss, *functions, part)
-            found[f"{name} in fp32 against fp64"] = differences(model, reference)
+            errors[f"{name} in fp32 against fp64"] = differences(model, reference)
             model.zero_grad()
-        return found
+        return errors
 
     rows, size = batch_size * T, sizes["hidden_size"]
     products = {"fp32": seconds_of_product(rows, size, torch.float32)}
@@ -209,28 +209,28 @@ def measure(rounds: int, dtype: str, sizes: dict[str, int], batch_size: int) -> 
         ),
     }
     bf16 = dtype == "bf16"
-    for name, (loss, ours, plain, units) in steps.items():
+    for name, (loss, library, plain, units) in steps.items():
         for model in (critic, plain_critic):
             model.requires_grad_(name == "critic_step")
-        exactly = exact(loss, ours, plain)
+        exactly = exact(loss, library, plain)
         calls = [
             partial(step, model, loss, *functions, batch, bf16=rounded)
-            for (model, *functions), rounded in ((ours, bf16), (plain, False))
+            for (model, *functions), rounded in ((library, bf16), (plain, False))
         ]
         row = compare(*calls, rounds)
         row["floor"] = units * unit * products["bf16" if bf16 and computes_bf16() else "fp32"]
-        row["gradient_difference"] = {dtype: differences(ours[0], plain[0]), **exactly}
+        row["gradient_difference"] = {dtype: differences(library[0], plain[0]), **exactly}
         result[name] = row
     return result
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main(argv: list[str] | None = None) -> None:
+    parser = make_parser(__doc__)
     parser.add_argument("--dtype", choices=("fp32", "bf16"), default="fp32")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--threads", type=int, help="of torch; by default its own choice")
+    parser.add_argument("--threads", type=int, help="threads of torch (default: those it chooses)")
     parser.add_argument("--small", action="store_true", help="tiny networks, only to see that it runs; writes nothing")
-    options = parser.parse_args()
+    options = parser.parse_args(argv)
     if options.threads:
         torch.set_num_threads(options.threads)
     torch.manual_seed(0)
@@ -241,20 +241,20 @@ def main() -> None:
     for name in ("critic_step", "generator_step"):
         row = measured[name]
         print(
-            f"{name:16} ours {row['ours']:.4f} s, plain {row['plain']:.4f} s, ratio {row['ratio']:.2f}, "
+            f"{name:16} library {row['library']:.4f} s, plain {row['plain']:.4f} s, ratio {row['ratio']:.2f}, "
             f"floor {row['floor']:.4f} s, gradient difference {row['gradient_difference']}"
         )
     if options.small:
         return
-    path = RESULTS / "wgan_gp.json"
-    result = json.loads(path.read_text()) if path.is_file() else {}
+    path = options.output_dir / "wgan_gp.json"
+    result = read_result(path)
     result[options.dtype] = {
-        "command": " ".join(["python", "benchmarks/wgan_gp.py", *sys.argv[1:]]),
+        "command": command_line("wgan_gp.py", argv),
         "environment": {**describe(), "cpu_computes_bf16": computes_bf16()},
         "sizes": {"vocab_size": V, "sequence_length": T, "batch_size": B, **sizes},
         "result": measured,
     }
-    path.write_text(json.dumps(result, indent=1) + "\n")
+    write_result(path, result)
 
 
 if __name__ == "__main__":

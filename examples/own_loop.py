@@ -1,9 +1,9 @@
 """
-SeqGAN without the Trainer: the schedule, the batches, the players and the objective over a bare Accelerator.
+Trains SeqGAN without the Trainer: the schedule, the batches, the players and the objective over a bare Accelerator.
 
     python examples/own_loop.py
 
-This is all that `AdversarialTrainer` adds evaluation, checkpoints, logging and callbacks to.
+`AdversarialTrainer` adds evaluation, checkpoints, logging and callbacks to these parts.
 """
 
 import functools
@@ -21,19 +21,23 @@ from hf_textgan import (
     RolloutEngine,
     SeqGANObjective,
     StepContext,
+    collate,
+    encode_lines,
+    word_tokenizer,
 )
 from hf_textgan.core.batches import AlternatingBatches
 from hf_textgan.core.players import Players
 from hf_textgan.core.step import PlayerOptimizer, take_step
-from hf_textgan.data.collator import collate
-from hf_textgan.data.encoding import encode_lines
-from hf_textgan.data.tokenizers import word_tokenizer
 from hf_textgan.evaluation.generators import sample_texts
 from hf_textgan.utils.random import seed_iteration
 
 
 def main(
-    pretrain_generator: int = 200, pretrain_discriminator: int = 20, adversarial: int = 10, num_lines: int = 4000
+    pretrain_generator: int = 500,
+    pretrain_discriminator: int = 20,
+    adversarial: int = 10,
+    num_lines: int = 4000,
+    num_rollouts: int = 4,
 ) -> list[str]:
     accelerator = Accelerator(cpu=True)
     torch.manual_seed(0)
@@ -42,7 +46,9 @@ def main(
     lines = grammar.sample(num_lines, seed=0)
     tokenizer = word_tokenizer(lines)
     encoded = encode_lines(lines, tokenizer)
-    generator = RecurrentGeneratorForCausalLM(RecurrentGeneratorConfig(vocab_size=len(tokenizer)))
+    generator = RecurrentGeneratorForCausalLM(
+        RecurrentGeneratorConfig(vocab_size=len(tokenizer), hidden_size=128, embedding_size=128)
+    )
     discriminator = CNNDiscriminator(
         CNNDiscriminatorConfig(
             vocab_size=len(tokenizer),
@@ -52,7 +58,7 @@ def main(
         )
     )
 
-    objective = SeqGANObjective(num_rollouts=4, discriminator_steps=2)
+    objective = SeqGANObjective(num_rollouts=num_rollouts, discriminator_steps=2)
     schedule = PhaseSchedule(objective.phases(pretrain_generator, pretrain_discriminator, adversarial))
     engine = RolloutEngine(encoded.max_length, tokenizer.bos_token_id, tokenizer.pad_token_id, tokenizer.eos_token_id)
     collator = functools.partial(collate, pad_token_id=tokenizer.pad_token_id)
@@ -60,10 +66,10 @@ def main(
 
     modules = {"generator": accelerator.prepare(generator), "discriminator": accelerator.prepare(discriminator)}
     players = Players(modules, accelerator.unwrap_model)
-    learning_rates = {"generator": 1e-2, "discriminator": 1e-3}
+    learning_rates = {"pretrain_generator": 1e-2, "pretrain_discriminator": 1e-3, "adversarial": 1e-3}
     optimizers = {}
     for player, phase in schedule.optimizers():
-        adam = torch.optim.Adam(players.unwrap(player).parameters(), lr=learning_rates[player])
+        adam = torch.optim.Adam(players.unwrap(player).parameters(), lr=learning_rates[phase])
         lr_scheduler = torch.optim.lr_scheduler.ConstantLR(adam, factor=1.0)
         optimizers[player, phase] = PlayerOptimizer(adam, lr_scheduler, max_grad_norm=5.0)
 

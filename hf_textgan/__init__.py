@@ -15,14 +15,20 @@ from .utils.version import __version__ as __version__
 
 
 if TYPE_CHECKING:
+    from .comparison.prepare import *
+    from .core.batches import *
     from .core.context import *
     from .core.objective import *
+    from .core.players import *
     from .core.schedule import *
+    from .core.step import *
     from .data import *
+    from .evaluation import *
     from .losses import *
     from .models import *
     from .objectives import *
     from .runs.build import *
+    from .runs.evaluate import *
     from .runs.generate import *
     from .sampling import *
     from .systems import *
@@ -36,15 +42,21 @@ _MODULES = (
     "core.schedule",
     "core.context",
     "core.objective",
+    "core.players",
+    "core.batches",
+    "core.step",
     "models",
     "data",
     "sampling",
     "losses",
     "objectives",
+    "evaluation",
     "trainer.adversarial_config",
     "trainer.adversarial_trainer",
     "runs.build",
     "runs.generate",
+    "runs.evaluate",
+    "comparison.prepare",
 )
 
 

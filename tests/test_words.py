@@ -59,7 +59,6 @@ REMOVED = (
     "partial_folder",
     "module_helpers",
     "ngram_options",
-    "ratio_interval",
     "check_token_lists",
     "cut_after_eos",
     "SEQUENCES_AT_ONCE",

@@ -105,7 +105,8 @@ def text_task(
 
 def oracle_task(arguments: TrainArguments) -> Task:
     """Draws the sequences of the field's synthetic task from an LSTM oracle, which also scores the samples."""
-    options, length = arguments.oracle, arguments.training.max_length or DATASET_DEFAULTS["oracle"]["max_length"]
+    options, length = arguments.oracle, arguments.training.max_length
+    length = DATASET_DEFAULTS["oracle"]["max_length"] if length is None else length
     raise_if_set(arguments.data, TEXT_OPTIONS, "--dataset_name oracle")
     oracle = make_oracle(
         options.oracle_path, options.oracle_seed, options.oracle_vocab_size, options.oracle_hidden_size

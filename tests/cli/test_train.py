@@ -55,16 +55,6 @@ assert not loaded & {"torch", "transformers", "datasets", "numpy"}, loaded
         assert word in result.stdout
 
 
-def test_import_registers_the_models() -> None:
-    code = """
-import hf_textgan
-from transformers import AutoConfig
-assert AutoConfig.for_model("textgan_recurrent", vocab_size=7).vocab_size == 7
-"""
-    result = python(code)
-    assert result.returncode == 0, result.stderr
-
-
 def test_file_to_samples(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     (tmp_path / "train.txt").write_text(LINES)
     (tmp_path / "test.txt").write_text(LINES.replace("sleeping", "eating"))

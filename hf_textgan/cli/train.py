@@ -44,9 +44,8 @@ def train(trainer: AdversarialTrainer, arguments: TrainArguments) -> None:
     with training_errors(output_dir), interrupts.handling():
         trainer.train(resume_from_checkpoint=checkpoint)
         if interrupts.stop_reason is not None:
-            raise Interrupted(
-                interrupts.signal, f"{interrupts.stop_reason[3:]}; add --resume to continue it from {output_dir}"
-            )
+            what = interrupts.stop_reason.removeprefix("it ")
+            raise Interrupted(interrupts.signal, f"{what}; add --resume to continue the run in {output_dir}.")
         trainer.save_model()
     if trainer.is_world_process_zero():
         print("\n" + "\n".join(trainer.summary()))

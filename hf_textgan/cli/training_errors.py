@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 
+from ..utils.lock import FolderLocked
 from .errors import UserError
 
 
@@ -16,7 +17,7 @@ def training_errors(output_dir: Path) -> Iterator[None]:
     """Turns what ends a training from outside (a full disk, a folder that is gone, no memory) into [`UserError`]."""
     try:
         yield
-    except FloatingPointError as error:
+    except (FloatingPointError, FolderLocked) as error:
         raise UserError(str(error)) from error
     except torch.OutOfMemoryError as error:
         raise UserError(

@@ -10,6 +10,7 @@ from transformers.trainer_utils import HubStrategy
 from transformers.training_args import OptimizerNames
 
 from ..core.optimizer_arguments import OPTIMIZER_ARGUMENTS
+from ..utils.numbers import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, Range, check_number, check_numbers
 
 
 # Arguments of TrainingArguments that several players leave without a meaning, and the reason. Any other value than the
@@ -55,6 +56,36 @@ UNSUPPORTED: dict[str, str] = {
     "do_eval": "the Trainer does not read it; set eval_strategy",
     "do_predict": "a generator has no predictions; sample from it",
 }
+
+
+_RANGES: dict[str, Range] = {
+    "learning_rate": NOT_NEGATIVE,
+    "weight_decay": NOT_NEGATIVE,
+    "adam_beta1": (0.0, 0.9999999, True),
+    "adam_beta2": (0.0, 0.9999999, True),
+    "adam_epsilon": NOT_NEGATIVE,
+    "max_grad_norm": NOT_NEGATIVE,
+    "warmup_steps": NOT_NEGATIVE,
+    "gradient_accumulation_steps": AT_LEAST_ONE,
+    "per_device_train_batch_size": AT_LEAST_ONE,
+    "per_device_eval_batch_size": AT_LEAST_ONE,
+    "temperature": POSITIVE,
+    "max_length": AT_LEAST_ONE,
+    "rollout_chunk_size": AT_LEAST_ONE,
+    "eval_num_samples": AT_LEAST_ONE,
+    "max_skipped_steps": AT_LEAST_ONE,
+    "seed": NOT_NEGATIVE,
+    "data_seed": NOT_NEGATIVE,
+    "eval_seed": NOT_NEGATIVE,
+}
+
+
+def _number(value: Any) -> Any:
+    """Returns the number that a word of JSON or the command line means; other words as they are."""
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
 
 
 @dataclass
@@ -168,6 +199,7 @@ class AdversarialConfig(TrainingArguments):
             smaller = ("loss", "nll", "self_bleu", "jsd", "error")
             self.greater_is_better = not any(word in self.metric_for_best_model for word in smaller)
         self._check_unsupported()  # before TrainingArguments fills in what is not set
+        check_numbers(self, _RANGES)
         super().__post_init__()
         self._check_values()
         self._check_player_optimizers()
@@ -193,11 +225,6 @@ class AdversarialConfig(TrainingArguments):
             )
         if self.on_collapse not in ("warn", "stop", "rollback"):
             raise ValueError(f"on_collapse is {self.on_collapse!r}; set it to 'warn', 'stop' or 'rollback'.")
-        if self.temperature <= 0:
-            raise ValueError(f"temperature is {self.temperature}; set it above 0.")
-        for name in ("rollout_chunk_size", "eval_num_samples", "max_skipped_steps"):
-            if getattr(self, name) is not None and getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; set it to 1 or more.")
 
     def _check_player_optimizers(self) -> None:
         if self.player_optimizers is None:
@@ -209,6 +236,8 @@ class AdversarialConfig(TrainingArguments):
                         f"player_optimizers[{player!r}] has the unknown argument {name!r}; use one of "
                         f"{', '.join(OPTIMIZER_ARGUMENTS)}."
                     )
+                if name in _RANGES:
+                    check_number(f"{player}.{name}", _number(arguments[name]), _RANGES[name])
 
     @property
     def output_path(self) -> Path:

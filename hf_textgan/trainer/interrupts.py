@@ -64,6 +64,7 @@ class InterruptCallback(TrainerCallback):
             name = self.signal.name if self.signal is not None else "another process"
             self.stop_reason = f"it was interrupted ({name}) after {state.global_step} of {state.max_steps} iterations"
             control.should_evaluate = False
+            args.load_best_model_at_end = False  # the run is not over
             control.should_save = control.should_training_stop = True
 
 

@@ -14,13 +14,17 @@ from typing import Any
 LOCK_FILE = ".lock"
 
 
+class FolderLocked(ValueError):
+    """The folder is written by another process; the message names it."""
+
+
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """
     Holds the lock of a folder within the block. A lock whose process has ended on this machine is taken over.
 
     Raises:
-        `ValueError`: If another process holds it; the message names the process, its machine and its start.
+        [`FolderLocked`]: If another process holds it; the message names the process, its machine and its start.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / LOCK_FILE
@@ -36,7 +40,7 @@ def locked(folder: Path) -> Iterator[None]:
             other = _read(path)
             if other is not None and not _is_stale(other):
                 written.unlink()
-                raise ValueError(
+                raise FolderLocked(
                     f"{folder} is written by process {other['pid']} on {other['host']} since {other['started']}; wait "
                     f"for it, choose another folder, or delete {path} if that process is gone."
                 ) from None
@@ -70,4 +74,4 @@ def _is_stale(owner: dict[str, Any]) -> bool:
     return int(owner["pid"]) == os.getpid()
 
 
-__all__ = ["LOCK_FILE", "locked"]
+__all__ = ["FolderLocked", "LOCK_FILE", "locked"]

@@ -30,7 +30,7 @@ def wait_for(path: Path, process: subprocess.Popen) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_saves_a_checkpoint_and_says_how_to_go_on(tmp_path, number):
     run = tmp_path / "run"
-    words = options("rnnlm", run, pretrain_generator_steps=3000, save_steps=5, eval_steps=5000)
+    words = options("rnnlm", run, pretrain_generator_steps=3000, save_steps=5, eval_steps=5)
     process = start(words)
     wait_for(run / "checkpoint-5", process)
     process.send_signal(number)
@@ -57,15 +57,15 @@ def test_ctrl_c_during_the_imports_leaves_no_traceback(tmp_path):
 @pytest.mark.slow
 def test_two_runs_in_one_folder(tmp_path):
     run = tmp_path / "run"
-    first = start(options("rnnlm", run, pretrain_generator_steps=3000, save_steps=5, eval_steps=5000))
+    first = start(options("rnnlm", run, pretrain_generator_steps=3000, save_steps=5, eval_steps=5))
     wait_for(run / "checkpoint-5", first)
-    second = start([*options("rnnlm", run, pretrain_generator_steps=3000, save_steps=5, eval_steps=5000), "--resume"])
+    second = start([*options("rnnlm", run, pretrain_generator_steps=3000, save_steps=5, eval_steps=5), "--resume"])
     _, err = second.communicate(timeout=120)
     assert second.returncode == 2 and f"{run} is written by process {first.pid} on" in err and "Traceback" not in err
     assert first.poll() is None, "the first one goes on"
     first.kill()
     first.communicate()
     # Its lock is stale, and is taken over.
-    third = start([*options("rnnlm", run, pretrain_generator_steps=12, save_steps=5, eval_steps=5000), "--resume"])
+    third = start([*options("rnnlm", run, pretrain_generator_steps=12, save_steps=5, eval_steps=5), "--resume"])
     _, err = third.communicate(timeout=120)
     assert third.returncode in (0, 2) and "is written by process" not in err

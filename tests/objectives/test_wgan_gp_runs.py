@@ -580,7 +580,7 @@ def test_players_that_do_not_fit(tmp_path):
         (IWGANObjective, {"gradient_penalty": -1.0}, "gradient_penalty is -1.0; set it to 0 or more."),
         (TextKDObjective, {"gradient_penalty": -1.0}, "gradient_penalty is -1.0; set it to 0 or more."),
         (TextKDObjective, {"teacher_temperature": 0.0}, "teacher_temperature is 0.0; set it above 0."),
-        (TextKDObjective, {"teacher_temperature": math.nan}, "teacher_temperature is nan; set it above 0."),
+        (TextKDObjective, {"teacher_temperature": math.nan}, "teacher_temperature is nan; set it to a finite number."),
         (TextKDObjective, {"interpolate_from": "both"}, "interpolate_from is 'both'; set it to 'teacher' or 'data'."),
         (TextKDObjective, {"policy_gradient": -0.1}, "policy_gradient is -0.1; set it to 0 or more."),
         (
@@ -603,5 +603,5 @@ def test_hyperparameters_out_of_range(kind, options, message):
 
 @pytest.mark.parametrize("kind", [IWGANObjective, TextKDObjective, ARAEObjective])
 def test_no_steps_of_the_critic_are_an_error(kind):
-    with pytest.raises(ValueError, match="The update of 'discriminator' has repeat=0; set it to 1 or more"):
+    with pytest.raises(ValueError, match="discriminator_steps is 0; set it to 1 or more"):
         kind(discriminator_steps=0).phases(0, 0, 1)

@@ -84,7 +84,8 @@ def largest_parameter(model: nn.Module) -> float:
     parameters = [parameter.detach() for parameter in model.parameters()]
     if not parameters:
         return 0.0
-    return float(torch.stack([norm.float() for norm in torch._foreach_norm(parameters, float("inf"))]).amax())
+    norms = torch._foreach_norm(parameters, float("inf"))  # pyright: ignore[reportPrivateImportUsage]
+    return float(torch.stack([norm.float() for norm in norms]).amax())
 
 
 def take_step(

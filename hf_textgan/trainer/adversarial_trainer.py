@@ -393,7 +393,8 @@ class AdversarialTrainer(Trainer):
 
     def warn(self, text: str) -> None:
         """Logs a warning about the run and keeps it in the log history, from which it gets to `metrics.json`."""
-        self.state.log_history.append({"step": self.state.global_step, "warning": text})
+        history = cast(list[dict[str, Any]], self.state.log_history)
+        history.append({"step": self.state.global_step, "warning": text})
         if self.is_world_process_zero():
             logger.warning(text)
 

@@ -8,6 +8,9 @@ TORCH_INDEX ?=
 QUIET ?= -qq
 # More arguments for pytest, for example: make test PYTEST_ARGS="-x -k seqgan"
 PYTEST_ARGS ?=
+# Processes that run the tests.
+TEST_WORKERS ?= 2
+PYTEST := -m pytest -n $(TEST_WORKERS) --dist loadfile
 
 DEMO_DIR := runs/demo
 DEMO_TRAIN := train seqgan --dataset_name grammar --preset laptop --output_dir $(DEMO_DIR)
@@ -50,10 +53,10 @@ venv:  ## make .venv with the pinned packages, if it is not there yet
 	} || { echo 'The installation failed for the reason above: mend that and run the same command again, it starts afresh (QUIET= shows all that pip says).' >&2; exit 1; }
 
 test: venv  ## run the fast tests
-	.venv/bin/python -m pytest $(PYTEST_ARGS)
+	.venv/bin/python $(PYTEST) $(PYTEST_ARGS)
 
 test-slow: venv  ## run all tests, the slow ones too
-	.venv/bin/python -m pytest -m '' --timeout=1800 $(PYTEST_ARGS)
+	.venv/bin/python $(PYTEST) -m '' --timeout=1800 $(PYTEST_ARGS)
 
 test-versions: venv  ## run the tests that depend on transformers with the pinned and the newest release
 	.venv/bin/python -m pytest $(PYTEST_ARGS) $(VERSION_TESTS)

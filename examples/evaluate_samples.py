@@ -38,7 +38,7 @@ def main(argv: list[str] | None = None, num_samples: int = 1000) -> dict[str, di
     else:
         lines = CaptionGrammar().sample(7 * num_samples, seed=0)
         train, held_out = lines[: 5 * num_samples], lines[5 * num_samples :]
-        sampler = MarkovSource("trigram sampler", [line.split() for line in train], 3, " ".join, longest=40)
+        sampler = MarkovSource("trigram sampler", [line.split() for line in train], 3, " ".join, max_length=40)
         samples = sampler.texts(num_samples, seed=0)
     real, references = split_in_halves(held_out, seed=0)
     size = min(len(samples), len(real))  # the metrics depend on the number of sentences

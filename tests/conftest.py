@@ -8,6 +8,10 @@ import tempfile
 import pytest
 
 
+# Several workers share the cores; with one thread each they do not wait for each other.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # Read at the first import of `datasets` and `evaluate`, so they are set before any test module is imported.
 _cache = tempfile.mkdtemp(prefix="hf_textgan-tests-")
 os.environ["HF_DATASETS_CACHE"] = _cache

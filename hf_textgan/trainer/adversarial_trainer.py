@@ -297,24 +297,10 @@ class AdversarialTrainer(Trainer):
         Raises:
             `ValueError`: If there is none, it is not complete, or it belongs to a run with other arguments.
         """
-        output_dir = self.args.output_path
-        if checkpoint is True:
-            path, skipped = checkpoints.newest_complete(output_dir)
-            if path is None:
-                reasons = "".join(f" ({path.name}: {reason})" for path, reason in skipped)
-                raise ValueError(
-                    f"{output_dir} holds no complete checkpoint{reasons}; start it without resume_from_checkpoint."
-                )
-            if self.is_world_process_zero():
-                for incomplete, reason in skipped:
-                    logger.warning(f"Skipped {incomplete}: {reason}.")
-        else:
-            path = Path(str(checkpoint))
-            reason = checkpoints.checkpoint_problem(path)
-            if reason is not None:
-                raise ValueError(
-                    f"{path} cannot be resumed: {reason}; name a complete checkpoint, or pass True for the newest."
-                )
+        path, skipped = checkpoints.find(self.args.output_path, checkpoint)
+        if self.is_world_process_zero():
+            for incomplete, reason in skipped:
+                logger.warning(f"Skipped {incomplete}: {reason}.")
         checkpoints.check_same_run(path, self._describe_run())
         return path
 
@@ -681,14 +667,17 @@ class AdversarialTrainer(Trainer):
 
     def _finalize_training(self, trial: Any, num_train_samples: int, start_time: float) -> Any:
         if self.rollback_phase in self.best:
-            self._load_best_model(self.rollback_phase)
+            self._load_best_of(self.rollback_phase)
         elif self.args.load_best_model_at_end and self.best:
             self._load_best_model()
         return super()._finalize_training(trial, num_train_samples, start_time)
 
-    def _load_best_model(self, phase: str | None = None) -> None:
-        """Loads all players of the best evaluation of a phase, or in the last phase that has one."""
-        phase = phase or next(p.name for p in reversed(self.schedule.phases) if p.name in self.best)
+    def _load_best_model(self) -> None:
+        """Loads all players of the best evaluation in the last phase that has one."""
+        self._load_best_of(next(p.name for p in reversed(self.schedule.phases) if p.name in self.best))
+
+    def _load_best_of(self, phase: str) -> None:
+        """Loads all players of the best evaluation of a phase."""
         folder = self.args.output_path / "best" / phase
         logger.warning(f"Loading the best models of the {phase} phase, of step {self.best[phase]['step']}.")
         load_weights(self.model, folder)

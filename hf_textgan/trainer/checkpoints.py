@@ -93,6 +93,30 @@ def newest_complete(output_dir: Path) -> tuple[Path | None, list[tuple[Path, str
     return None, skipped
 
 
+def find(output_dir: Path, checkpoint: str | bool) -> tuple[Path, list[tuple[Path, str]]]:
+    """
+    Returns a complete checkpoint, the named one or the newest for `True`, and the newer ones that were skipped.
+
+    Raises:
+        `ValueError`: If there is none, or the named one is not complete.
+    """
+    if checkpoint is not True:
+        path = Path(str(checkpoint))
+        reason = checkpoint_problem(path)
+        if reason is not None:
+            raise ValueError(
+                f"{path} cannot be resumed: {reason}; name a complete checkpoint, or pass True for the newest."
+            )
+        return path, []
+    newest, skipped = newest_complete(output_dir)
+    if newest is None:
+        reasons = "".join(f" ({path.name}: {reason})" for path, reason in skipped)
+        raise ValueError(
+            f"{output_dir} holds no complete checkpoint{reasons}; start it without resume_from_checkpoint."
+        )
+    return newest, skipped
+
+
 def describe_run(
     args: AdversarialConfig,
     engine: RolloutEngine,
@@ -157,6 +181,7 @@ __all__ = [
     "checkpoint_problem",
     "checkpoints",
     "describe_run",
+    "find",
     "newest_complete",
     "rotate",
 ]

@@ -405,7 +405,7 @@ def test_a_checkpoint_with_parameters_that_are_not_finite_is_no_good_one(tmp_pat
 def test_a_learning_rate_that_explodes_stops_the_run_before_it_is_saved(tmp_path):
     trainer = toy_trainer(tmp_path, max_steps=1, pretrain_generator_steps=3)
     trainer.train()
-    again = toy_trainer(tmp_path, max_steps=1, pretrain_generator_steps=30, learning_rate=float("inf"))
+    again = toy_trainer(tmp_path, max_steps=1, pretrain_generator_steps=30, learning_rate=1e39)
     message = r"step of generator/\w+ in iteration 3 made parameters that are not finite .*; the last good chec"
     with pytest.raises(FloatingPointError, match=message):
         again.train(resume_from_checkpoint=str(tmp_path / "checkpoint-3"))

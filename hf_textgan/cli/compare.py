@@ -29,6 +29,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--temperatures", type=float, nargs="+", help="of the sweep (default: 0.7 0.85 1 1.15)")
     parser.add_argument("--top_p", type=float, nargs="+", help="sweep over these instead, as in 0.8 0.9 1")
     parser.add_argument("--seed", type=int, default=0, help="the first seed of the draws (default: 0)")
+    parser.add_argument("--overwrite", action="store_true", help="replace a report that is there already")
     parser.add_argument("--level", type=float, default=0.05, help="of the verdicts (default: 0.05)")
     return parser
 

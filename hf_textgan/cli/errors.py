@@ -19,8 +19,16 @@ def user_errors() -> Iterator[None]:
         message = " ".join(str(error.__cause__ or error).split())
         fix = "" if message.endswith(".") else "; give it a value of that kind."
         raise UserError(f"{message}{fix}") from error
-    except (ValueError, FloatingPointError, NotADirectoryError, PermissionError) as error:
+    except (ValueError, FloatingPointError, OSError) as error:
         raise UserError(" ".join(str(error).split())) from error
 
 
-__all__ = ["UserError", "user_errors"]
+class Interrupted(Exception):
+    """The end of a command by a signal; its message says how to go on."""
+
+    def __init__(self, number: int | None, message: str):
+        super().__init__(message)
+        self.exit_status = 128 + int(number if number is not None else 2)
+
+
+__all__ = ["Interrupted", "UserError", "user_errors"]

@@ -3,8 +3,9 @@
 import argparse
 from pathlib import Path
 
+from ..evaluation.descriptions import describe_metric
 from ..runs.evaluate import EvaluationArguments, evaluate_run
-from ..utils.files import strict_json, write_text
+from ..utils.files import check_output, strict_json, write_text
 from .errors import user_errors
 
 
@@ -22,21 +23,27 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=0, help="of the samples (default: 0)")
     parser.add_argument("--max_length", type=int, help="most tokens of a sample, end included (default: as trained)")
     parser.add_argument("--output_file", help="JSON file (default: evaluation.json in the folder of the model)")
+    parser.add_argument("--overwrite", action="store_true", help="replace output_file if it is there")
     return parser
 
 
 def main(argv: list[str]) -> int:
     """Measures a generator; see `textgan evaluate --help`."""
     options = vars(make_parser().parse_args(argv))
-    output_file = options.pop("output_file")
+    output_file, overwrite = options.pop("output_file"), options.pop("overwrite")
     arguments = EvaluationArguments(**options)
     with user_errors():
+        if output_file is not None:
+            check_output(Path(output_file), overwrite)
         result = evaluate_run(arguments)
     width = max(len(key) for key in result["metrics"])
     for key, value in result["metrics"].items():
-        print(f"{key.ljust(width)}  {value:.4f}")
+        described = describe_metric(key)
+        meaning = "" if described is None else f"  {described.meaning} ({described.direction})"
+        print(f"{key.ljust(width)}  {value:8.4f}{meaning}")
     if output_file is None and Path(arguments.model).is_dir():
         output_file = str(Path(arguments.model) / "evaluation.json")
     if output_file is not None:
-        write_text(Path(output_file), strict_json(result))
+        with user_errors():
+            write_text(Path(output_file), strict_json(result))
     return 0

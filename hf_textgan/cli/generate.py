@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from ..runs.generate import generate_texts
+from ..utils.files import check_output, write_text
 from .errors import user_errors
 
 
@@ -20,17 +21,21 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--prompt", help="the beginning of each text")
     parser.add_argument("--max_length", type=int, help="most tokens, end included (default: as trained)")
     parser.add_argument("--output_file", help="write the samples to this file instead")
+    parser.add_argument("--overwrite", action="store_true", help="replace output_file if it is there")
     return parser
 
 
 def main(argv: list[str]) -> int:
     """Prints samples; see `textgan generate --help`."""
     options = vars(make_parser().parse_args(argv))
-    output_file = options.pop("output_file")
+    output_file, overwrite = options.pop("output_file"), options.pop("overwrite")
     with user_errors():
+        if output_file:
+            check_output(Path(output_file), overwrite)
         texts = generate_texts(options.pop("model"), **options)
     if output_file:
-        Path(output_file).write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
+        with user_errors():
+            write_text(Path(output_file), "".join(f"{text}\n" for text in texts))
     else:
         print("\n".join(texts))
     return 0

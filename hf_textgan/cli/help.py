@@ -20,7 +20,8 @@ from ..utils.docstrings import argument_descriptions
 _SCHEDULE = (
     "pretrain_generator_steps pretrain_discriminator_steps max_steps max_length temperature "
     "per_device_train_batch_size gradient_accumulation_steps learning_rate lr_scheduler_type warmup_steps optim "
-    "weight_decay max_grad_norm player_optimizers max_skipped_steps rollout_chunk_size seed data_seed bf16 use_cpu"
+    "weight_decay max_grad_norm player_optimizers max_skipped_steps on_collapse rollout_chunk_size seed data_seed "
+    "bf16 use_cpu"
 ).split()
 _EVALUATION = (
     "eval_strategy eval_steps eval_num_samples eval_seed per_device_eval_batch_size metric_for_best_model "

@@ -1,10 +1,13 @@
 """The entry point of `textgan`. Help and tables need neither torch nor transformers, so they answer at once."""
 
+import importlib
+import os
 import sys
 
 from ..systems import SYSTEMS
 from ..utils.names import unknown_name
 from ..utils.version import __version__
+from .errors import Interrupted, UserError
 
 
 USAGE = """\
@@ -59,7 +62,14 @@ the options most used:
 
 def main(argv: list[str] | None = None) -> int:
     """Runs a command; returns the exit status: 0, or 2 after an error in the user's arguments or data."""
-    argv = sys.argv[1:] if argv is None else argv
+    try:
+        return _main(sys.argv[1:] if argv is None else argv)
+    except BrokenPipeError:  # the reader of a pipe, such as `head`, has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _main(argv: list[str]) -> int:
     if not argv or argv[0] in ("-h", "--help", "help"):
         print(USAGE)
         return 0
@@ -80,18 +90,18 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(command: str, arguments: list[str]) -> int:
-    import importlib
-
-    from transformers.utils import logging
-
-    from .errors import UserError
-
-    logging.disable_progress_bar()  # of loading and saving weights, which takes a blink here
     try:
+        # Within the block, so that Ctrl-C during the imports leaves no traceback either.
+        from transformers.utils import logging
+
+        logging.disable_progress_bar()  # of loading and saving weights, which takes a blink here
         return importlib.import_module(f".{command}", __package__).main(arguments)
     except UserError as error:
         print(f"textgan {command}: {error}", file=sys.stderr)
         return 2
+    except Interrupted as error:
+        print(f"textgan {command}: {error}", file=sys.stderr)
+        return error.exit_status
     except KeyboardInterrupt:
         print(f"textgan {command}: interrupted", file=sys.stderr)
         return 130

@@ -8,10 +8,12 @@ from ..runs.build import build_trainer, checkpoint_to_resume
 from ..runs.mle_baseline import BASELINE_FOLDER
 from ..systems import get_system
 from ..trainer.adversarial_trainer import AdversarialTrainer
+from ..trainer.interrupts import InterruptCallback
 from ..trainer.wall_clock import WallClock
 from .arguments import parse_train_arguments
-from .errors import UserError, user_errors
+from .errors import Interrupted, user_errors
 from .help import train_help
+from .training_errors import training_errors
 
 
 _report = functools.partial(print, flush=True)
@@ -36,12 +38,17 @@ def train(trainer: AdversarialTrainer, arguments: TrainArguments) -> None:
     """Trains from the start or a checkpoint, saves the models and prints their folder."""
     with user_errors():
         checkpoint = checkpoint_to_resume(trainer, arguments)
-    try:
+    interrupts = InterruptCallback()
+    trainer.add_callback(interrupts)
+    output_dir = arguments.training.output_path
+    with training_errors(output_dir), interrupts.handling():
         trainer.train(resume_from_checkpoint=checkpoint)
-    except FloatingPointError as error:
-        raise UserError(str(error)) from error
-    trainer.save_model()
+        if interrupts.stop_reason is not None:
+            what = interrupts.stop_reason.removeprefix("it ")
+            raise Interrupted(interrupts.signal, f"{what}; add --resume to continue the run in {output_dir}.")
+        trainer.save_model()
     if trainer.is_world_process_zero():
+        print("\n" + "\n".join(trainer.summary()))
         _print_folder(arguments.training.output_path)
 
 

@@ -14,6 +14,7 @@ from ..data.oracle import load_oracle, sample_oracle
 from ..evaluation.text_metrics import MIN_HELD_OUT_LINES
 from ..runs.data import DataArguments, load_eval, load_texts
 from ..runs.folder import ORACLE_FOLDER
+from ..utils.files import check_output
 from .compare import CompareConfig, compare
 from .measure import Measure, OracleMeasure, TextMeasure
 from .report import write_report
@@ -50,6 +51,8 @@ class ComparisonArguments:
             The first seed of the draws.
         level (`float`, *optional*, defaults to `0.05`):
             The probability of calling any pair of equal systems different.
+        overwrite (`bool`, *optional*, defaults to `False`):
+            Whether a report that is there already is replaced.
     """
 
     sources: list[str]
@@ -62,6 +65,7 @@ class ComparisonArguments:
     top_p: list[float] | None = None
     seed: int = 0
     level: float = 0.05
+    overwrite: bool = False
 
 
 def run_comparison(arguments: ComparisonArguments) -> dict[str, Any]:
@@ -97,6 +101,8 @@ def prepare(
     )
     if Path(arguments.output_dir).is_file():
         raise ValueError(f"{arguments.output_dir} is a file; name a folder for the report.")
+    if Path(arguments.output_dir).is_dir():
+        check_output(Path(arguments.output_dir) / "report.md", arguments.overwrite)
     repeated = next((path for path in arguments.sources if arguments.sources.count(path) > 1), None)
     if repeated is not None:
         raise ValueError(f"{repeated} is given twice; give each source once.")

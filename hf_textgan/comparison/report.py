@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from ..utils.files import strict_json, write_text
+from ..utils.files import make_folder, strict_json, write_text, writing_file
 from .compare import summary
 from .sources import REAL_TEXT_LABEL
 
@@ -15,7 +15,7 @@ _NUM_SHOWN_SAMPLES = 3  # per value of the sweep
 
 def write_report(result: dict[str, Any], folder: Path) -> None:
     """Writes `report.json`, `report.md` and `quality_diversity.png`."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     write_text(folder / "report.json", strict_json(result))
     draw_quality_diversity(result, folder / "quality_diversity.png")
     write_text(folder / "report.md", markdown(result))
@@ -161,9 +161,8 @@ def draw_quality_diversity(result: dict[str, Any], path: Path) -> None:
         axis.set_ylabel(f"{y} (better at the top)")
         axis.grid(alpha=0.3)
         axis.legend(fontsize=8)
-    temporary = path.with_name(f"_partial-{path.name}")
-    figure.savefig(temporary, format="png", dpi=110)
-    temporary.replace(path)
+    with writing_file(path) as partial:
+        figure.savefig(partial, format="png", dpi=110)
 
 
 _MARKERS = ("*", "s", "^", "D", "v", "P", "X")

@@ -8,6 +8,7 @@ from transformers import PreTrainedModel
 from ..data.rows import Rows
 from ..sampling.engine import RolloutEngine
 from ..utils.names import unknown_name
+from ..utils.numbers import Range, check_numbers
 from .context import ObjectiveReport
 from .players import Players
 from .schedule import Phase, Update
@@ -32,11 +33,17 @@ class Objective:
             The keys of the noise that the losses draw by [`~StepContext.randn`] and [`~StepContext.rand`].
         panels (`dict[str, tuple[str, ...]]`):
             Rows of the figure of a run: a title, and the patterns (as in `fnmatch`) of the logged keys it shows.
+        ranges (`dict[str, Range]`):
+            The ranges of hyperparameters, checked when an objective is made; all numbers must be finite.
     """
 
     couples_batch: ClassVar[bool] = False
     noise_keys: ClassVar[tuple[str, ...]] = ()
     panels: ClassVar[dict[str, tuple[str, ...]]] = {}
+    ranges: ClassVar[dict[str, Range]] = {}
+
+    def __post_init__(self) -> None:
+        check_numbers(self, self.ranges)
 
     def updates(self) -> dict[str, tuple[Update, ...]]:
         """

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import torch
 from accelerate import Accelerator
+from torch import nn
 
 from ..sampling.engine import RolloutEngine
 from .context import ObjectiveOutput, StepContext
@@ -36,7 +37,8 @@ class PlayerOptimizer:
     optimizer: torch.optim.Optimizer
     scheduler: Any
     max_grad_norm: float = 0.0
-    skipped_in_a_row: int = 0
+    # Steps in a row that were skipped, by loss: updates that share an optimizer fail on their own.
+    skipped_in_a_row: dict[str, int] = field(default_factory=dict)
     skipped: int = 0
 
     def state_dict(self) -> dict:
@@ -44,7 +46,7 @@ class PlayerOptimizer:
             "optimizer": self.optimizer.state_dict(),
             "scheduler": self.scheduler.state_dict(),
             "skipped": self.skipped,
-            "skipped_in_a_row": self.skipped_in_a_row,
+            "skipped_in_a_row": dict(self.skipped_in_a_row),
         }
 
     def load_state_dict(self, state: dict) -> None:
@@ -59,17 +61,31 @@ class PlayerOptimizer:
             self.scheduler.base_lrs = new_lrs
             self.scheduler._last_lr = [group["lr"] for group in self.optimizer.param_groups]
         self.skipped = state["skipped"]
-        self.skipped_in_a_row = state["skipped_in_a_row"]
+        self.skipped_in_a_row = dict(state["skipped_in_a_row"])
 
 
 @dataclass
 class StepResult:
-    """The result of one optimizer step: its loss, its gradient norm before clipping, the objective's metrics."""
+    """
+    The result of one optimizer step: its loss, its gradient norm before clipping, the largest absolute value of the
+    player's parameters after it, and the objective's metrics.
+    """
 
     loss: float
     grad_norm: float
     skipped: bool
+    largest_parameter: float = math.nan
     metrics: dict[str, float] = field(default_factory=dict)
+
+
+@torch.no_grad()
+def largest_parameter(model: nn.Module) -> float:
+    """Returns the largest absolute value of the parameters of a model; NaN or infinity if one of them is."""
+    parameters = [parameter.detach() for parameter in model.parameters()]
+    if not parameters:
+        return 0.0
+    norms = torch._foreach_norm(parameters, float("inf"))  # pyright: ignore[reportPrivateImportUsage]
+    return float(torch.stack([norm.float() for norm in norms]).amax())
 
 
 def take_step(
@@ -89,6 +105,9 @@ def take_step(
     micro-batches and processes, or ``sum(weight * loss)`` where the objective says `reduction="sum"`; so accumulation
     and data parallelism change nothing but memory and time. A step whose loss or gradient is not finite is skipped:
     parameters and optimizer state stay as they are.
+
+    Raises:
+        `FloatingPointError`: If the step makes a parameter that is not finite.
     """
     model = players.wrapped(update.player)
     loss_function = objective.loss_of(update)
@@ -124,17 +143,24 @@ def take_step(
     bound = optimizer.max_grad_norm or float("inf")
     grad_norm = float(cast(torch.Tensor, accelerator.clip_grad_norm_(parameters, bound)))
 
+    parameter_norm = math.nan
     skipped = not (math.isfinite(loss) and math.isfinite(grad_norm))
     if skipped:
         optimizer.skipped += 1
-        optimizer.skipped_in_a_row += 1
+        optimizer.skipped_in_a_row[update.loss] = optimizer.skipped_in_a_row.get(update.loss, 0) + 1
     else:
         optimizer.optimizer.step()
-        optimizer.skipped_in_a_row = 0
+        optimizer.skipped_in_a_row[update.loss] = 0
+        parameter_norm = largest_parameter(model)
+        if not math.isfinite(parameter_norm):
+            raise FloatingPointError(
+                f"The step of {update.player}/{update.loss} in iteration {context.iteration} made parameters that are "
+                f"not finite (its loss was {loss:.4g}, its gradient norm {grad_norm:.4g}); lower the learning rate."
+            )
     optimizer.scheduler.step()
     optimizer.optimizer.zero_grad(set_to_none=True)
     metrics = {key: sum(float(o.metrics[key]) for o in outputs) / len(outputs) for key in outputs[0].metrics}
-    return StepResult(loss=loss, grad_norm=grad_norm, skipped=skipped, metrics=metrics)
+    return StepResult(loss, grad_norm, skipped, parameter_norm, metrics)
 
 
-__all__ = ["PlayerOptimizer", "StepResult", "take_step"]
+__all__ = ["PlayerOptimizer", "StepResult", "largest_parameter", "take_step"]

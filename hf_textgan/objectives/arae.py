@@ -12,6 +12,7 @@ from ..core.schedule import Update
 from ..losses.adversarial import score_gap
 from ..losses.regularization import gradient_penalty, input_gradient, interpolate
 from ..sampling.engine import RolloutEngine
+from ..utils.numbers import AT_LEAST_ONE, NOT_NEGATIVE
 
 
 _INTERPOLATIONS = 3  # pairs of sentences
@@ -65,6 +66,14 @@ class ARAEObjective(Objective):
     noise_decay: float = 0.9995
     noise_decay_every: int = 100
 
+    ranges = {
+        "discriminator_steps": AT_LEAST_ONE,
+        "gradient_penalty": NOT_NEGATIVE,
+        "encoder_weight": NOT_NEGATIVE,
+        "code_noise": NOT_NEGATIVE,
+        "noise_decay": (0.0, 1.0, False),
+        "noise_decay_every": AT_LEAST_ONE,
+    }
     noise_keys = ("code_noise", "discriminator_latents", "generator_latents", "alpha")
     panels = {
         "critic's score gap": ("discriminator/score_gap",),
@@ -75,15 +84,6 @@ class ARAEObjective(Objective):
 
     # The generator's batch normalization: its statistics are those of one micro-batch.
     couples_batch = True
-
-    def __post_init__(self) -> None:
-        for name in ("gradient_penalty", "encoder_weight", "code_noise"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; set it to 0 or more.")
-        if not 0 < self.noise_decay <= 1:
-            raise ValueError(f"noise_decay is {self.noise_decay}; set it above 0 and to at most 1.")
-        if self.noise_decay_every < 1:
-            raise ValueError(f"noise_decay_every is {self.noise_decay_every}; set it to 1 or more.")
 
     def updates(self) -> dict[str, tuple[Update, ...]]:
         updates = [

@@ -16,6 +16,7 @@ from ..losses.likelihood import token_entropy
 from ..losses.regularization import gradient_penalty, interpolate
 from ..sampling.capabilities import capabilities_of
 from ..sampling.engine import RolloutEngine
+from ..utils.numbers import AT_LEAST_ONE, NOT_NEGATIVE
 
 
 @dataclass
@@ -47,16 +48,13 @@ class IWGANObjective(Objective):
     discriminator_steps: int = 10
     gradient_penalty: float = 10.0
 
+    ranges = {"discriminator_steps": AT_LEAST_ONE, "gradient_penalty": NOT_NEGATIVE}
     noise_keys = ("discriminator_latents", "generator_latents", "alpha")
     panels = {
         "critic's score gap": ("discriminator/score_gap",),
         "critic's gradient norm": ("discriminator/input_gradient_norm",),
         "token entropy (nats)": ("real/token_entropy", "generator/token_entropy"),
     }
-
-    def __post_init__(self) -> None:
-        if self.gradient_penalty < 0:
-            raise ValueError(f"gradient_penalty is {self.gradient_penalty}; set it to 0 or more.")
 
     def updates(self) -> dict[str, tuple[Update, ...]]:
         # The reference code updates the generator first, but not in its first iteration: the same order.

@@ -9,6 +9,7 @@ from ..core.schedule import Update
 from ..losses.likelihood import token_nll
 from ..sampling.engine import RolloutEngine
 from ..sampling.samples import Samples
+from ..utils.numbers import PROBABILITY
 
 
 @dataclass
@@ -32,11 +33,8 @@ class MLEObjective(Objective):
 
     scheduled_sampling: float = 0.0
 
+    ranges = {"scheduled_sampling": PROBABILITY}
     panels = {"NLL per token (nats)": ("generator/nll_per_token",)}
-
-    def __post_init__(self) -> None:
-        if not 0.0 <= self.scheduled_sampling <= 1.0:
-            raise ValueError(f"scheduled_sampling is {self.scheduled_sampling}; set it to a probability from 0 to 1.")
 
     def updates(self) -> dict[str, tuple[Update, ...]]:
         return {"pretrain_generator": (Update("generator", "mle_loss"),)}

@@ -1,5 +1,6 @@
 """SeqGAN: policy gradient with Monte-Carlo rollouts scored by a discriminator."""
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,6 +14,7 @@ from ..losses.adversarial import policy_gradient_loss, real_fake_cross_entropy
 from ..losses.regularization import output_layer_l2
 from ..sampling.engine import RolloutEngine
 from ..sampling.samples import Samples
+from ..utils.numbers import AT_LEAST_ONE, NOT_NEGATIVE, check_memory
 from .mle import MLEObjective
 from .negative_pool import NegativePool
 from .rewards import BleuScore, probability_of_real, rollout_rewards
@@ -88,13 +90,20 @@ class SeqGANObjective(MLEObjective):
     constant_reward: float = 1.0
     bf16_rewards: bool = False
 
+    ranges = {
+        **MLEObjective.ranges,
+        "num_rollouts": AT_LEAST_ONE,
+        "generator_steps": AT_LEAST_ONE,
+        "discriminator_steps": AT_LEAST_ONE,
+        "num_negatives": NOT_NEGATIVE,
+        "negative_epochs": AT_LEAST_ONE,
+        "l2_weight": NOT_NEGATIVE,
+        "bleu_order": (2, math.inf, True),
+    }
     panels = {**MLEObjective.panels, "reward, accuracy": ("reward/*", "discriminator/accuracy*")}
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, minimum in (("num_rollouts", 1), ("num_negatives", 0), ("negative_epochs", 1), ("bleu_order", 2)):
-            if getattr(self, name) < minimum:
-                raise ValueError(f"{name} is {getattr(self, name)}; set it to {minimum} or more.")
         if self.reward not in ("discriminator", "bleu", "constant"):
             raise ValueError(f"reward is {self.reward!r}; set it to 'discriminator', 'bleu' or 'constant'.")
         self._pool = NegativePool(self.num_negatives, self.negative_epochs) if self.num_negatives else None
@@ -124,6 +133,7 @@ class SeqGANObjective(MLEObjective):
             self._pool.steps_per_epoch(num_examples)
 
     def prepare(self, train_dataset: Rows, engine: RolloutEngine) -> None:
+        check_memory(f"num_negatives={self.num_negatives}", 8 * self.num_negatives * engine.max_length, "lower it")
         if self.reward == "bleu":
             self._bleu = BleuScore(train_dataset, engine, self.bleu_order)
 

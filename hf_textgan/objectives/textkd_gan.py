@@ -12,6 +12,7 @@ from ..core.players import Players
 from ..core.schedule import Phase, Update
 from ..losses.likelihood import squared_error, token_entropy
 from ..sampling.engine import RolloutEngine
+from ..utils.numbers import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE
 from .iwgan import IWGANObjective
 
 
@@ -66,6 +67,13 @@ class TextKDObjective(IWGANObjective):
     interpolate_from: Literal["teacher", "data"] = "teacher"
     policy_gradient: float = 0.0
 
+    ranges = {
+        **IWGANObjective.ranges,
+        "autoencoder_steps": AT_LEAST_ONE,
+        "pretrain_autoencoder_steps": NOT_NEGATIVE,
+        "teacher_temperature": POSITIVE,
+        "policy_gradient": NOT_NEGATIVE,
+    }
     noise_keys = (*IWGANObjective.noise_keys, "generator_tokens")
     panels = {
         **IWGANObjective.panels,
@@ -75,13 +83,8 @@ class TextKDObjective(IWGANObjective):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.teacher_temperature > 0:
-            raise ValueError(f"teacher_temperature is {self.teacher_temperature}; set it above 0.")
         if self.interpolate_from not in ("teacher", "data"):
             raise ValueError(f"interpolate_from is {self.interpolate_from!r}; set it to 'teacher' or 'data'.")
-        for name in ("pretrain_autoencoder_steps", "policy_gradient"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; set it to 0 or more.")
 
     def updates(self) -> dict[str, tuple[Update, ...]]:
         first = Update("autoencoder", "autoencoder_loss", repeat=self.autoencoder_steps)

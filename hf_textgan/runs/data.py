@@ -16,6 +16,7 @@ from ..data.loading import load_text, load_tokenizer, split_names
 from ..data.report import data_report
 from ..data.tokenizers import character_tokenizer, word_tokenizer
 from ..utils.names import unknown_name
+from ..utils.numbers import check_memory
 
 
 @dataclass
@@ -198,6 +199,8 @@ def _load_grammar(data: DataArguments) -> Texts:
             f"grammar_train_size is {data.grammar_train_size} and grammar_eval_size {data.grammar_eval_size}; "
             "set both to 2 or more."
         )
+    num_captions = data.grammar_train_size + data.grammar_eval_size
+    check_memory(f"A grammar corpus of {num_captions:,} captions", 150 * num_captions, "lower grammar_train_size")
     # One stream of captions, cut in two: held-out captions are drawn like the others, not chosen.
     lines = grammar.sample(data.grammar_train_size + data.grammar_eval_size, seed=data.grammar_seed)
     if data.lowercase:

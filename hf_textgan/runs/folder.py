@@ -13,6 +13,7 @@ from ..sampling.engine import RolloutEngine
 from ..sampling.loading import load_generator
 from ..trainer.checkpoints import newest_complete
 from ..utils.files import write_text
+from ..utils.lock import LOCK_FILE
 from ..utils.names import is_hub_name
 
 
@@ -52,7 +53,7 @@ def check_output_dir(folder: Path, system: str, resume: bool) -> None:
     """Raises `ValueError` if a run of `system` would destroy something in `folder`."""
     if folder.is_file():
         raise ValueError(f"{folder} is a file; name a folder for the output.")
-    if not folder.is_dir() or not any(folder.iterdir()):
+    if not folder.is_dir() or all(path.name.startswith(LOCK_FILE) for path in folder.iterdir()):
         return
     record = read_record(folder) if (folder / RUN_RECORD_FILE).is_file() else None
     if record is None:

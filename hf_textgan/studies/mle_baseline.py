@@ -47,7 +47,9 @@ def compare_with_baseline(output_dir: Path) -> dict[str, Any]:
     pretrained = output_dir / PRETRAINED_FOLDER
     sources = [output_dir, *([pretrained] if (pretrained / "config.json").is_file() else [])]
     sources.append(output_dir / BASELINE_FOLDER)
-    return run_comparison(ComparisonArguments([*map(str, sources)], output_dir=str(output_dir / "report")))
+    return run_comparison(
+        ComparisonArguments([*map(str, sources)], output_dir=str(output_dir / "report"), overwrite=True)
+    )
 
 
 __all__ = ["compare_with_baseline", "train_baseline"]

@@ -3,13 +3,14 @@
 import copy
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from transformers import TrainingArguments
 from transformers.trainer_utils import HubStrategy
 from transformers.training_args import OptimizerNames
 
 from ..core.optimizer_arguments import OPTIMIZER_ARGUMENTS
+from ..utils.numbers import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, Range, check_number, check_numbers
 
 
 # Arguments of TrainingArguments that several players leave without a meaning, and the reason. Any other value than the
@@ -57,6 +58,36 @@ UNSUPPORTED: dict[str, str] = {
 }
 
 
+_RANGES: dict[str, Range] = {
+    "learning_rate": NOT_NEGATIVE,
+    "weight_decay": NOT_NEGATIVE,
+    "adam_beta1": (0.0, 0.9999999, True),
+    "adam_beta2": (0.0, 0.9999999, True),
+    "adam_epsilon": NOT_NEGATIVE,
+    "max_grad_norm": NOT_NEGATIVE,
+    "warmup_steps": NOT_NEGATIVE,
+    "gradient_accumulation_steps": AT_LEAST_ONE,
+    "per_device_train_batch_size": AT_LEAST_ONE,
+    "per_device_eval_batch_size": AT_LEAST_ONE,
+    "temperature": POSITIVE,
+    "max_length": AT_LEAST_ONE,
+    "rollout_chunk_size": AT_LEAST_ONE,
+    "eval_num_samples": AT_LEAST_ONE,
+    "max_skipped_steps": AT_LEAST_ONE,
+    "seed": NOT_NEGATIVE,
+    "data_seed": NOT_NEGATIVE,
+    "eval_seed": NOT_NEGATIVE,
+}
+
+
+def _number(value: Any) -> Any:
+    """Returns the number that a word of JSON or the command line means; other words as they are."""
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
+
+
 @dataclass
 class AdversarialConfig(TrainingArguments):
     r"""
@@ -79,6 +110,10 @@ class AdversarialConfig(TrainingArguments):
         player has an optimizer and a schedule of its own.
     max_skipped_steps (`int`, *optional*, defaults to `10`):
         Training stops when this many steps in a row of one player had a NaN or infinite loss or gradient.
+
+    on_collapse (`"warn"`, `"stop"` or `"rollback"`, *optional*, defaults to `"warn"`):
+        What follows when an evaluation shows that the generator writes few different texts, against the start of the
+        phase: a warning; the end of the run; or its end with the best models of the phase.
 
     > Sampling
 
@@ -122,6 +157,14 @@ class AdversarialConfig(TrainingArguments):
         metadata={"help": "Stop after this many steps in a row with a NaN or infinite loss or gradient."},
     )
 
+    on_collapse: Literal["warn", "stop", "rollback"] = field(
+        default="warn",
+        metadata={
+            "help": "When the samples of an evaluation collapse to few different texts: warn, stop the run, or stop "
+            "it and go back to the best models of the phase (rollback)."
+        },
+    )
+
     max_length: int | None = field(
         default=None,
         metadata={"help": "Generated tokens, EOS included; longer training texts are left out. Default: the longest."},
@@ -145,6 +188,10 @@ class AdversarialConfig(TrainingArguments):
     hub_strategy: str = field(
         default="end", metadata={"help": 'Only "end" is supported: all players go to the Hub when training is over.'}
     )
+    resume_from_checkpoint: str | None = field(
+        default=None,
+        metadata={"help": "A checkpoint to resume, or true for the newest complete one in output_dir."},
+    )
     use_cache: bool = field(default=True, metadata={"help": "The saved generators keep a state in `generate`."})
 
     def __post_init__(self) -> None:
@@ -152,6 +199,7 @@ class AdversarialConfig(TrainingArguments):
             smaller = ("loss", "nll", "self_bleu", "jsd", "error")
             self.greater_is_better = not any(word in self.metric_for_best_model for word in smaller)
         self._check_unsupported()  # before TrainingArguments fills in what is not set
+        check_numbers(self, _RANGES)
         super().__post_init__()
         self._check_values()
         self._check_player_optimizers()
@@ -175,11 +223,8 @@ class AdversarialConfig(TrainingArguments):
                 f"hub_strategy is {HubStrategy(self.hub_strategy).value!r}, but a push during training would leave "
                 'out all players but the generator; set it to "end".'
             )
-        if self.temperature <= 0:
-            raise ValueError(f"temperature is {self.temperature}; set it above 0.")
-        for name in ("rollout_chunk_size", "eval_num_samples", "max_skipped_steps"):
-            if getattr(self, name) is not None and getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; set it to 1 or more.")
+        if self.on_collapse not in ("warn", "stop", "rollback"):
+            raise ValueError(f"on_collapse is {self.on_collapse!r}; set it to 'warn', 'stop' or 'rollback'.")
 
     def _check_player_optimizers(self) -> None:
         if self.player_optimizers is None:
@@ -191,6 +236,8 @@ class AdversarialConfig(TrainingArguments):
                         f"player_optimizers[{player!r}] has the unknown argument {name!r}; use one of "
                         f"{', '.join(OPTIMIZER_ARGUMENTS)}."
                     )
+                if name in _RANGES:
+                    check_number(f"{player}.{name}", _number(arguments[name]), _RANGES[name])
 
     @property
     def output_path(self) -> Path:

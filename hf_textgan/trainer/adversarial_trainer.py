@@ -7,6 +7,7 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -29,20 +30,25 @@ from ..core.context import StepContext
 from ..core.objective import Objective
 from ..core.players import Players
 from ..core.schedule import PhaseSchedule, Update
-from ..core.step import PlayerOptimizer, StepResult, take_step
+from ..core.step import PlayerOptimizer, StepResult, largest_parameter, take_step
 from ..data.collator import collate
 from ..data.rows import Rows
 from ..data.statistics import scan_dataset
 from ..data.tokenizers import discriminator_tokenizer
 from ..sampling.capabilities import capabilities_of
 from ..sampling.samples import Samples
-from ..utils.files import clear_partial, strict_json, write_text, writing_folder
+from ..utils.files import clear_partial, strict_json, writing_folder, writing_into
+from ..utils.lock import locked
+from ..utils.numbers import check_memory
 from ..utils.random import fork_rng, seed_iteration
 from . import checkpoints, inputs
 from .adversarial_config import AdversarialConfig
 from .callbacks import AdversarialProgressCallback, PhaseCallback, SamplesCallback
 from .engine import build_engine, set_generation_config
-from .validation import check_data, check_players
+from .health import CollapseCallback, DivergenceGuard
+from .optimizers import create_player_optimizer
+from .summary import summarize
+from .validation import check_data, check_metric, check_players
 from .weights import load_weights, no_progress_bars
 
 
@@ -129,8 +135,11 @@ class AdversarialTrainer(Trainer):
                 "must have the same length; set eos_token_id, or cut them."
             )
         check_data(args, objective, train_dataset, eval_dataset)
+        samples = args.eval_num_samples * self.engine.max_length * 2 * 8  # ids and mask
+        check_memory(f"eval_num_samples={args.eval_num_samples}", samples, "lower it")
         check_players(model, self.other_players, args, objective, phases, self.engine, processing_class)
-        self._check_metric(model, args, train_dataset, eval_dataset is not None, processing_class)
+        measure = functools.partial(self._measure, tokenizer=processing_class) if self._samples_are_measured else None
+        check_metric(args, model, self.engine, train_dataset, eval_dataset is not None, measure)
         self._collate = functools.partial(collate, pad_token_id=self.engine.pad_token_id)
         set_generation_config(model, self.engine)
         objective.prepare(train_dataset, self.engine)
@@ -150,43 +159,22 @@ class AdversarialTrainer(Trainer):
         for player in self.other_players.values():
             cast(torch.nn.Module, player).to(args.device)
         self.add_callback(PhaseCallback(self.schedule))
+        self.add_callback(CollapseCallback(self, args.on_collapse))
         self.add_callback(SamplesCallback(self))
         if self.pop_callback(ProgressCallback) or self.pop_callback(PrinterCallback):
             progress = PrinterCallback() if args.disable_tqdm else AdversarialProgressCallback(self.schedule)
             self.add_callback(progress)
 
         self.player_optimizers: dict[tuple[str, str], PlayerOptimizer] = {}
+        self.stop_reason: str | None = None  # of a run that ended before its last iteration
+        self.rollback_phase: str | None = None  # whose best models the run ends with
+        self._divergence = DivergenceGuard({})
         self.best: dict[str, dict[str, Any]] = {}  # phase -> metric and step of its best models
         self._metrics: dict[str, list[float]] = defaultdict(list)
         self._micro_batches: list[list[list[dict]]] = []
         self._reported_loss = self._reported_grad_norm = 0.0  # of the last iteration with a finite step
 
     # ---- Checks and set-up --------------------------------------------------------------------------------------
-
-    def _check_metric(
-        self,
-        model: PreTrainedModel,
-        args: AdversarialConfig,
-        train_dataset: Rows,
-        has_text: bool,
-        tokenizer: PreTrainedTokenizerBase | None,
-    ) -> None:
-        """`metric_for_best_model` must be among the metrics that the evaluations will have."""
-        name = args.metric_for_best_model
-        if name is None or args.eval_strategy == "no":
-            return
-        likelihood = capabilities_of(model).likelihood == "exact"
-        names = {*evaluation.NLL_METRICS, "loss"} if has_text and likelihood else set()
-        if self._samples_are_measured and name.removeprefix("eval_") not in names:
-            rows = [train_dataset[i] for i in range(min(8, len(train_dataset)))]
-            sequences = self.engine.real_sequences(collate(rows, self.engine.pad_token_id))
-            names |= {"nll_div"} if likelihood else set()
-            names |= set(self._measure(self.engine.as_samples(sequences), tokenizer))
-        if name.removeprefix("eval_") not in names:
-            raise ValueError(
-                f"metric_for_best_model is {name!r}, but the evaluations of this run have "
-                f"{', '.join(sorted(names)) or 'no metrics'}; choose one of them, or None to keep no best models."
-            )
 
     def get_train_dataloader(self) -> DataLoader:
         batches = AlternatingBatches(
@@ -246,6 +234,7 @@ class AdversarialTrainer(Trainer):
         self.players = Players(modules, self._unwrap, self._mean_over_processes)
         self.best.clear()
         self._metrics.clear()
+        self._divergence = DivergenceGuard({name: largest_parameter(self.players.unwrap(name)) for name in modules})
         self.player_optimizers = {key: self._create_player_optimizer(*key) for key in self.schedule.optimizers()}
         if resume_from_checkpoint is not None:
             self._load_players_state(Path(resume_from_checkpoint))
@@ -261,27 +250,15 @@ class AdversarialTrainer(Trainer):
         return cast(torch.Tensor, self.accelerator.reduce(sums.to(self.args.device))).cpu()
 
     def _create_player_optimizer(self, player: str, name: str) -> PlayerOptimizer:
-        arguments = self.args.for_optimizer(player, name)
-        module = self.players.unwrap(player)
-        decayed = set(self.get_decay_parameter_names(module))
-        trainable = [(n, p) for n, p in module.named_parameters() if p.requires_grad]
-        groups = [
-            {"params": [p for n, p in trainable if n in decayed], "weight_decay": arguments.weight_decay},
-            {"params": [p for n, p in trainable if n not in decayed], "weight_decay": 0.0},
-        ]
-        optimizer_class, options = self.get_optimizer_cls_and_kwargs(arguments, module)
-        # Neither the optimizer nor the schedule is prepared by Accelerate: within an accumulation a prepared optimizer
-        # silently does not step, and a prepared schedule steps once for each process.
-        optimizer = optimizer_class(groups, **options)
+        arguments, module = self.args.for_optimizer(player, name), self.players.unwrap(player)
         steps = self.schedule.steps_before(self.schedule.total, player, name)
-        scheduler = get_scheduler(
-            arguments.lr_scheduler_type,
-            optimizer,
-            num_warmup_steps=arguments.get_warmup_steps(steps),
-            num_training_steps=steps,
-            scheduler_specific_kwargs=cast(dict | None, arguments.lr_scheduler_kwargs),
+        return create_player_optimizer(
+            arguments,
+            module,
+            steps,
+            self.get_decay_parameter_names(module),
+            *self.get_optimizer_cls_and_kwargs(arguments, module),
         )
-        return PlayerOptimizer(optimizer, scheduler, arguments.max_grad_norm)
 
     # ---- Training -----------------------------------------------------------------------------------------------
 
@@ -294,10 +271,18 @@ class AdversarialTrainer(Trainer):
                 A checkpoint of this run, or `True` for the newest complete one in `output_dir`.
         """
         output_dir = self.args.output_path
-        if self.is_world_process_zero():  # the other processes read finished folders only
-            clear_partial(output_dir)
+        with ExitStack() as stack:
+            if self.is_world_process_zero():  # the other processes read finished folders only
+                stack.enter_context(locked(output_dir))
+                clear_partial(output_dir, output_dir / "best", output_dir / "samples")
+            return self._train(resume_from_checkpoint, **kwargs)
+
+    def _train(self, resume_from_checkpoint: str | bool | None, **kwargs: Any) -> Any:
+        output_dir = self.args.output_path
         if resume_from_checkpoint:
             resume_from_checkpoint = str(self.find_checkpoint(resume_from_checkpoint))
+            if self.is_world_process_zero():
+                logger.warning(f"Resuming from {resume_from_checkpoint}.")
         elif self.is_world_process_zero() and (old := checkpoints.checkpoints(output_dir)):
             logger.warning(
                 f"{old[0]} is there already: this run starts afresh, but resume_from_checkpoint=True would later "
@@ -312,27 +297,11 @@ class AdversarialTrainer(Trainer):
         Raises:
             `ValueError`: If there is none, it is not complete, or it belongs to a run with other arguments.
         """
-        output_dir = self.args.output_path
-        if checkpoint is True:
-            path, skipped = checkpoints.newest_complete(output_dir)
-            if path is None:
-                reasons = "".join(f" ({path.name}: {reason})" for path, reason in skipped)
-                raise ValueError(
-                    f"{output_dir} holds no complete checkpoint{reasons}; start it without resume_from_checkpoint."
-                )
-            if self.is_world_process_zero():
-                for incomplete, reason in skipped:
-                    logger.warning(f"Skipped {incomplete}: {reason}.")
-        else:
-            path = Path(str(checkpoint))
-            reason = checkpoints.checkpoint_problem(path)
-            if reason is not None:
-                raise ValueError(
-                    f"{path} cannot be resumed: {reason}; name a complete checkpoint, or pass True for the newest."
-                )
-        checkpoints.check_same_run(path, self._describe_run())
+        path, skipped = checkpoints.find(self.args.output_path, checkpoint)
         if self.is_world_process_zero():
-            logger.warning(f"Resuming from {path}.")
+            for incomplete, reason in skipped:
+                logger.warning(f"Skipped {incomplete}: {reason}.")
+        checkpoints.check_same_run(path, self._describe_run())
         return path
 
     def get_batch_samples(self, epoch_iterator: Iterator, num_batches: int, device: torch.device) -> tuple:
@@ -364,20 +333,27 @@ class AdversarialTrainer(Trainer):
                 batches = [micro[number][k] for micro in self._micro_batches]
                 step_context = replace(context, step=steps[update.player])
                 steps[update.player] += 1
-                result = take_step(
-                    self.accelerator,
-                    self.players,
-                    optimizer,
-                    update,
-                    batches,
-                    self.objective,
-                    self.engine,
-                    step_context,
-                )
+                try:
+                    result = take_step(
+                        self.accelerator,
+                        self.players,
+                        optimizer,
+                        update,
+                        batches,
+                        self.objective,
+                        self.engine,
+                        step_context,
+                    )
+                except FloatingPointError as error:
+                    raise FloatingPointError(
+                        f"{str(error)[:-1]} and resume; {self._last_good_checkpoint()}."
+                    ) from error
                 if result.skipped:
                     self._report_skipped(update, optimizer, result)
                     continue
                 taken[update.player].append(result)
+                if (warning := self._divergence.observe(update.player, update.loss, result)) is not None:
+                    self.warn(warning)
                 self._metrics[f"{update.player}/loss"].append(result.loss)
                 self._metrics[f"{update.player}/grad_norm"].append(result.grad_norm)
                 self._metrics[f"{update.player}/learning_rate"].append(optimizer.scheduler.get_last_lr()[0])
@@ -392,15 +368,32 @@ class AdversarialTrainer(Trainer):
     def _report_skipped(self, update: Update, optimizer: PlayerOptimizer, result: StepResult) -> None:
         what = f"loss {result.loss:.4g}, gradient norm {result.grad_norm:.4g}"
         where = f"step {self.state.global_step}, {update.player}/{update.loss}"
-        if optimizer.skipped_in_a_row >= self.args.max_skipped_steps:
-            newest, _ = checkpoints.newest_complete(self.args.output_path)
-            kept = f"the last good checkpoint is {newest}" if newest else "no checkpoint was written yet"
+        in_a_row = optimizer.skipped_in_a_row[update.loss]
+        if in_a_row >= self.args.max_skipped_steps:
             raise FloatingPointError(
-                f"Training stopped at {where}: {optimizer.skipped_in_a_row} steps in a row were not finite ({what}); "
-                f"{kept}; lower the learning rate or max_grad_norm and resume."
+                f"Training stopped at {where}: {in_a_row} steps in a row were not finite ({what}); "
+                f"{self._last_good_checkpoint()}; lower the learning rate or max_grad_norm and resume."
             )
         if self.is_world_process_zero():
             logger.warning(f"Skipped a step that is not finite at {where}: {what}.")
+
+    def warn(self, text: str) -> None:
+        """Logs a warning about the run and keeps it in the log history, from which it gets to `metrics.json`."""
+        history = cast(list[dict[str, Any]], self.state.log_history)
+        history.append({"step": self.state.global_step, "warning": text})
+        if self.is_world_process_zero():
+            logger.warning(text)
+
+    def summary(self) -> list[str]:
+        """Returns the lines that tell a finished run in words: each phase against its start, and the warnings."""
+        reasons = [getattr(callback, "stop_reason", None) for callback in self.callback_handler.callbacks]
+        reason = self.stop_reason or next((reason for reason in reasons if reason), None)
+        return summarize(self.state.log_history, self.schedule, reason)
+
+    def _last_good_checkpoint(self) -> str:
+        """Returns where to resume after a failure, in words."""
+        newest, _ = checkpoints.newest_complete(self.args.output_path)
+        return f"the last good checkpoint is {newest}" if newest else "no checkpoint was written yet"
 
     def _clip_grad_norm(self, model: torch.nn.Module) -> float:
         return self._reported_grad_norm  # the players clip their own gradients
@@ -565,9 +558,11 @@ class AdversarialTrainer(Trainer):
         if not self.args.should_save:
             return
         folder = Path(output_dir) if output_dir is not None else self.args.output_path
-        self._save_models(folder, state_dict)
-        arguments = json.dumps(self.args.to_dict(), indent=2, default=str)
-        write_text(folder / "training_args.json", arguments + "\n")
+        # A save that is killed leaves no config.json, so nobody loads players of two saves.
+        with writing_into(folder, last="config.json") as partial:
+            self._save_models(partial, state_dict)
+            arguments = json.dumps(self.args.to_dict(), indent=2, default=str)
+            (partial / "training_args.json").write_text(arguments + "\n")
 
     def _save_models(self, folder: Path, state_dict: dict | None = None) -> None:
         """The generator and the tokenizer at the root, the other players in subfolders."""
@@ -671,13 +666,18 @@ class AdversarialTrainer(Trainer):
         return True
 
     def _finalize_training(self, trial: Any, num_train_samples: int, start_time: float) -> Any:
-        if self.args.load_best_model_at_end and self.best:
+        if self.rollback_phase in self.best:
+            self._load_best_of(self.rollback_phase)
+        elif self.args.load_best_model_at_end and self.best:
             self._load_best_model()
         return super()._finalize_training(trial, num_train_samples, start_time)
 
     def _load_best_model(self) -> None:
         """Loads all players of the best evaluation in the last phase that has one."""
-        phase = next(p.name for p in reversed(self.schedule.phases) if p.name in self.best)
+        self._load_best_of(next(p.name for p in reversed(self.schedule.phases) if p.name in self.best))
+
+    def _load_best_of(self, phase: str) -> None:
+        """Loads all players of the best evaluation of a phase."""
         folder = self.args.output_path / "best" / phase
         logger.warning(f"Loading the best models of the {phase} phase, of step {self.best[phase]['step']}.")
         load_weights(self.model, folder)

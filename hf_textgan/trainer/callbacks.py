@@ -10,7 +10,7 @@ from transformers.trainer_callback import ProgressCallback
 from ..core.objective import Objective
 from ..core.schedule import PhaseSchedule
 from ..evaluation.text_metrics import EVALUATION_PANELS
-from ..utils.files import strict_json, write_text
+from ..utils.files import make_folder, strict_json, write_text
 from .plots import LOSS_PANELS, draw_curves, merge_panels
 
 
@@ -118,7 +118,7 @@ class SamplesCallback(TrainerCallback):
         output_dir = Path(args.output_dir or ".")
         texts = self.trainer.last_samples
         if texts:
-            (output_dir / "samples").mkdir(parents=True, exist_ok=True)
+            make_folder(output_dir / "samples")
             lines = "".join(f"{text}\n" for text in texts)
             write_text(output_dir / "samples" / f"step-{state.global_step:07d}.txt", lines)
             write_text(output_dir / "samples.txt", lines)
@@ -126,7 +126,7 @@ class SamplesCallback(TrainerCallback):
             for text in texts[: self.num_shown]:
                 bar(f"    {text}")
         for name, shown in self.trainer.eval_sequences.items():
-            (output_dir / "samples").mkdir(parents=True, exist_ok=True)
+            make_folder(output_dir / "samples")
             lines = "".join(f"{text}\n" for text in shown)
             write_text(output_dir / "samples" / f"step-{state.global_step:07d}-{name}.txt", lines)
             write_text(output_dir / f"{name}.txt", lines)
@@ -146,7 +146,8 @@ class SamplesCallback(TrainerCallback):
             for entry in state.log_history
             if any(key.startswith("eval_") for key in entry)
         ]
-        content = {"steps": state.global_step, "evaluations": evaluations}
+        warnings = [entry for entry in state.log_history if "warning" in entry]
+        content = {"steps": state.global_step, "evaluations": evaluations, "warnings": warnings}
         write_text(output_dir / "metrics.json", strict_json(content))
 
     def _bar(self) -> Callable[[str], Any]:

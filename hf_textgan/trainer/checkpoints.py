@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from safetensors import safe_open
 from transformers import PreTrainedModel
 from transformers.trainer_callback import TrainerState
 
@@ -48,7 +49,16 @@ def checkpoint_problem(checkpoint: Path) -> str | None:
             return f"{name} has {path.stat().st_size} bytes instead of {size}"
         if file_digest(path) != sha256:
             return f"{name} is damaged (its checksum differs)"
+        if path.suffix == ".safetensors" and not _is_finite(path):
+            return f"{name} has parameters that are not finite"
     return None
+
+
+def _is_finite(weights: Path) -> bool:
+    """Returns whether all parameters in a file of the manifest are finite."""
+    with safe_open(str(weights), framework="pt") as file:
+        tensors = (file.get_tensor(name) for name in file.keys())
+        return all(bool(tensor.isfinite().all()) for tensor in tensors if tensor.is_floating_point())
 
 
 def checkpoints(output_dir: Path) -> list[Path]:
@@ -81,6 +91,30 @@ def newest_complete(output_dir: Path) -> tuple[Path | None, list[tuple[Path, str
             return checkpoint, skipped
         skipped.append((checkpoint, reason))
     return None, skipped
+
+
+def find(output_dir: Path, checkpoint: str | bool) -> tuple[Path, list[tuple[Path, str]]]:
+    """
+    Returns a complete checkpoint, the named one or the newest for `True`, and the newer ones that were skipped.
+
+    Raises:
+        `ValueError`: If there is none, or the named one is not complete.
+    """
+    if checkpoint is not True:
+        path = Path(str(checkpoint))
+        reason = checkpoint_problem(path)
+        if reason is not None:
+            raise ValueError(
+                f"{path} cannot be resumed: {reason}; name a complete checkpoint, or pass True for the newest."
+            )
+        return path, []
+    newest, skipped = newest_complete(output_dir)
+    if newest is None:
+        reasons = "".join(f" ({path.name}: {reason})" for path, reason in skipped)
+        raise ValueError(
+            f"{output_dir} holds no complete checkpoint{reasons}; start it without resume_from_checkpoint."
+        )
+    return newest, skipped
 
 
 def describe_run(
@@ -147,6 +181,7 @@ __all__ = [
     "checkpoint_problem",
     "checkpoints",
     "describe_run",
+    "find",
     "newest_complete",
     "rotate",
 ]

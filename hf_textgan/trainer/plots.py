@@ -5,7 +5,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from ..core.schedule import PhaseSchedule
-from ..utils.files import partial_path
+from ..utils.files import writing_file
 
 
 # The first rows of every figure; the objective and the evaluation add theirs.
@@ -77,9 +77,8 @@ def draw_curves(
         axis.set_title(name, fontsize=10)
     for axis in grid[-1]:
         axis.set_xlabel("iteration")
-    temporary = partial_path(path)
-    figure.savefig(temporary, format="png", dpi=110)
-    temporary.replace(path)
+    with writing_file(path) as partial:
+        figure.savefig(partial, format="png", dpi=110)
 
 
 def _assign(logged: set[str], panels: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:

@@ -1,14 +1,16 @@
 """Validation of the arguments before the first step."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..core.objective import Objective
 from ..core.schedule import Phase, PhaseSchedule
+from ..data.collator import collate
 from ..data.lines import check_batch
 from ..data.rows import Rows
-from ..sampling.engine import RolloutEngine
+from ..evaluation import NLL_METRICS
+from ..sampling import RolloutEngine, Samples, capabilities_of
 from .adversarial_config import AdversarialConfig
 
 
@@ -77,4 +79,30 @@ def check_players(
                 )
 
 
-__all__ = ["check_data", "check_players"]
+def check_metric(
+    args: AdversarialConfig,
+    model: PreTrainedModel,
+    engine: RolloutEngine,
+    train_dataset: Rows,
+    has_text: bool,
+    measure: Callable[[Samples], dict[str, float]] | None,
+) -> None:
+    """Raises `ValueError` if `metric_for_best_model` is not among the metrics that the evaluations will have."""
+    name = args.metric_for_best_model
+    if name is None or args.eval_strategy == "no":
+        return
+    likelihood = capabilities_of(model).likelihood == "exact"
+    names = {*NLL_METRICS, "loss"} if has_text and likelihood else set()
+    if measure is not None and name.removeprefix("eval_") not in names:
+        rows = [train_dataset[i] for i in range(min(8, len(train_dataset)))]
+        sequences = engine.real_sequences(collate(rows, engine.pad_token_id))
+        names |= {"nll_div"} if likelihood else set()
+        names |= set(measure(engine.as_samples(sequences)))
+    if name.removeprefix("eval_") not in names:
+        raise ValueError(
+            f"metric_for_best_model is {name!r}, but the evaluations of this run have "
+            f"{', '.join(sorted(names)) or 'no metrics'}; choose one of them, or None to keep no best models."
+        )
+
+
+__all__ = ["check_data", "check_metric", "check_players"]

@@ -54,6 +54,7 @@ class TimeLimit(WallClock):
     def __init__(self, output_dir: Path, limit: float):
         super().__init__(output_dir)
         self.limit = limit
+        self.stop_reason: str | None = None
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -61,6 +62,9 @@ class TimeLimit(WallClock):
         over = self.seconds > self.limit
         if PartialState().num_processes > 1:  # the processes must agree, or some would wait for others for ever
             over = broadcast_object_list([over])[0]
+        if over and state.global_step < state.max_steps:
+            done = f"{state.global_step} of {state.max_steps} iterations"
+            self.stop_reason = f"its {self.limit:g} seconds (max_seconds) were over after {done}"
         if over:
             control.should_evaluate = control.should_save = control.should_training_stop = True
 

@@ -4,6 +4,8 @@ import hashlib
 import json
 import math
 import os
+import re
+import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +15,7 @@ from typing import Any
 
 MANIFEST_FILE = "manifest.json"
 _PARTIAL_PREFIX = "_partial-"  # the Hub upload of the Trainer leaves out names with an underscore
+_PARTIAL_NAME = re.compile(rf"{_PARTIAL_PREFIX}[0-9a-f]{{8}}-.+")
 
 
 def _fsync(path: Path) -> None:
@@ -33,17 +36,106 @@ def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST_FILE)
 
 
-def partial_path(final: Path) -> Path:
-    """Returns the path at which a file or folder is written before it is complete."""
-    return final.parent / f"{_PARTIAL_PREFIX}{final.name}"
+def _partial_path(final: Path) -> Path:
+    """Returns a path beside `final` at which it is written before it is complete; nobody can guess it."""
+    return final.parent / f"{_PARTIAL_PREFIX}{secrets.token_hex(4)}-{final.name}"
 
 
-def commit_folder(final: Path) -> None:
+def check_no_link(path: Path) -> None:
+    """Raises `OSError` if `path` is a link: what lies behind it belongs to somebody else."""
+    if path.is_symlink():
+        raise OSError(
+            f"{path} is a link to {os.readlink(path)}, and links are not followed; remove it, or choose another "
+            "folder."
+        )
+
+
+def check_output(path: Path, overwrite: bool) -> None:
+    """Raises `ValueError` if an output is there already and may not be replaced."""
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder; name a file for the output.")
+    if (path.exists() or path.is_symlink()) and not overwrite:
+        raise ValueError(f"{path} is there already; add --overwrite to replace it, or name another file.")
+    if not path.parent.is_dir():
+        raise ValueError(
+            f"There is no folder {path.parent} for the output {path.name}; make it, or name another file."
+        )
+
+
+def make_folder(path: Path) -> Path:
+    """Makes a folder, if it is not there, and returns it; a link in its place is an error."""
+    check_no_link(path)
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+@contextmanager
+def writing_file(path: Path) -> Iterator[Path]:
+    """Yields a new file to write to, which replaces `path` when the block ends without an error."""
+    partial = _partial_path(path)
+    partial.open("x").close()
+    try:
+        yield partial
+        _fsync(partial)
+        os.replace(partial, path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a file that is complete or absent."""
+    with writing_file(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def writing_folder(final: Path) -> Iterator[Path]:
+    """Yields a new folder to write to, which replaces `final` when the block ends without an error."""
+    check_no_link(final)
+    final.parent.mkdir(parents=True, exist_ok=True)
+    partial = _partial_path(final)
+    partial.mkdir()
+    try:
+        yield partial
+        commit_folder(partial, final)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+@contextmanager
+def writing_into(folder: Path, last: str) -> Iterator[Path]:
     """
-    Lists the files of the partial folder of `final` in its manifest, forces them to disk and renames the folder. An
-    existing folder is replaced.
+    Yields a new folder to write to, whose content moves into `folder` when the block ends without an error. The file
+    `last`, which tells that the content is complete, is removed first and comes last.
     """
-    partial = partial_path(final)
+    make_folder(folder)
+    partial = _partial_path(folder / "save")
+    partial.mkdir()
+    try:
+        yield partial
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    (folder / last).unlink(missing_ok=True)
+    names = sorted((path.name for path in partial.iterdir()), key=lambda name: (name == last, name))
+    for name in names:
+        source, target = partial / name, folder / name
+        if source.is_dir():
+            make_folder(target)
+            for path in sorted(source.iterdir(), key=lambda path: (path.name == last, path.name)):
+                os.replace(path, target / path.name)
+        else:
+            os.replace(source, target)
+    shutil.rmtree(partial)
+
+
+def commit_folder(partial: Path, final: Path) -> None:
+    """
+    Lists the files of a folder in its manifest, forces them to disk and renames the folder to `final`. An existing
+    folder is replaced.
+    """
     manifest = {
         str(path.relative_to(partial).as_posix()): {"size": path.stat().st_size, "sha256": file_digest(path)}
         for path in _files(partial)
@@ -57,26 +149,6 @@ def commit_folder(final: Path) -> None:
         remove_folder(final)
     os.replace(partial, final)
     _fsync(final.parent)
-
-
-@contextmanager
-def writing_folder(final: Path) -> Iterator[Path]:
-    """Yields a folder to write to, which becomes `final` when the block ends without an error."""
-    partial = partial_path(final)
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    yield partial
-    commit_folder(final)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Writes a file that is complete or absent."""
-    temporary = partial_path(path)
-    with open(temporary, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
 
 
 def strict_json(content: dict | list) -> str:
@@ -94,24 +166,34 @@ def strict_json(content: dict | list) -> str:
 
 def remove_folder(folder: Path) -> None:
     """Deletes a folder, the manifest first, so that an interrupted deletion leaves no complete checkpoint."""
+    check_no_link(folder)
     (folder / MANIFEST_FILE).unlink(missing_ok=True)
     shutil.rmtree(folder)
 
 
-def clear_partial(output_dir: Path) -> None:
-    """Deletes the half-written files and folders of killed processes."""
-    for path in list(output_dir.rglob(f"{_PARTIAL_PREFIX}*")):  # one may lie in another that was deleted before it
-        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+def clear_partial(*folders: Path) -> None:
+    """Deletes the half-written files and folders of killed processes that lie directly in these folders."""
+    for folder in folders:
+        if folder.is_symlink() or not folder.is_dir():
+            continue
+        for path in list(folder.iterdir()):
+            if not _PARTIAL_NAME.fullmatch(path.name) or path.is_symlink():
+                continue
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 __all__ = [
     "MANIFEST_FILE",
+    "check_no_link",
+    "check_output",
     "clear_partial",
     "commit_folder",
     "file_digest",
-    "partial_path",
+    "make_folder",
     "remove_folder",
     "strict_json",
     "write_text",
+    "writing_file",
     "writing_folder",
+    "writing_into",
 ]

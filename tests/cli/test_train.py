@@ -234,7 +234,7 @@ SIX = "--per_device_train_batch_size 6"
             "num_negatives is 5, but a step takes 6; set it to a multiple",
         ),
         (f"train seqgan {GOOD} --reward blue", "invalid choice: 'blue'"),
-        (f"train seqgan {GOOD} --scheduled_sampling 1.5", "scheduled_sampling is 1.5; set it to a probability"),
+        (f"train seqgan {GOOD} --scheduled_sampling 1.5", "scheduled_sampling is 1.5; set it to a value from 0 to 1"),
         (f"train seqgan {GOOD} --discriminator cmn", "called 'cmn'; did you mean 'cnn'?"),
         ("data raport {D}/good.txt", "There is no command of `textgan data` called 'raport'; did you mean 'report'?"),
         ("evaluate {D}/notes --eval_file {D}/none.txt", "holds no finished model"),

@@ -1,5 +1,6 @@
 """Updates of three players with a bare Accelerator: changed and unchanged parameters, and the loss of a step."""
 
+import math
 import random
 from dataclasses import dataclass, field
 
@@ -13,7 +14,7 @@ from hf_textgan.core.context import ObjectiveOutput, StepContext
 from hf_textgan.core.objective import Objective
 from hf_textgan.core.players import Players
 from hf_textgan.core.schedule import Phase, PhaseSchedule, Update
-from hf_textgan.core.step import PlayerOptimizer, take_step
+from hf_textgan.core.step import PlayerOptimizer, largest_parameter, take_step
 from hf_textgan.objectives.mle import MLEObjective
 from hf_textgan.sampling.engine import RolloutEngine
 from hf_textgan.utils.random import fork_rng, seed_iteration
@@ -257,14 +258,14 @@ def test_a_step_that_is_not_finite_changes_nothing(accelerator, bad):
     for skipped in (1, 2):
         result = take_step(accelerator, players, optimizer, update, batches, toy, ENGINE, CONTEXT)
         assert result.skipped
-        assert (optimizer.skipped, optimizer.skipped_in_a_row) == (skipped, skipped)
+        assert (optimizer.skipped, optimizer.skipped_in_a_row) == (skipped, {update.loss: skipped})
     assert changed(before[0], snapshot(players)) == set()
     for old, new in zip(before[1], optimizer.optimizer.state.values(), strict=True):
         assert all(torch.equal(old[key], new[key]) for key in old)
     assert all(p.grad is None for p in players["generator"].parameters())
 
     assert not take_step(accelerator, players, optimizer, update, [batch()], toy, ENGINE, CONTEXT).skipped
-    assert (optimizer.skipped, optimizer.skipped_in_a_row) == (2, 0)
+    assert (optimizer.skipped, optimizer.skipped_in_a_row) == (2, {update.loss: 0})
     assert changed(before[0], snapshot(players)) == {"generator"}
 
 
@@ -279,6 +280,43 @@ def test_a_finite_loss_with_an_infinite_gradient_is_skipped(accelerator):
     )
     assert result.loss == 0.0 and not np.isfinite(result.grad_norm) and result.skipped
     assert torch.equal(players["generator"].weight, torch.ones(1, 3))
+
+
+def test_a_step_that_makes_parameters_infinite_ends_the_training(accelerator):
+    players = three_players()
+    # The loss and the gradient are finite, the step is not.
+    optimizer = adam(players["generator"], lr=math.inf, kind=torch.optim.SGD)
+    message = (
+        "step of generator/generator_loss in iteration 0 made parameters that are not finite .*; lower the learning"
+    )
+    with pytest.raises(FloatingPointError, match=message):
+        take_step(
+            accelerator, players, optimizer, Update("generator", "generator_loss"), [batch()], Toy(), ENGINE, CONTEXT
+        )
+
+
+def test_the_largest_parameter_of_a_step_is_told(accelerator):
+    players = three_players()
+    update = Update("generator", "generator_loss")
+    result = take_step(accelerator, players, adam(players["generator"]), update, [batch()], Toy(), ENGINE, CONTEXT)
+    assert result.largest_parameter == max(float(p.detach().abs().max()) for p in players["generator"].parameters())
+    module = nn.Linear(2, 2)
+    for value in (math.nan, math.inf, -math.inf):
+        with torch.no_grad():
+            module.bias[1] = value
+        assert not math.isfinite(largest_parameter(module))
+
+
+def test_updates_that_share_an_optimizer_are_skipped_on_their_own(accelerator):
+    players, toy = three_players(), Toy()
+    toy.bad_loss = lambda players, engine, batch, context: ObjectiveOutput(
+        sum(p.sum() for p in players["generator"].parameters()) * float("nan")
+    )
+    optimizer = adam(players["generator"])
+    for count in (1, 2, 3):
+        for loss in ("bad_loss", "generator_loss"):
+            take_step(accelerator, players, optimizer, Update("generator", loss), [batch()], toy, ENGINE, CONTEXT)
+        assert optimizer.skipped_in_a_row == {"bad_loss": count, "generator_loss": 0}
 
 
 def test_each_phase_has_its_own_moments(accelerator):
@@ -301,11 +339,11 @@ def test_an_optimizer_is_restored_with_its_schedule_and_counts(accelerator):
     optimizer = scheduled(players)
     for _ in range(2):
         take_step(accelerator, players, optimizer, update, [batch()], toy, ENGINE, CONTEXT)
-    optimizer.skipped, optimizer.skipped_in_a_row = 7, 3
+    optimizer.skipped, optimizer.skipped_in_a_row = 7, {"generator_loss": 3}
 
     restored = scheduled(players)
     restored.load_state_dict(optimizer.state_dict())
-    assert (restored.skipped, restored.skipped_in_a_row) == (7, 3)
+    assert (restored.skipped, restored.skipped_in_a_row) == (7, {"generator_loss": 3})
     assert restored.scheduler.get_last_lr() == [0.025]
     assert restored.optimizer.param_groups[0]["lr"] == 0.025
     # A learning rate that the resumed run sets anew takes over, at the same place of the schedule.

@@ -534,6 +534,7 @@ def test_scheduled_sampling_in_a_run(tmp_path):
 @pytest.mark.parametrize("kind", (MLEObjective, SeqGANObjective))
 @pytest.mark.parametrize("value", (-0.1, 1.5, math.nan))
 def test_scheduled_sampling_is_a_probability(kind, value):
-    message = f"scheduled_sampling is {value}; set it to a probability from 0 to 1."
+    fix = "a value from 0 to 1" if math.isfinite(value) else "a finite number"
+    message = f"scheduled_sampling is {value}; set it to {fix}."
     with pytest.raises(ValueError, match=re.escape(message)):
         kind(scheduled_sampling=value)

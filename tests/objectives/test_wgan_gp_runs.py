@@ -309,7 +309,7 @@ def test_a_step_that_is_not_finite_changes_nothing(system):
         for count in (1, 2):
             result = step()
             assert result.skipped and math.isnan(result.loss)
-            assert (optimizer.skipped, optimizer.skipped_in_a_row) == (count, count)
+            assert (optimizer.skipped, optimizer.skipped_in_a_row[update.loss]) == (count, count)
         statistics = {name for name in before if "running_" in name or "num_batches" in name}
         assert changed(before, state_of(players)) <= (statistics if update.player == "generator" else set())
         after = optimizer.optimizer.state_dict()["state"]
@@ -317,7 +317,7 @@ def test_a_step_that_is_not_finite_changes_nothing(system):
         for key, values in moments.items():
             assert all(torch.equal(values[name], after[key][name]) for name in values)
         spoilt[0] = False
-        assert not step().skipped and optimizer.skipped_in_a_row == 0 and optimizer.skipped == 2
+        assert not step().skipped and optimizer.skipped_in_a_row[update.loss] == 0 and optimizer.skipped == 2
         assert changed(before, state_of(players))
 
 
@@ -580,7 +580,7 @@ def test_players_that_do_not_fit(tmp_path):
         (IWGANObjective, {"gradient_penalty": -1.0}, "gradient_penalty is -1.0; set it to 0 or more."),
         (TextKDObjective, {"gradient_penalty": -1.0}, "gradient_penalty is -1.0; set it to 0 or more."),
         (TextKDObjective, {"teacher_temperature": 0.0}, "teacher_temperature is 0.0; set it above 0."),
-        (TextKDObjective, {"teacher_temperature": math.nan}, "teacher_temperature is nan; set it above 0."),
+        (TextKDObjective, {"teacher_temperature": math.nan}, "teacher_temperature is nan; set it to a finite number."),
         (TextKDObjective, {"interpolate_from": "both"}, "interpolate_from is 'both'; set it to 'teacher' or 'data'."),
         (TextKDObjective, {"policy_gradient": -0.1}, "policy_gradient is -0.1; set it to 0 or more."),
         (
@@ -603,5 +603,5 @@ def test_hyperparameters_out_of_range(kind, options, message):
 
 @pytest.mark.parametrize("kind", [IWGANObjective, TextKDObjective, ARAEObjective])
 def test_no_steps_of_the_critic_are_an_error(kind):
-    with pytest.raises(ValueError, match="The update of 'discriminator' has repeat=0; set it to 1 or more"):
+    with pytest.raises(ValueError, match="discriminator_steps is 0; set it to 1 or more"):
         kind(discriminator_steps=0).phases(0, 0, 1)

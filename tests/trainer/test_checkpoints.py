@@ -22,7 +22,7 @@ torch.set_num_threads(1)
 def write_checkpoint(output_dir: Path, step: int, text: str = "weights") -> Path:
     final = output_dir / f"checkpoint-{step}"
     with writing_folder(final) as folder:
-        (folder / "model.safetensors").write_text(text)
+        (folder / "tokenizer.json").write_text(text)
         (folder / "discriminator").mkdir()
         (folder / "discriminator" / "config.json").write_text("{}")
     return final
@@ -44,12 +44,12 @@ DAMAGES = {
         "discriminator/config.json is missing",
     ),
     "a truncated file": (
-        lambda folder: (folder / "model.safetensors").write_text("weig"),
-        "model.safetensors has 4 bytes instead of 7",
+        lambda folder: (folder / "tokenizer.json").write_text("weig"),
+        "tokenizer.json has 4 bytes instead of 7",
     ),
     "a flipped byte": (
-        lambda folder: flip_a_byte(folder / "model.safetensors"),
-        "model.safetensors is damaged (its checksum differs)",
+        lambda folder: flip_a_byte(folder / "tokenizer.json"),
+        "tokenizer.json is damaged (its checksum differs)",
     ),
     "no manifest": (
         lambda folder: (folder / MANIFEST_FILE).unlink(),
@@ -69,7 +69,7 @@ DAMAGES = {
         "its manifest.json is damaged",
     ),
     "a manifest without sizes": (
-        lambda folder: (folder / MANIFEST_FILE).write_text('{"model.safetensors": {}}'),
+        lambda folder: (folder / MANIFEST_FILE).write_text('{"tokenizer.json": {}}'),
         "its manifest.json is damaged",
     ),
 }
@@ -103,32 +103,40 @@ def test_checkpoints_are_ordered_by_number(tmp_path):
 
 def test_a_folder_appears_whole_or_not_at_all(tmp_path):
     with pytest.raises(RuntimeError), writing_folder(tmp_path / "checkpoint-1") as folder:
-        (folder / "model.safetensors").write_text("half")
+        (folder / "tokenizer.json").write_text("half")
         raise RuntimeError
-    assert [path.name for path in tmp_path.iterdir()] == ["_partial-checkpoint-1"]
+    assert list(tmp_path.iterdir()) == []
     final = write_checkpoint(tmp_path, 1, "whole")
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-1"]
-    assert (final / "model.safetensors").read_text() == "whole"
+    assert (final / "tokenizer.json").read_text() == "whole"
     manifest = json.loads((final / MANIFEST_FILE).read_text())
     assert {name: entry["size"] for name, entry in manifest.items()} == {
         "discriminator/config.json": 2,
-        "model.safetensors": 5,
+        "tokenizer.json": 5,
     }
     write_checkpoint(tmp_path, 1, "written again")
-    assert (final / "model.safetensors").read_text() == "written again"
+    assert (final / "tokenizer.json").read_text() == "written again"
     assert checkpoints.checkpoint_problem(final) is None
 
 
 def test_what_killed_processes_left_is_cleared(tmp_path):
     kept = write_checkpoint(tmp_path, 1)
-    nested = tmp_path / "best" / "_partial-adversarial" / "_partial-training_args.json"
+    nested = tmp_path / "best" / "_partial-0123abcd-adversarial" / "training_args.json"
     nested.parent.mkdir(parents=True)
     nested.write_text("half")
-    (tmp_path / "_partial-metrics.json").write_text("half")
-    clear_partial(tmp_path)
-    assert not list(tmp_path.rglob("_partial-*"))
+    (tmp_path / "_partial-0123abcd-metrics.json").write_text("half")
+    # Names that somebody else may have given, and links.
+    (tmp_path / "_partial-draft.txt").write_text("mine")
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "_partial-0123abcd-draft.txt").write_text("mine")
+    (tmp_path / "_partial-4567abcd-link").symlink_to(tmp_path / "notes")
+    clear_partial(tmp_path, tmp_path / "best", tmp_path / "not there yet")
+    assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("_partial-*")) == [
+        "_partial-4567abcd-link",
+        "_partial-draft.txt",
+        "notes/_partial-0123abcd-draft.txt",
+    ]
     assert checkpoints.checkpoint_problem(kept) is None
-    clear_partial(tmp_path / "not there yet")
 
 
 def test_rotation_keeps_the_newest(tmp_path):
@@ -209,7 +217,7 @@ def test_the_newest_complete_checkpoint_is_taken(run, tmp_path, caplog):
         copy_of(run / f"checkpoint-{step}", tmp_path)
     (tmp_path / "checkpoint-7" / MANIFEST_FILE).unlink()
     flip_a_byte(tmp_path / "checkpoint-6" / "discriminator" / "model.safetensors")
-    (tmp_path / "_partial-checkpoint-8").mkdir()
+    (tmp_path / "_partial-0123abcd-checkpoint-8").mkdir()
     trainer = toy_trainer(tmp_path)
     trainer.train(resume_from_checkpoint=True)
     assert caplog.messages[:3] == [
@@ -379,3 +387,26 @@ def test_written_json_has_no_nan():
     values = {"a": float("nan"), "b": [1.5, float("inf")], "c": {"d": (float("-inf"), 2)}, "e": "NaN"}
     strict = json.loads(strict_json(values), parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
     assert strict == {"a": None, "b": [1.5, None], "c": {"d": [None, 2]}, "e": "NaN"}
+
+
+def test_a_checkpoint_with_parameters_that_are_not_finite_is_no_good_one(tmp_path):
+    for step in (1, 2):
+        with writing_folder(tmp_path / f"checkpoint-{step}") as folder:
+            model = tiny_discriminator()
+            if step == 2:
+                with torch.no_grad():
+                    model.classifier.weight[0, 0] = float("nan")
+            model.save_pretrained(folder)
+    newest, skipped = checkpoints.newest_complete(tmp_path)
+    assert newest == tmp_path / "checkpoint-1"
+    assert skipped == [(tmp_path / "checkpoint-2", "model.safetensors has parameters that are not finite")]
+
+
+def test_a_learning_rate_that_explodes_stops_the_run_before_it_is_saved(tmp_path):
+    trainer = toy_trainer(tmp_path, max_steps=1, pretrain_generator_steps=3)
+    trainer.train()
+    again = toy_trainer(tmp_path, max_steps=1, pretrain_generator_steps=30, learning_rate=1e39)
+    message = r"step of generator/\w+ in iteration 3 made parameters that are not finite .*; the last good chec"
+    with pytest.raises(FloatingPointError, match=message):
+        again.train(resume_from_checkpoint=str(tmp_path / "checkpoint-3"))
+    assert checkpoints.newest_complete(tmp_path)[0] is not None

@@ -9,9 +9,9 @@ import pytest
 from hf_textgan.utils import files
 from hf_textgan.utils.files import (
     MANIFEST_FILE,
-    clear_partial,
+    check_output,
     file_digest,
-    partial_path,
+    make_folder,
     remove_folder,
     strict_json,
     write_text,
@@ -22,11 +22,11 @@ from hf_textgan.utils.files import (
 def test_a_folder_has_a_manifest_of_its_files(tmp_path):
     final = tmp_path / "checkpoint-1"
     with writing_folder(final) as folder:
-        assert folder == partial_path(final) and not final.exists()
+        assert folder.parent == final.parent and not final.exists()
         (folder / "inner").mkdir()
         (folder / "inner" / "a.txt").write_bytes(b"abc")
         (folder / "b.txt").write_bytes(b"")
-    assert not partial_path(final).exists()
+    assert [path.name for path in tmp_path.iterdir()] == [final.name]
     expected = {
         "inner/a.txt": {"size": 3, "sha256": hashlib.sha256(b"abc").hexdigest()},
         "b.txt": {"size": 0, "sha256": hashlib.sha256(b"").hexdigest()},
@@ -62,8 +62,6 @@ def test_a_text_is_complete_or_absent(tmp_path, monkeypatch):
         write_text(path, "second\n")
     assert path.read_text(encoding="utf-8") == "first é\n"
     monkeypatch.undo()
-    assert partial_path(path).exists()
-    clear_partial(tmp_path)
     assert [entry.name for entry in tmp_path.iterdir()] == ["metrics.json"]
 
 
@@ -83,3 +81,57 @@ def test_json_has_no_values_that_are_not_finite():
     values = {"a": [1.5, float("nan"), (float("inf"), -float("inf"))], "b": {"c": float("nan"), "d": True, "e": "NaN"}}
     assert json.loads(strict_json(values)) == {"a": [1.5, None, [None, None]], "b": {"c": None, "d": True, "e": "NaN"}}
     assert strict_json([1]) == "[\n  1\n]\n"
+
+
+def test_links_are_not_followed(tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "mine.txt").write_text("mine")
+    link = tmp_path / "checkpoint-1"
+    link.symlink_to(other)
+    for act in (lambda: writing_folder(link).__enter__(), lambda: remove_folder(link), lambda: make_folder(link)):
+        with pytest.raises(OSError, match=f"{link} is a link to {other}, and links are not followed; remove it"):
+            act()
+    assert (other / "mine.txt").read_text() == "mine"
+    # A file is replaced, not written through.
+    (tmp_path / "file.json").symlink_to(other / "mine.txt")
+    write_text(tmp_path / "file.json", "new")
+    assert (other / "mine.txt").read_text() == "mine" and not (tmp_path / "file.json").is_symlink()
+
+
+def test_outputs_that_exist_are_refused(tmp_path):
+    path = tmp_path / "out.txt"
+    check_output(path, overwrite=False)
+    path.write_text("mine")
+    with pytest.raises(ValueError, match=f"{path} is there already; add --overwrite to replace it"):
+        check_output(path, overwrite=False)
+    check_output(path, overwrite=True)
+    with pytest.raises(ValueError, match=f"{tmp_path} is a folder; name a file"):
+        check_output(tmp_path, overwrite=True)
+    with pytest.raises(ValueError, match=f"There is no folder {tmp_path / 'no'} for the output out.txt"):
+        check_output(tmp_path / "no" / "out.txt", overwrite=False)
+
+
+def test_a_save_moves_into_its_folder_with_the_last_file_last(tmp_path, monkeypatch):
+    folder = tmp_path / "run"
+    with files.writing_into(folder, last="config.json") as partial:
+        (partial / "discriminator").mkdir()
+        for name in ("config.json", "model.txt", "discriminator/config.json"):
+            (partial / name).write_text("first")
+    (folder / "metrics.json").write_text("kept")
+    order, replace = [], os.replace
+
+    def fail_at_the_last(source, target):
+        order.append(os.path.relpath(target, folder))
+        if len(order) == 3:
+            raise OSError("killed here")
+        replace(source, target)
+
+    monkeypatch.setattr(files.os, "replace", fail_at_the_last)
+    with pytest.raises(OSError, match="killed"), files.writing_into(folder, last="config.json") as partial:
+        (partial / "discriminator").mkdir()
+        for name in ("config.json", "model.txt", "discriminator/config.json"):
+            (partial / name).write_text("second")
+    assert order == ["discriminator/config.json", "model.txt", "config.json"]
+    assert not (folder / "config.json").exists(), "nobody loads half a save"
+    assert (folder / "metrics.json").read_text() == "kept"

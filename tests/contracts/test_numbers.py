@@ -1,0 +1,74 @@
+"""Every number that a user can set is checked: NaN and infinity are refused, and so is what its range excludes."""
+
+import math
+from dataclasses import fields
+
+import pytest
+
+from hf_textgan.objectives import OBJECTIVES
+from hf_textgan.trainer.adversarial_config import _RANGES, UNSUPPORTED, AdversarialConfig
+from hf_textgan.utils.numbers import check_memory, check_number
+
+
+OBJECTIVE_FIELDS = [
+    (name, f.name)
+    for name, objective in OBJECTIVES.items()
+    for f in fields(objective)
+    if isinstance(f.default, int | float) and not isinstance(f.default, bool)
+]
+CONFIG_FIELDS = [
+    f.name
+    for f in fields(AdversarialConfig)
+    if f.name not in UNSUPPORTED and isinstance(f.default, int | float) and not isinstance(f.default, bool)
+]
+
+
+@pytest.mark.parametrize(("objective", "name"), OBJECTIVE_FIELDS)
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_hyperparameters_are_finite(objective, name, value):
+    with pytest.raises(ValueError, match=f"{name} is {value}; set it to a finite number."):
+        OBJECTIVES[objective](**{name: value})
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_hyperparameters_lie_in_their_ranges(objective):
+    for name, (low, high, with_low) in OBJECTIVES[objective].ranges.items():
+        for value in [low - 1, *([low] if not with_low else []), *([high + 1] if math.isfinite(high) else [])]:
+            with pytest.raises(ValueError, match=f"{name} is {value}; set it"):
+                OBJECTIVES[objective](**{name: value})
+        if with_low:
+            OBJECTIVES[objective](**{name: type(getattr(OBJECTIVES[objective](), name))(low)})
+
+
+@pytest.mark.parametrize("name", CONFIG_FIELDS)
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_arguments_of_training_are_finite(name, value, tmp_path):
+    with pytest.raises(ValueError, match=f"{name} is {value}; set it to a finite number."):
+        AdversarialConfig(output_dir=str(tmp_path), use_cpu=True, **{name: value})
+
+
+@pytest.mark.parametrize("name", _RANGES)
+def test_arguments_of_training_lie_in_their_ranges(name, tmp_path):
+    low, _, with_low = _RANGES[name]
+    with pytest.raises(ValueError, match=f"{name} is {low - 1:g}|{name} is {low - 1}"):
+        AdversarialConfig(output_dir=str(tmp_path), use_cpu=True, **{name: low - 1})
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [("abc", "is 'abc'; set it to a number"), ("nan", "is nan; set it to a finite number")],
+)
+def test_arguments_of_a_player_are_numbers(value, message, tmp_path):
+    options = {"generator": {"learning_rate": value}}
+    with pytest.raises(ValueError, match=f"generator.learning_rate {message}"):
+        AdversarialConfig(output_dir=str(tmp_path), use_cpu=True, player_optimizers=options)
+
+
+def test_what_memory_cannot_hold_is_refused_before_it_is_tried():
+    check_memory("nothing", 0, "do nothing")
+    message = r"eval_num_samples=9 takes about [\d,]+ GiB, and this machine has [\d,]+ GiB; lower it"
+    with pytest.raises(ValueError, match=message):
+        check_memory("eval_num_samples=9", 10**18, "lower it")
+    check_number("name", None, (0.0, 0.5, True))
+    with pytest.raises(ValueError, match="name is True; set it to a number."):
+        check_number("name", True, (0.0, 0.5, True))

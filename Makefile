@@ -25,7 +25,7 @@ INPUTS := { pwd -P; cat pyproject.toml constraints.txt; }
 
 # The tests that depend on transformers, and the environment with its newest release. The pins of the packages that it
 # chooses are dropped there, and peft, which supports a release later than it appears, is left out.
-VERSION_TESTS := tests/models tests/sampling tests/core tests/trainer tests/contracts tests/systems
+VERSION_TESTS := tests/models tests/sampling tests/core tests/trainer tests/contracts tests/integration
 NEWEST := .venv-newest
 UNPINNED := transformers|tokenizers|huggingface_hub|safetensors|accelerate
 

@@ -39,7 +39,7 @@ class Source(Protocol):
 
     @property
     def swept(self) -> bool:
-        """Whether the draws depend on a temperature."""
+        """Returns whether the draws depend on a temperature."""
         ...
 
 
@@ -93,12 +93,12 @@ class ModelSource:
 
     @property
     def swept(self) -> bool:
-        """Whether the draws depend on a temperature."""
+        """Returns whether the draws depend on a temperature."""
         return capabilities_of(self.run.model).temperature
 
     @property
     def likelihood(self) -> bool:
-        """Whether texts have an exact likelihood."""
+        """Returns whether texts have an exact likelihood."""
         return capabilities_of(self.run.model).likelihood == "exact"
 
     @property

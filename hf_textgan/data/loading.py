@@ -275,7 +275,7 @@ class _Labels:
 
     @property
     def has_names(self) -> bool:
-        """Whether the labels have names."""
+        """Returns whether the labels have names."""
         return self.fixed or bool(self.names)
 
     def __call__(self, value: Any, row_name: Callable[[int], str], index: int) -> int:

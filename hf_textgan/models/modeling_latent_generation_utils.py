@@ -28,7 +28,7 @@ class LatentSamplingMixin:
 
     @property
     def uses_temperature(self) -> bool:
-        """Whether the samples depend on a temperature."""
+        """Returns whether the samples depend on a temperature."""
         return self.config.readout == "sample"
 
     def sample_latents(self, num_samples: int, generator: torch.Generator | None = None) -> torch.Tensor:

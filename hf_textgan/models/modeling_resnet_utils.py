@@ -256,7 +256,7 @@ class PositionConvolution(nn.Module):
 
     @property
     def uses_matrix_products(self) -> bool:
-        """Whether the convolution is computed as a sum of matrix products."""
+        """Returns whether the convolution is computed as a sum of matrix products."""
         return self.weight.device.type == "cpu" and self.weight.dtype in (torch.float32, torch.float64)
 
 

@@ -45,7 +45,7 @@ def train(trainer: AdversarialTrainer, arguments: TrainArguments) -> None:
         trainer.train(resume_from_checkpoint=checkpoint)
         if interrupts.stop_reason is not None:
             what = interrupts.stop_reason.removeprefix("it ")
-            raise Interrupted(interrupts.signal, f"{what}; add --resume to continue the run in {output_dir}.")
+            raise Interrupted(interrupts.signal, f"the run {what}; add --resume to continue it in {output_dir}.")
         trainer.save_model()
     if trainer.is_world_process_zero():
         print("\n" + "\n".join(trainer.summary()))

@@ -37,7 +37,7 @@ def test_an_interrupted_run_saves_a_checkpoint_and_says_how_to_go_on(tmp_path, n
     _, err = process.communicate(timeout=60)
     assert process.returncode == 128 + number
     assert "Traceback" not in err
-    assert f"was interrupted ({number.name}) after" in err and f"add --resume to continue the run in {run}." in err
+    assert f"was interrupted ({number.name}) after" in err and f"add --resume to continue it in {run}." in err
     assert not (run / ".lock").exists() and not (run / "config.json").exists()
     steps = sorted(int(path.name[11:]) for path in run.glob("checkpoint-*"))
     stopped = int(err.split("after ")[-1].split(" of ")[0])

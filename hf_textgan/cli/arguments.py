@@ -5,8 +5,6 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ..runs.arguments import (
     OptionParser,
     TrainArguments,
@@ -15,6 +13,7 @@ from ..runs.arguments import (
     replace_players,
     resolve_arguments,
 )
+from ..runs.option_values import parse_yaml
 from ..systems import get_system
 from ..utils.names import unknown_name
 
@@ -32,6 +31,8 @@ def parse_train_arguments(argv: list[str]) -> TrainArguments:
         raise ValueError(
             "No system is named; say which, as in `textgan train seqgan`, or `system: seqgan` in the file."
         )
+    if name_in_file is not None and not isinstance(name_in_file, str):
+        raise ValueError(f"system is {name_in_file!r}; name one system, as in `system: seqgan`.")
     system_name = name or name_in_file
     words, dotted = _split_dotted(words)
     kinds = {player: value_of(words, player) or from_file.get(player) for player in ("discriminator", "generator")}
@@ -65,11 +66,10 @@ def read_yaml(path: str | None) -> dict[str, Any]:
     if not file.is_file():
         raise ValueError(f"There is no file {path}; --config takes a YAML file with options.")
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(
-            f"{path} is not YAML ({' '.join(str(error).split())}); write one `option: value` a line."
-        ) from error
+        text = file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not UTF-8 ({error}); write one `option: value` a line.") from error
+    content = parse_yaml(text, path)
     if not isinstance(content, dict):
         raise ValueError(f"{path} holds no options; write one `option: value` a line.")
     return flatten_options(content)
@@ -100,7 +100,7 @@ def _split_dotted(words: list[str]) -> tuple[list[str], dict[str, Any]]:
                 if index == len(words):
                     raise ValueError(f"--{head} has no value; give one.")
                 value = words[index]
-            dotted[head] = yaml.safe_load(value)
+            dotted[head] = parse_yaml(value, f"--{head} {value}")
         else:
             rest.append(word)
         index += 1

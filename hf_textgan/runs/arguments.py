@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, NoReturn
 
-import yaml
 from transformers import HfArgumentParser
 
 from .. import models
@@ -16,6 +15,7 @@ from ..systems.spec import config_fields
 from ..trainer.adversarial_config import AdversarialConfig
 from ..utils.names import unknown_name
 from .data import FOR_NEW_TOKENIZERS, TEXT_OPTIONS, DataArguments
+from .option_values import check_types, parse_yaml
 
 
 @dataclass
@@ -97,6 +97,8 @@ DEFAULTS: dict[str, Any] = {
     "report_to": "none",
     "seed": 42,
 }
+_PLAYER_OPTIMIZERS_FORM = """give arguments by player, such as {"generator": {"learning_rate": 0.001}}"""
+
 # Defaults that belong to the data of a run.
 DATASET_DEFAULTS: dict[str, dict[str, Any]] = {
     "oracle": {"max_length": 20, "eval_num_samples": 10000},
@@ -186,8 +188,12 @@ def resolve_arguments(system_name: str, *layers: tuple[Mapping[str, Any], str]) 
     for options, origin in (*own_layers, *layers):
         for key, value in options.items():
             if key == "player_optimizers":
-                parsed = yaml.safe_load(value) if isinstance(value, str) else value
+                parsed = parse_yaml(value, f"{key}={value!r}") if isinstance(value, str) else value
+                if parsed is not None and not isinstance(parsed, Mapping):
+                    raise ValueError(f"{key} is {parsed!r}; {_PLAYER_OPTIMIZERS_FORM}.")
                 for player, arguments in (parsed or {}).items():
+                    if not isinstance(arguments, Mapping):
+                        raise ValueError(f"{key}[{player!r}] is {arguments!r}; {_PLAYER_OPTIMIZERS_FORM}.")
                     optimizers.setdefault(player, {}).update(arguments)
             elif key in known:
                 values[key] = value
@@ -196,6 +202,7 @@ def resolve_arguments(system_name: str, *layers: tuple[Mapping[str, Any], str]) 
     if values.get("output_dir") is None:
         raise ValueError("No output folder is named; add --output_dir DIR.")
 
+    check_types(values, classes)
     parser = OptionParser(classes, allow_abbrev=False)
     parser.set_defaults(**values, player_optimizers=json.dumps(optimizers))
     run, data, oracle, training, objective = parser.parse_args_into_dataclasses([], look_for_args_file=False)

@@ -229,7 +229,12 @@ class AdversarialConfig(TrainingArguments):
     def _check_player_optimizers(self) -> None:
         if self.player_optimizers is None:
             self.player_optimizers = {}
+        form = """give arguments by player, such as {"generator": {"learning_rate": 0.001}}"""
+        if not isinstance(self.player_optimizers, dict):
+            raise ValueError(f"player_optimizers is {self.player_optimizers!r}; {form}.")
         for player, arguments in self.optimizer_options.items():
+            if not isinstance(arguments, dict):
+                raise ValueError(f"player_optimizers[{player!r}] is {arguments!r}; {form}.")
             for name in arguments:
                 if name not in OPTIMIZER_ARGUMENTS:
                     raise ValueError(

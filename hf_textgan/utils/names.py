@@ -3,6 +3,7 @@
 import difflib
 import re
 from collections.abc import Iterable
+from pathlib import Path
 
 
 _HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
@@ -17,8 +18,14 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
 
 
 def is_hub_name(name: str) -> bool:
-    """Returns whether a name has the form `org/name` of a repository on the Hub."""
-    return _HUB_NAME.fullmatch(name) is not None
+    """
+    Returns whether a name can be a repository on the Hub: it has the form `org/name`, and `org` is neither a folder
+    here nor `runs`, so that the mistyped folder of a run is not looked for on the Hub.
+    """
+    if _HUB_NAME.fullmatch(name) is None:
+        return False
+    folder = Path(name).parent
+    return folder.name != "runs" and not folder.is_dir()
 
 
 __all__ = ["is_hub_name", "unknown_name"]

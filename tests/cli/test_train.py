@@ -189,6 +189,7 @@ def files(folder: Path) -> dict[str, str]:
     (folder / "odd.yaml").write_text("system: seqgan\nlearning_rat: 0.1\n")
     (folder / "odd2.yaml").write_text("system: seqgan\ngenerator: {hiden_size: 3}\n")
     (folder / "list.yaml").write_text("- 1\n")
+    (folder / "many.yaml").write_text("system: [rnnlm, seqgan]\n")
     (folder / "notes").mkdir()
     (folder / "notes" / "thesis.txt").write_text("mine")
     return {"D": str(folder)}
@@ -249,6 +250,9 @@ SIX = "--per_device_train_batch_size 6"
         ("train --config {D}/odd.yaml --output_dir {D}/out", "called 'learning_rat'; did you mean 'learning_rate'?"),
         ("train --config {D}/odd2.yaml --output_dir {D}/out", "called 'hiden_size'; did you mean 'hidden_size'?"),
         ("train --config {D}/list.yaml", "holds no options"),
+        ("train --config {D}/many.yaml --output_dir {D}/out", "system is ['rnnlm', 'seqgan']; name one system"),
+        ("train rnnlm --player_optimizers 5 --output_dir {D}/out", "player_optimizers is 5; give arguments by player"),
+        ("train rnnlm --generator.hidden_size [x --output_dir {D}/out", "--generator.hidden_size [x is not YAML"),
         ("trian seqgan", "There is no command called 'trian'; did you mean 'train'?"),
         ("generate {D}/nothing", "There is no folder {D}/nothing"),
         ("generate {D}/notes", "holds no finished model"),

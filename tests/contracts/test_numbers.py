@@ -1,6 +1,7 @@
 """Every number that a user can set is checked: NaN and infinity are refused, and so is what its range excludes."""
 
 import math
+import re
 from dataclasses import fields
 
 import pytest
@@ -61,6 +62,15 @@ def test_arguments_of_training_lie_in_their_ranges(name, tmp_path):
 def test_arguments_of_a_player_are_numbers(value, message, tmp_path):
     options = {"generator": {"learning_rate": value}}
     with pytest.raises(ValueError, match=f"generator.learning_rate {message}"):
+        AdversarialConfig(output_dir=str(tmp_path), use_cpu=True, player_optimizers=options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [(5, "player_optimizers is 5; give arguments"), ({"generator": 5}, "['generator'] is 5; give arguments")],
+)
+def test_arguments_of_players_are_a_mapping(options, message, tmp_path):
+    with pytest.raises(ValueError, match=re.escape(message)):
         AdversarialConfig(output_dir=str(tmp_path), use_cpu=True, player_optimizers=options)
 
 

@@ -27,7 +27,15 @@ def test_the_nearest_name_is_suggested():
         ("org/", False),
         ("org/.hidden", False),
         ("org/name with spaces", False),
+        ("runs/seqgan", False),
     ],
 )
 def test_names_on_the_hub(name, expected):
     assert is_hub_name(name) is expected
+
+
+def test_a_name_in_a_folder_that_is_here_is_a_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert is_hub_name("models/seqgan")
+    (tmp_path / "models").mkdir()
+    assert not is_hub_name("models/seqgan")

@@ -27,13 +27,13 @@ def parse_train_arguments(argv: list[str]) -> TrainArguments:
     name = words.pop(0) if words and not words[0].startswith("-") else None
     from_file = read_yaml(value_of(words, "config"))
     name_in_file = from_file.pop("system", None)
-    if name is None and name_in_file is None:
-        raise ValueError(
-            "No system is named; say which, as in `textgan train seqgan`, or `system: seqgan` in the file."
-        )
     if name_in_file is not None and not isinstance(name_in_file, str):
         raise ValueError(f"system is {name_in_file!r}; name one system, as in `system: seqgan`.")
     system_name = name or name_in_file
+    if system_name is None:
+        raise ValueError(
+            "No system is named; say which, as in `textgan train seqgan`, or `system: seqgan` in the file."
+        )
     words, dotted = _split_dotted(words)
     kinds = {player: value_of(words, player) or from_file.get(player) for player in ("discriminator", "generator")}
     system = replace_players(get_system(system_name), kinds)

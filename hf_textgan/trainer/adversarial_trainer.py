@@ -48,7 +48,7 @@ from .engine import build_engine, set_generation_config
 from .health import CollapseCallback, DivergenceGuard
 from .optimizers import create_player_optimizer
 from .summary import summarize
-from .validation import check_data, check_metric, check_players
+from .validation import check_data, check_held_out_lengths, check_metric, check_players
 from .weights import load_weights, no_progress_bars
 
 
@@ -139,6 +139,7 @@ class AdversarialTrainer(Trainer):
         check_memory(f"eval_num_samples={args.eval_num_samples}", samples, "lower it")
         check_players(model, self.other_players, args, objective, phases, self.engine, processing_class)
         measure = functools.partial(self._measure, tokenizer=processing_class) if self._samples_are_measured else None
+        check_held_out_lengths(eval_dataset, model)
         check_metric(args, model, self.engine, train_dataset, eval_dataset is not None, measure)
         self._collate = functools.partial(collate, pad_token_id=self.engine.pad_token_id)
         set_generation_config(model, self.engine)

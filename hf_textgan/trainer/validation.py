@@ -79,6 +79,18 @@ def check_players(
                 )
 
 
+def check_held_out_lengths(eval_dataset: Rows | None, generator: PreTrainedModel) -> None:
+    """Raises `ValueError` if a held-out text has more tokens than the generator reads."""
+    positions = getattr(generator.config, "max_position_embeddings", None)
+    if eval_dataset is not None and positions is not None:
+        longest = max(len(eval_dataset[index]["input_ids"]) for index in range(len(eval_dataset)))
+        if longest - 1 > positions:  # the last token is predicted, not read
+            raise ValueError(
+                f"A held-out text has {longest} tokens with BOS and EOS, and the generator reads {positions}; cut the "
+                f"held-out texts, or leave out those of more than {positions + 1}."
+            )
+
+
 def check_metric(
     args: AdversarialConfig,
     model: PreTrainedModel,
@@ -105,4 +117,4 @@ def check_metric(
         )
 
 
-__all__ = ["check_data", "check_metric", "check_players"]
+__all__ = ["check_data", "check_held_out_lengths", "check_metric", "check_players"]

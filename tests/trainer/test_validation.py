@@ -92,6 +92,11 @@ def test_arguments_that_are_refused(tmp_path, changes, message):
             {"max_length": 3},
             "max_length is 3, but the longest training text has 6 tokens with EOS; leave the longer",
         ),
+        (
+            {"model": tiny_gpt2(23, n_positions=6), "eval_dataset": [{"input_ids": [1, *[5] * 7]}]},
+            {},
+            "A held-out text has 8 tokens with BOS and EOS, and the generator reads 6; cut .* more than 7.",
+        ),
         ({"eval_dataset": []}, {}, "eval_dataset has 0 rows; give held-out text, or leave eval_dataset out"),
     ],
 )

@@ -12,6 +12,7 @@ from typing import Any
 
 
 LOCK_FILE = ".lock"
+_SECONDS_TO_WRITE = 10.0  # a lock without an owner that is older was left by a process killed while it wrote it
 
 
 class FolderLocked(ValueError):
@@ -29,27 +30,39 @@ def locked(folder: Path) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / LOCK_FILE
     owner = {"pid": os.getpid(), "host": socket.gethostname(), "started": time.strftime("%Y-%m-%d %H:%M:%S")}
-    written = folder / f"{LOCK_FILE}-{secrets.token_hex(4)}"
-    written.write_text(json.dumps(owner))
     while True:
         try:
-            os.link(written, path)  # at once with its content, and only if there is none
-            written.unlink()
+            with path.open("x") as file:  # only one process makes it
+                file.write(json.dumps(owner))
             break
         except FileExistsError:
-            other = _read(path)
-            if other is not None and not _is_stale(other):
-                written.unlink()
-                raise FolderLocked(
-                    f"{folder} is written by process {other['pid']} on {other['host']} since {other['started']}; wait "
-                    f"for it, choose another folder, or delete {path} if that process is gone."
-                ) from None
-            path.unlink(missing_ok=True)
+            _take_away(path)
     try:
         yield
     finally:
         if _read(path) == owner:
             path.unlink(missing_ok=True)
+
+
+def _take_away(path: Path) -> None:
+    """Removes a stale lock, and raises [`FolderLocked`] for any other."""
+    other = _read(path)
+    if other is not None and not _is_stale(other):
+        raise FolderLocked(
+            f"{path.parent} is written by process {other['pid']} on {other['host']} since {other['started']}; wait "
+            f"for it, choose another folder, or delete {path} if that process is gone."
+        )
+    try:
+        if other is None and time.time() - path.stat().st_mtime < _SECONDS_TO_WRITE:
+            raise FolderLocked(f"{path} was made just now by another process; wait for it, or choose another folder.")
+        taken = path.with_name(f"{LOCK_FILE}-{secrets.token_hex(4)}")
+        os.rename(path, taken)
+    except FileNotFoundError:  # its owner, or another process that saw it stale, was first
+        return
+    if _read(taken) != other:  # another process took the stale lock over between the two lines: give it back
+        os.replace(taken, path)
+        return
+    taken.unlink()
 
 
 def _read(path: Path) -> dict[str, Any] | None:

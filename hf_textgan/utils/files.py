@@ -118,7 +118,8 @@ def writing_into(folder: Path, last: str) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
-    (folder / last).unlink(missing_ok=True)
+    if (folder / last).exists():
+        (folder / last).unlink()
     names = sorted((path.name for path in partial.iterdir()), key=lambda name: (name == last, name))
     for name in names:
         source, target = partial / name, folder / name

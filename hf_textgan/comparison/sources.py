@@ -19,6 +19,7 @@ from ..runs.folder import Run, load_run
 from ..sampling.capabilities import capabilities_of
 from ..sampling.engine import RolloutEngine
 from ..sampling.samples import Samples
+from ..utils.files import read_object
 
 
 REAL_TEXT_LABEL = "real text"  # the row with the scores of real text
@@ -108,7 +109,7 @@ class ModelSource:
         arguments = self.run.root / "training_args.json" if self.run.root is not None else None
         if arguments is None or not arguments.is_file() or not record:
             return self.path if self.temperature == 1.0 else f"{self.path}@{self.temperature:g}"
-        training = json.loads(arguments.read_text(encoding="utf-8"))
+        training = read_object(arguments)
         for name in _NOT_RUN_CONFIG:
             training.pop(name, None)
         return json.dumps([record, training, self.temperature, self.location], sort_keys=True)

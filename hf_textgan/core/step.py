@@ -20,6 +20,10 @@ from .players import Players
 from .schedule import Update
 
 
+# Arguments of an optimizer in its parameter groups, which do not change during a run; the learning rate does.
+_ARGUMENTS = ("weight_decay", "betas", "eps")
+
+
 @dataclass
 class PlayerOptimizer:
     """
@@ -50,9 +54,12 @@ class PlayerOptimizer:
         }
 
     def load_state_dict(self, state: dict) -> None:
-        """Restores moments, schedule and counts; a learning rate that differs from the saved one takes over."""
+        """Restores moments, schedule and counts; arguments that differ from the saved ones take over."""
         new_lrs = self.scheduler.base_lrs
+        arguments = [{key: group[key] for key in _ARGUMENTS if key in group} for group in self.optimizer.param_groups]
         self.optimizer.load_state_dict(state["optimizer"])
+        for group, own in zip(self.optimizer.param_groups, arguments, strict=True):
+            group.update(own)
         self.scheduler.load_state_dict(state["scheduler"])
         if self.scheduler.base_lrs != new_lrs:
             for group, new, old in zip(self.optimizer.param_groups, new_lrs, self.scheduler.base_lrs, strict=True):

@@ -43,6 +43,8 @@ class LatentCriticConfig(PreTrainedConfig):
             raise ValueError(f"code_size is {self.code_size}; set it to 1 or more.")
         if any(size < 1 for size in self.layer_sizes):
             raise ValueError(f"layer_sizes is {list(self.layer_sizes)}; set each to 1 or more.")
+        if not 0 <= self.negative_slope <= 1:
+            raise ValueError(f"negative_slope is {self.negative_slope}; set it to a value from 0 to 1.")
 
 
 __all__ = ["LatentCriticConfig"]

@@ -14,6 +14,7 @@ from ..systems import SystemSpec, get_system
 from ..systems.spec import config_fields
 from ..trainer.adversarial_config import AdversarialConfig
 from ..utils.names import unknown_name
+from ..utils.numbers import AT_LEAST_ONE, NOT_NEGATIVE, check_numbers
 from .data import FOR_NEW_TOKENIZERS, TEXT_OPTIONS, DataArguments
 from .option_values import check_types, parse_yaml
 
@@ -73,6 +74,10 @@ class OracleArguments:
     )
     oracle_train_size: int = field(default=10000, metadata={"help": "Training sequences drawn from the oracle."})
     oracle_eval_size: int = field(default=10000, metadata={"help": "Held-out sequences drawn from the oracle."})
+
+    def __post_init__(self) -> None:
+        sizes = ("oracle_vocab_size", "oracle_hidden_size", "oracle_train_size", "oracle_eval_size")
+        check_numbers(self, {**dict.fromkeys(sizes, AT_LEAST_ONE), "oracle_seed": NOT_NEGATIVE})
 
 
 @dataclass

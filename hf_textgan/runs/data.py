@@ -250,11 +250,11 @@ def _check_tokenizer_options(data: DataArguments) -> None:
         raise_if_set(data, FOR_NEW_TOKENIZERS, "--tokenizer_name_or_path")
 
 
-def raise_if_set(data: DataArguments, options: tuple[str, ...], other: str) -> None:
-    """Raises `ValueError` if one of the options is set, because it contradicts `other`."""
-    defaults = {f.name: f.default for f in fields(data) if f.default is not MISSING}
+def raise_if_set(arguments: Any, options: tuple[str, ...], other: str) -> None:
+    """Raises `ValueError` if one of the options of a dataclass is set, because it contradicts `other`."""
+    defaults = {f.name: f.default for f in fields(arguments) if f.default is not MISSING}
     for option in options:
-        if getattr(data, option) != defaults[option]:
+        if getattr(arguments, option) != defaults[option]:
             raise ValueError(f"--{option} and {other} are both given; leave one of them out.")
 
 

@@ -12,7 +12,7 @@ from ..sampling.capabilities import capabilities_of
 from ..sampling.engine import RolloutEngine
 from ..sampling.loading import load_generator
 from ..trainer.checkpoints import newest_complete
-from ..utils.files import write_text
+from ..utils.files import read_object, write_text
 from ..utils.lock import LOCK_FILE
 from ..utils.names import is_hub_name
 
@@ -38,9 +38,14 @@ def run_folder(folder: Path) -> Path | None:
 
 
 def read_record(folder: Path) -> dict[str, Any] | None:
-    """Returns the record of the run to which `folder`, for example a checkpoint, belongs."""
+    """
+    Returns the record of the run to which `folder`, for example a checkpoint, belongs.
+
+    Raises:
+        `ValueError`: If the record is damaged.
+    """
     root = run_folder(folder)
-    return json.loads((root / RUN_RECORD_FILE).read_text(encoding="utf-8")) if root is not None else None
+    return read_object(root / RUN_RECORD_FILE, system=str) if root is not None else None
 
 
 def write_record(folder: Path, record: dict[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """Values of options: read from YAML, and checked against the type of their field."""
 
 import dataclasses
+import re
 from collections.abc import Iterable, Mapping
 from numbers import Integral, Real
 from os import PathLike
@@ -23,6 +24,12 @@ class _Loader(yaml.SafeLoader):
                 raise ValueError(f"{key!r} stands twice; leave one of the two.")
             seen.add(key)
         return super().construct_mapping(node, deep)
+
+
+# YAML 1.1 reads 1e-4 as a word; everybody means the number.
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+"), list("-+0123456789")
+)
 
 
 def parse_yaml(text: str, what: str) -> Any:
@@ -63,13 +70,15 @@ _KINDS: dict[Any, tuple[tuple[type, ...], str]] = {
 
 
 def check_types(values: Mapping[str, Any], classes: Iterable[type]) -> None:
-    """Raises `ValueError` if a value does not fit the annotation of its field in one of the dataclasses."""
+    """Raises `ValueError` if a value is empty or does not fit its field's annotation in one of the dataclasses."""
     for option_class in classes:
         hints = get_type_hints(option_class)
         for field in dataclasses.fields(option_class):
             if field.name not in values:
                 continue
             value, hint = values[field.name], hints[field.name]
+            if value == "" != field.default:
+                raise ValueError(f"{field.name} is empty; give it a value, or leave it out.")
             if not isinstance(value, str) and value != field.default and not _fits(value, hint):
                 raise ValueError(f"{field.name} is {value!r}; set it to {_words(hint)}, or leave it out.")
 

@@ -15,6 +15,7 @@ from ..data.tokenizers import special_token_ids
 from ..evaluation.oracle import OracleMetrics
 from ..evaluation.text_metrics import TextMetrics
 from ..sampling.samples import Samples
+from ..utils.numbers import check_memory
 from .arguments import DATASET_DEFAULTS, TrainArguments
 from .data import (
     TEXT_OPTIONS,
@@ -75,6 +76,8 @@ def text_task(
             f"--tokenizer_name_or_path and --generator_name_or_path {arguments.run.generator_name_or_path} are both "
             "given; leave the former out: a generator comes with its tokenizer."
         )
+    source = "text to train on" if data.dataset_name is None else f"--dataset_name {data.dataset_name}"
+    raise_if_set(arguments.oracle, tuple(vars(arguments.oracle)), source)
     with PartialState().main_process_first():  # the others find the result in the cache
         texts = load_texts(data) if texts is None else texts
         if tokenizer is None:
@@ -108,6 +111,11 @@ def oracle_task(arguments: TrainArguments) -> Task:
     options, length = arguments.oracle, arguments.training.max_length
     length = DATASET_DEFAULTS["oracle"]["max_length"] if length is None else length
     raise_if_set(arguments.data, TEXT_OPTIONS, "--dataset_name oracle")
+    vocab_size, hidden_size = options.oracle_vocab_size or 1, options.oracle_hidden_size or 1
+    check_memory("An oracle of these sizes", 8 * (vocab_size + 4 * hidden_size) * hidden_size, "lower oracle_*_size")
+    for name in ("oracle_train_size", "oracle_eval_size"):
+        number = getattr(options, name)
+        check_memory(f"{name}={number}", 16 * number * length, "lower it")
     oracle = make_oracle(
         options.oracle_path, options.oracle_seed, options.oracle_vocab_size, options.oracle_hidden_size
     )

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from ..objectives import Objective
 
 
+# Beyond these bounds it takes for ever just to see that memory cannot hold a model.
+_LARGEST_SIZE, _MOST_LAYERS = 1 << 24, 10_000
+
+
 @dataclass(frozen=True)
 class Paper:
     """The source of a system."""
@@ -127,9 +131,11 @@ class SystemSpec:
             from_data (`dict`, *optional*):
                 Values that follow from the data, such as `vocab_size`; the configuration takes those that it has.
         """
+        import torch
         from transformers import AutoModel
 
         from .. import models
+        from ..utils.numbers import check_memory
 
         if player not in self.players:
             raise ValueError(unknown_name(f"player of {self.name}", player, self.players))
@@ -140,7 +146,26 @@ class SystemSpec:
             if key not in known:
                 raise ValueError(unknown_name(f"option of the {player} of {self.name}", key, known))
         following = {key: value for key, value in (from_data or {}).items() if key in known}
-        return AutoModel.from_config(config_class(**{**following, **defaults, **(overrides or {})}))
+        for key in ("bos_token_id", "eos_token_id", "pad_token_id"):
+            if key in following and (overrides or following).get(key, following[key]) != following[key]:
+                raise ValueError(
+                    f"{player}.{key} is {(overrides or {})[key]!r} and the data have {following[key]}; leave it out."
+                )
+        for key, value in (overrides or {}).items():
+            limit = _MOST_LAYERS if key.startswith("num_") else _LARGEST_SIZE  # counts of layers, and widths
+            if isinstance(value, int) and abs(value) > limit:
+                raise ValueError(f"{player}.{key} is {value}; set it to {limit:,} or less.")
+        config = config_class(**{**following, **defaults, **(overrides or {})})
+        fix = f"change its values ({', '.join(f'{player}.{key}={value}' for key, value in (overrides or {}).items())})"
+        try:
+            with torch.device("meta"):  # shapes without memory
+                num_parameters = AutoModel.from_config(config).num_parameters()
+            # The parameters, their gradients and the two moments of Adam, in float32.
+            check_memory(f"The {player} of {num_parameters:,} parameters", 16 * num_parameters, fix)
+            return AutoModel.from_config(config)
+        except RuntimeError as error:
+            reason = " ".join(str(error).split())
+            raise ValueError(f"The {player} cannot be built ({reason}); {fix}.") from error
 
 
 def config_fields(config_class: type) -> set[str]:

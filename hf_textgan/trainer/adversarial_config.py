@@ -1,12 +1,14 @@
 """The arguments of adversarial training."""
 
 import copy
+import inspect
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
 from transformers import TrainingArguments
-from transformers.trainer_utils import HubStrategy
+from transformers.optimization import TYPE_TO_SCHEDULER_FUNCTION
+from transformers.trainer_utils import HubStrategy, SchedulerType
 from transformers.training_args import OptimizerNames
 
 from ..core.optimizer_arguments import OPTIMIZER_ARGUMENTS
@@ -66,6 +68,12 @@ _RANGES: dict[str, Range] = {
     "adam_epsilon": NOT_NEGATIVE,
     "max_grad_norm": NOT_NEGATIVE,
     "warmup_steps": NOT_NEGATIVE,
+    "logging_steps": NOT_NEGATIVE,
+    "eval_steps": NOT_NEGATIVE,
+    "eval_delay": NOT_NEGATIVE,
+    "save_steps": NOT_NEGATIVE,
+    "save_total_limit": NOT_NEGATIVE,
+    "dataloader_num_workers": (0.0, 1024.0, True),
     "gradient_accumulation_steps": AT_LEAST_ONE,
     "per_device_train_batch_size": AT_LEAST_ONE,
     "per_device_eval_batch_size": AT_LEAST_ONE,
@@ -86,6 +94,28 @@ def _number(value: Any) -> Any:
         return float(value) if isinstance(value, str) else value
     except ValueError:
         return value
+
+
+# They step after an evaluation; the schedule of a player steps with its optimizer.
+_SCHEDULES_OF_A_METRIC = {"reduce_lr_on_plateau", "greedy"}
+
+
+def _check_schedule(owner: str, kind: Any, options: Any) -> None:
+    """Raises `ValueError` if there is no such schedule, or it does not take the options."""
+    schedules = sorted({str(kind.value) for kind in SchedulerType} - _SCHEDULES_OF_A_METRIC)
+    if kind not in schedules:
+        raise ValueError(f"{owner}lr_scheduler_type is {kind!r}; use one of {', '.join(schedules)}.")
+    if options in (None, ""):
+        return
+    if not isinstance(options, dict):
+        raise ValueError(f'{owner}lr_scheduler_kwargs is {options!r}; give a mapping, such as {{"num_cycles": 2}}.')
+    known = inspect.signature(TYPE_TO_SCHEDULER_FUNCTION[SchedulerType(kind)]).parameters
+    for name in options:
+        if name not in known:
+            raise ValueError(
+                f"{owner}lr_scheduler_kwargs has the name {name!r}, which the {SchedulerType(kind).value} schedule "
+                f"does not take; it takes {', '.join(known)}."
+            )
 
 
 @dataclass
@@ -200,7 +230,10 @@ class AdversarialConfig(TrainingArguments):
             self.greater_is_better = not any(word in self.metric_for_best_model for word in smaller)
         self._check_unsupported()  # before TrainingArguments fills in what is not set
         check_numbers(self, _RANGES)
-        super().__post_init__()
+        try:
+            super().__post_init__()
+        except TypeError as error:  # an unknown name in one of the mappings
+            raise ValueError(f"The arguments cannot be used ({error}); correct that name or leave it out.") from error
         self._check_values()
         self._check_player_optimizers()
 
@@ -212,6 +245,14 @@ class AdversarialConfig(TrainingArguments):
                     raise ValueError(f"{f.name} is {getattr(self, f.name)!r}, but {UNSUPPORTED[f.name]}.")
 
     def _check_values(self) -> None:
+        for name in TrainingArguments._VALID_DICT_FIELDS:
+            value = getattr(self, name)
+            if isinstance(value, str) and value:
+                raise ValueError(f'{name} is {value!r}; give a mapping, such as {{"name": 1}}.')
+        _check_schedule("", self.lr_scheduler_type, self.lr_scheduler_kwargs)
+        for part in (self.optim_args or "").split(","):
+            if part and "=" not in part:
+                raise ValueError(f"optim_args is {self.optim_args!r}; write it as name=value,name=value.")
         for name in ("eval_strategy", "save_strategy", "logging_strategy"):
             if getattr(self, name) in ("epoch", "best"):
                 raise ValueError(
@@ -235,14 +276,18 @@ class AdversarialConfig(TrainingArguments):
         for player, arguments in self.optimizer_options.items():
             if not isinstance(arguments, dict):
                 raise ValueError(f"player_optimizers[{player!r}] is {arguments!r}; {form}.")
-            for name in arguments:
+            for name, value in arguments.items():
                 if name not in OPTIMIZER_ARGUMENTS:
                     raise ValueError(
                         f"player_optimizers[{player!r}] has the unknown argument {name!r}; use one of "
                         f"{', '.join(OPTIMIZER_ARGUMENTS)}."
                     )
                 if name in _RANGES:
-                    check_number(f"{player}.{name}", _number(arguments[name]), _RANGES[name])
+                    check_number(f"{player}.{name}", _number(value), _RANGES[name])
+                if name == "optim" and value not in set(OptimizerNames):
+                    raise ValueError(f"{player}.optim is {value!r}; use one of {', '.join(OptimizerNames)}.")
+            own = {**vars(self), **arguments}
+            _check_schedule(f"{player}.", own["lr_scheduler_type"], own["lr_scheduler_kwargs"])
 
     @property
     def output_path(self) -> Path:
@@ -253,6 +298,11 @@ class AdversarialConfig(TrainingArguments):
     def optimizer_options(self) -> dict[str, dict[str, Any]]:
         """The arguments that differ by player or optimizer, `player_optimizers` as it is after initialization."""
         return self.player_optimizers if isinstance(self.player_optimizers, dict) else {}
+
+    def optimizer_arguments(self, player: str, optimizer: str) -> dict[str, Any]:
+        """Returns the arguments of one optimizer of one player, as JSON holds them."""
+        arguments = self.for_optimizer(player, optimizer).to_dict()
+        return {name: arguments[name] for name in OPTIMIZER_ARGUMENTS}
 
     def for_optimizer(self, player: str, optimizer: str) -> "AdversarialConfig":
         """Returns these arguments with those of one optimizer of one player in place of the run's."""

@@ -46,7 +46,7 @@ from .adversarial_config import AdversarialConfig
 from .callbacks import AdversarialProgressCallback, PhaseCallback, SamplesCallback
 from .engine import build_engine, set_generation_config
 from .health import CollapseCallback, DivergenceGuard
-from .optimizers import create_player_optimizer
+from .optimizers import create_player_optimizer, optimizer_class
 from .summary import summarize
 from .validation import check_data, check_held_out_lengths, check_metric, check_players
 from .weights import load_weights, no_progress_bars
@@ -134,9 +134,9 @@ class AdversarialTrainer(Trainer):
                 f"The training sequences have {shortest - 1} to {longest - 1} tokens, but without an EOS token all "
                 "must have the same length; set eos_token_id, or cut them."
             )
-        check_data(args, objective, train_dataset, eval_dataset)
-        samples = args.eval_num_samples * self.engine.max_length * 2 * 8  # ids and mask
-        check_memory(f"eval_num_samples={args.eval_num_samples}", samples, "lower it")
+        check_data(args, objective, phases, train_dataset, eval_dataset)
+        number, length = args.eval_num_samples, self.engine.max_length
+        check_memory(f"{number} samples (eval_num_samples) of {length} tokens (max_length)", number * length * 16)
         check_players(model, self.other_players, args, objective, phases, self.engine, processing_class)
         measure = functools.partial(self._measure, tokenizer=processing_class) if self._samples_are_measured else None
         check_held_out_lengths(eval_dataset, model)
@@ -159,6 +159,8 @@ class AdversarialTrainer(Trainer):
         )
         for player in self.other_players.values():
             cast(torch.nn.Module, player).to(args.device)
+        for key in self.schedule.optimizers():  # some need a package that may not be there
+            optimizer_class(args.for_optimizer(*key), {**self.other_players, "generator": model}[key[0]])
         self.add_callback(PhaseCallback(self.schedule))
         self.add_callback(CollapseCallback(self, args.on_collapse))
         self.add_callback(SamplesCallback(self))
@@ -173,6 +175,7 @@ class AdversarialTrainer(Trainer):
         self.best: dict[str, dict[str, Any]] = {}  # phase -> metric and step of its best models
         self._metrics: dict[str, list[float]] = defaultdict(list)
         self._micro_batches: list[list[list[dict]]] = []
+        self._changes: list[str] = []  # of the optimizers, against the checkpoint that is resumed
         self._reported_loss = self._reported_grad_norm = 0.0  # of the last iteration with a finite step
 
     # ---- Checks and set-up --------------------------------------------------------------------------------------
@@ -258,7 +261,6 @@ class AdversarialTrainer(Trainer):
             module,
             steps,
             self.get_decay_parameter_names(module),
-            *self.get_optimizer_cls_and_kwargs(arguments, module),
         )
 
     # ---- Training -----------------------------------------------------------------------------------------------
@@ -283,7 +285,7 @@ class AdversarialTrainer(Trainer):
         if resume_from_checkpoint:
             resume_from_checkpoint = str(self.find_checkpoint(resume_from_checkpoint))
             if self.is_world_process_zero():
-                logger.warning(f"Resuming from {resume_from_checkpoint}.")
+                logger.warning(" ".join([f"Resuming from {resume_from_checkpoint}.", *self._changes]))
         elif self.is_world_process_zero() and (old := checkpoints.checkpoints(output_dir)):
             logger.warning(
                 f"{old[0]} is there already: this run starts afresh, but resume_from_checkpoint=True would later "
@@ -302,7 +304,7 @@ class AdversarialTrainer(Trainer):
         if self.is_world_process_zero():
             for incomplete, reason in skipped:
                 logger.warning(f"Skipped {incomplete}: {reason}.")
-        checkpoints.check_same_run(path, self._describe_run())
+        self._changes = checkpoints.check_same_run(path, self._describe_run())
         return path
 
     def get_batch_samples(self, epoch_iterator: Iterator, num_batches: int, device: torch.device) -> tuple:
@@ -619,8 +621,10 @@ class AdversarialTrainer(Trainer):
         state = torch.load(checkpoint / checkpoints.PLAYERS_STATE_FILE, map_location="cpu", weights_only=True)
         for key, optimizer in self.player_optimizers.items():
             name = "/".join(key)
-            if name in state["optimizers"]:  # a run extended by a phase has an optimizer more
+            if name in state["optimizers"]:
                 optimizer.load_state_dict(state["optimizers"][name])
+            elif self.schedule.steps_before(self.state.global_step, *key) > 0:  # not of a phase that lies ahead
+                raise ValueError(f"{checkpoint} has no optimizer of {name}; resume from another checkpoint.")
         self.objective.load_state_dict(state["objective"])
         self.best = state["best"]
 

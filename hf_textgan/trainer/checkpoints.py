@@ -8,6 +8,7 @@ that is killed leaves either the finished folder or a temporary one, which is cl
 import itertools
 import json
 import re
+from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from transformers.trainer_callback import TrainerState
 from ..core.objective import Objective
 from ..core.schedule import PhaseSchedule, phases_before
 from ..sampling.engine import RolloutEngine
-from ..utils.files import MANIFEST_FILE, file_digest, remove_folder
+from ..utils.files import MANIFEST_FILE, file_digest, read_object, remove_folder
 from .adversarial_config import AdversarialConfig
 
 
@@ -39,7 +40,7 @@ def checkpoint_problem(checkpoint: Path) -> str | None:
         files = [(name, entry["size"], entry["sha256"]) for name, entry in manifest.items()]
     except (ValueError, AttributeError, KeyError, TypeError):
         files = []
-    if not files:
+    if not files or any(Path(name).is_absolute() or ".." in Path(name).parts for name, _, _ in files):
         return f"its {MANIFEST_FILE} is damaged"
     for name, size, sha256 in files:
         path = checkpoint / name
@@ -143,20 +144,35 @@ def describe_run(
             name: f"{type(player).__name__} of {player.num_parameters():,} parameters"
             for name, player in models.items()
         },
+        "optimizers": {
+            f"{player}/{name}": args.optimizer_arguments(player, name) for player, name in schedule.optimizers()
+        },
         "phases": schedule.describe(),
     }
 
 
-def check_same_run(checkpoint: Path, description: dict[str, Any]) -> None:
-    """Raises `ValueError` if a checkpoint was not written by a run with the [`describe_run`] of this one."""
+def check_same_run(checkpoint: Path, description: dict[str, Any]) -> list[str]:
+    """
+    Checks that a checkpoint was written by a run with the [`describe_run`] of this one.
+
+    Returns:
+        `list[str]`: A sentence for each argument of an optimizer that differs and takes over.
+
+    Raises:
+        `ValueError`: If anything else differs, or the checkpoint has no optimizers.
+    """
     if not (checkpoint / PLAYERS_STATE_FILE).is_file():
         raise ValueError(
             f"{checkpoint} was written with save_only_model, so it has no optimizers to resume; start from its "
             "models instead."
         )
-    saved = json.loads((checkpoint / RUN_DESCRIPTION_FILE).read_text())
+    for name in (RUN_DESCRIPTION_FILE, TRAINER_STATE_FILE):
+        if not (checkpoint / name).is_file():
+            raise ValueError(f"{checkpoint} has no {name}, so it is no checkpoint of a run; name another one.")
+    saved = read_object(checkpoint / RUN_DESCRIPTION_FILE, phases=list)
     current = json.loads(json.dumps(description))
     saved_phases, current_phases = saved.pop("phases"), current.pop("phases")
+    changes = _optimizer_changes(checkpoint, saved.pop("optimizers", {}), current.pop("optimizers"))
     for key in current:
         if saved.get(key) != current[key]:
             raise ValueError(
@@ -171,6 +187,27 @@ def check_same_run(checkpoint: Path, description: dict[str, Any]) -> None:
                 f"Up to its step {step}, {checkpoint} was written in a run with the phase {old} where this one has "
                 f"{new}; a resumed run may only change what lies ahead of the checkpoint."
             )
+    return changes
+
+
+def _optimizer_changes(checkpoint: Path, saved: dict[str, dict], current: dict[str, dict]) -> list[str]:
+    """Returns what a run changes of the optimizers; raises `ValueError` if their state does not fit any longer."""
+    changed: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+    for optimizer, arguments in current.items():
+        for name, value in arguments.items():
+            old = saved.get(optimizer, arguments).get(name)  # a run extended by a phase has an optimizer more
+            if old != value:
+                changed[name, repr(value), repr(old)].append(optimizer)
+    sentences = []
+    for (name, value, old), optimizers in changed.items():
+        of = "" if len(optimizers) == len(current) else f" of {', '.join(optimizers)}"
+        if name in ("optim", "optim_args"):
+            raise ValueError(
+                f"{checkpoint} was written with {name}={old}{of} and this run has {value}; keep it, because the state "
+                "of one optimizer does not fit another."
+            )
+        sentences.append(f"From this checkpoint on, {name}{of} is {value} in place of {old}.")
+    return sentences
 
 
 __all__ = [

@@ -4,20 +4,34 @@ from collections.abc import Collection
 from typing import Any, cast
 
 import torch
-from torch import nn
-from transformers import get_scheduler
+from transformers import PreTrainedModel, Trainer, get_scheduler
+from transformers.training_args import OptimizerNames
 
 from ..core.step import PlayerOptimizer
 from .adversarial_config import AdversarialConfig
 
 
+def optimizer_class(
+    args: AdversarialConfig, module: PreTrainedModel
+) -> tuple[type[torch.optim.Optimizer], dict[str, Any]]:
+    """
+    Returns the class of an optimizer and its keyword arguments.
+
+    Raises:
+        `ValueError`: If the optimizer needs a package that is not there.
+    """
+    try:
+        return Trainer.get_optimizer_cls_and_kwargs(args, module)
+    except (ImportError, ValueError) as error:
+        name = OptimizerNames(args.optim).value
+        raise ValueError(f"optim is {name!r}, which cannot be used here ({error}); choose another.") from error
+
+
 def create_player_optimizer(
     args: AdversarialConfig,
-    module: nn.Module,
+    module: PreTrainedModel,
     num_steps: int,
     decayed: Collection[str],
-    optimizer_class: type[torch.optim.Optimizer],
-    options: dict[str, Any],
 ) -> PlayerOptimizer:
     """
     Creates an optimizer of a player with its schedule.
@@ -31,9 +45,8 @@ def create_player_optimizer(
             Its steps in the run.
         decayed (`Collection[str]`):
             Names of the parameters that weight decay applies to.
-        optimizer_class, options:
-            Class of the optimizer and its keyword arguments.
     """
+    kind, options = optimizer_class(args, module)
     trainable = [(name, parameter) for name, parameter in module.named_parameters() if parameter.requires_grad]
     groups = [
         {"params": [p for name, p in trainable if name in decayed], "weight_decay": args.weight_decay},
@@ -41,7 +54,7 @@ def create_player_optimizer(
     ]
     # Neither the optimizer nor the schedule is prepared by Accelerate: within an accumulation a prepared optimizer
     # silently does not step, and a prepared schedule steps once for each process.
-    optimizer = optimizer_class(groups, **options)
+    optimizer = kind(groups, **options)
     scheduler = get_scheduler(
         args.lr_scheduler_type,
         optimizer,
@@ -52,4 +65,4 @@ def create_player_optimizer(
     return PlayerOptimizer(optimizer, scheduler, args.max_grad_norm)
 
 
-__all__ = ["create_player_optimizer"]
+__all__ = ["create_player_optimizer", "optimizer_class"]

@@ -11,17 +11,24 @@ from ..data.lines import check_batch
 from ..data.rows import Rows
 from ..evaluation import NLL_METRICS
 from ..sampling import RolloutEngine, Samples, capabilities_of
+from ..utils.numbers import check_memory
 from .adversarial_config import AdversarialConfig
 
 
 def check_data(
     args: AdversarialConfig,
     objective: Objective,
+    phases: Sequence[Phase],
     train_dataset: Rows,
     eval_dataset: Rows | None,
 ) -> None:
-    """Raises `ValueError` if the data do not fill the steps."""
+    """Raises `ValueError` if the data do not fill the steps, or a step does not fit into memory."""
     check_batch(len(train_dataset), args.per_device_train_batch_size)
+    rows = args.gradient_accumulation_steps * args.per_device_train_batch_size
+    for phase in phases:
+        repeats = sum(update.repeat for update in phase.updates)
+        what = f"An iteration of {repeats} steps of {rows} texts each ({phase.name})"
+        check_memory(what, repeats * rows * len(train_dataset[0]["input_ids"]) * 8)
     objective.check_step_size(args.per_device_train_batch_size * args.gradient_accumulation_steps * args.world_size)
     if eval_dataset is not None and len(eval_dataset) == 0:
         raise ValueError("eval_dataset has 0 rows; give held-out text, or leave eval_dataset out.")

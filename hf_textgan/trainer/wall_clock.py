@@ -1,6 +1,7 @@
 """The wall-clock time of a training."""
 
 import json
+import logging
 import time
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,10 @@ from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from ..utils.files import write_text
+from ..utils.files import read_object, write_text
+
+
+logger = logging.getLogger(__name__)
 
 
 class WallClock(TrainerCallback):
@@ -27,8 +31,13 @@ class WallClock(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         resumed = state.global_step > 0 and self.path.is_file()
-        kept = json.loads(self.path.read_text(encoding="utf-8")) if resumed else {}
-        self.before, self.evaluations = kept.get("seconds", 0.0), kept.get("evaluations", {})
+        kept: dict[str, Any] = {"seconds": 0.0, "evaluations": {}}
+        if resumed:
+            try:
+                kept = read_object(self.path, seconds=(int, float), evaluations=dict)
+            except ValueError as error:
+                logger.warning("%s The time of this run counts from here.", error)
+        self.before, self.evaluations = kept["seconds"], kept["evaluations"]
         self.started = self.clock()
 
     def on_evaluate(

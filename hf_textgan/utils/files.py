@@ -152,6 +152,33 @@ def commit_folder(partial: Path, final: Path) -> None:
     _fsync(final.parent)
 
 
+def read_object(path: Path, **types: type | tuple[type, ...]) -> dict[str, Any]:
+    """
+    Reads a JSON file that holds an object.
+
+    Args:
+        path (`Path`):
+            The file.
+        types:
+            Names that the object must have, and the types of their values.
+
+    Raises:
+        `ValueError`: If the file is damaged.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged ({error}); restore it, or use another folder.") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} is damaged (it holds no JSON object); restore it, or use another folder.")
+    for name, kinds in types.items():
+        if not isinstance(content.get(name), kinds):
+            raise ValueError(
+                f"{path} is damaged (its {name} is {content.get(name)!r}); restore it, or use another folder."
+            )
+    return content
+
+
 def strict_json(content: dict | list) -> str:
     """Returns JSON that every reader accepts: NaN and infinite values, which JSON does not have, become null."""
 
@@ -191,6 +218,7 @@ __all__ = [
     "commit_folder",
     "file_digest",
     "make_folder",
+    "read_object",
     "remove_folder",
     "strict_json",
     "write_text",

@@ -50,7 +50,7 @@ def check_number(name: str, value: Any, bounds: Range | None = None) -> None:
         raise ValueError(f"{name} is {value}; set it {fix}.")
 
 
-def check_memory(what: str, num_bytes: int, fix: str) -> None:
+def check_memory(what: str, num_bytes: int, fix: str = "lower one of these numbers") -> None:
     """
     Raises `ValueError` if something takes more than the memory of the machine.
 
@@ -59,7 +59,7 @@ def check_memory(what: str, num_bytes: int, fix: str) -> None:
             What takes the memory, for the message: a name with its value, such as "eval_num_samples=1000000000".
         num_bytes (`int`):
             An estimate of its size.
-        fix (`str`):
+        fix (`str`, *optional*):
             What to do instead.
     """
     if not hasattr(os, "sysconf"):  # not on Windows
@@ -67,7 +67,7 @@ def check_memory(what: str, num_bytes: int, fix: str) -> None:
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if num_bytes > total:
         raise ValueError(
-            f"{what} takes about {num_bytes / 2**30:,.0f} GiB, and this machine has {total / 2**30:,.0f} GiB; {fix}."
+            f"{what} need about {num_bytes / 2**30:,.0f} GiB, and this machine has {total / 2**30:,.0f} GiB; {fix}."
         )
 
 

@@ -135,9 +135,12 @@ def test_six_epochs_of_maximum_likelihood(tmp_path):
         ({"eval_file": "x.txt"}, "--eval_file and --dataset_name oracle are both given; leave one of them out."),
         ({"lowercase": True}, "--lowercase and --dataset_name oracle are both given; leave one of them out."),
         ({"oracle_train_size": 1}, "The train split of the oracle has 1 sequences; use 2 or more."),
-        ({"oracle_hidden_size": 0}, "is 0; set it to 1 or more."),
+        ({"oracle_hidden_size": 0}, "oracle_hidden_size is 0; set it to 1 or more."),
         ({"max_length": 0}, "max_length is 0; set it to 1 or more"),
         ({"oracle_train_size": 6}, "do not fill one batch of batch_size=8"),
+        ({"oracle_train_size": 10**12}, "oracle_train_size=1000000000000 need about"),
+        ({"oracle_hidden_size": 10**12}, "An oracle of these sizes need about"),
+        ({"oracle_seed": -1}, "oracle_seed is -1; set it to 0 or more."),
         ({"oracle_sed": 3}, "called 'oracle_sed'; did you mean 'oracle_seed'?"),
     ],
 )

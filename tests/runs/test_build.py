@@ -98,6 +98,7 @@ def test_a_layer_wins_over_those_before_it(tmp_path):
         ),
         ({"preset": "laptp"}, r"There is no preset of seqgan called 'laptp'; did you mean 'laptop'\?"),
         ({"dataset": None, "eval_dataset": ["a"]}, "eval_dataset is given and dataset is not; pass the training text"),
+        ({"dataset": "grammar", "oracle_seed": 3}, "--oracle_seed and --dataset_name grammar are both given; leave"),
         ({"dataset": None}, "No training text is named"),
         ({"tokenizer": "t", "generator_name_or_path": "nowhere/at/all"}, "There is no folder nowhere/at/all"),
     ],

@@ -24,6 +24,7 @@ class Options:
 
 
 def test_yaml_gives_plain_values():
+    assert parse_yaml("[1e-4, -2E3, 1.5e2, 1e, 2]", "f") == [1e-4, -2000.0, 150.0, "1e", 2]
     assert parse_yaml("a: {b: [1, 2.5]}\nc: null", "f") == {"a": {"b": [1, 2.5]}, "c": None}
 
 
@@ -53,6 +54,7 @@ def test_values_that_fit():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
+        ({"name": ""}, "name is empty; give it a value, or leave it out."),
         ({"rate": None}, "rate is None; set it to a number, or leave it out."),
         ({"rate": [1]}, "rate is [1]; set it to a number, or leave it out."),
         ({"rate": True}, "rate is True; set it to a number, or leave it out."),

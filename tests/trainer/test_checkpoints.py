@@ -68,6 +68,10 @@ DAMAGES = {
         lambda folder: (folder / MANIFEST_FILE).write_text("[1]"),
         "its manifest.json is damaged",
     ),
+    "a manifest of a file elsewhere": (
+        lambda folder: (folder / MANIFEST_FILE).write_text('{"../../hostname": {"size": 1, "sha256": ""}}'),
+        "its manifest.json is damaged",
+    ),
     "a manifest without sizes": (
         lambda folder: (folder / MANIFEST_FILE).write_text('{"tokenizer.json": {}}'),
         "its manifest.json is damaged",
@@ -301,6 +305,58 @@ def test_changed_data_and_processes_are_refused(run, tmp_path):
         shutil.copytree(checkpoint, folder, dirs_exist_ok=True)
         (folder / "run.json").write_text(json.dumps({**state, "world_size": 2}))
     with pytest.raises(ValueError, match="was written with world_size=2 and this run has 1; a resumed run must"):
+        toy_trainer(tmp_path).train(resume_from_checkpoint=True)
+
+
+def test_changed_arguments_of_an_optimizer_take_over_and_are_told(run, tmp_path, caplog):
+    checkpoint = copy_of(run / "checkpoint-6", tmp_path)
+    changes = {"weight_decay": 0.3, "adam_beta1": 0.1, "player_optimizers": {"discriminator": {"max_grad_norm": 1}}}
+    trainer = toy_trainer(tmp_path, **changes)
+    trainer.train(resume_from_checkpoint=str(checkpoint))
+    message = next(message for message in caplog.messages if message.startswith("Resuming from"))
+    for change in (
+        "From this checkpoint on, weight_decay is 0.3 in place of 0.0.",
+        "adam_beta1 is 0.1 in place of 0.9.",
+        "max_grad_norm of discriminator/pretrain_discriminator, discriminator/adversarial is 1.0 in place of 5.0.",
+    ):
+        assert change in message
+    groups = trainer.player_optimizers["generator", "adversarial"].optimizer.param_groups
+    assert [(group["weight_decay"], group["betas"][0]) for group in groups] == [(0.3, 0.1), (0.0, 0.1)]
+    changed = differences(checkpoint_state(tmp_path / "checkpoint-8"), checkpoint_state(run / "checkpoint-8"))
+    assert changed, "the changes have an effect"
+
+
+def test_another_kind_of_optimizer_is_refused(run, tmp_path):
+    checkpoint = copy_of(run / "checkpoint-6", tmp_path)
+    message = r"was written with optim='adamw_torch_fused' and this run has 'sgd'; keep it, because"
+    with pytest.raises(ValueError, match=message):
+        toy_trainer(tmp_path, optim="sgd").train(resume_from_checkpoint=str(checkpoint))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("run.json", None, r"checkpoint-7 has no run.json, so it is no checkpoint of a run"),
+        ("trainer_state.json", None, r"checkpoint-7 has no trainer_state.json, so it is no checkpoint of a run"),
+        ("run.json", b"[]", r"run.json is damaged \(it holds no JSON object\); restore it"),
+        ("run.json", b"{}", r"run.json is damaged \(its phases is None\); restore it"),
+        (
+            "players.pt",
+            {"optimizers": {}, "objective": {}, "best": {}},
+            r"checkpoint-7 has no optimizer of generator/",
+        ),
+    ],
+)
+def test_a_checkpoint_of_wrong_content_is_refused(run, tmp_path, name, content, message):
+    with writing_folder(tmp_path / "checkpoint-7") as folder:
+        shutil.copytree(run / "checkpoint-7", folder, dirs_exist_ok=True)
+        if content is None:
+            (folder / name).unlink()
+        elif isinstance(content, bytes):
+            (folder / name).write_bytes(content)
+        else:
+            torch.save(content, folder / name)
+    with pytest.raises(ValueError, match=message):
         toy_trainer(tmp_path).train(resume_from_checkpoint=True)
 
 

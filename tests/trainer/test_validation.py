@@ -8,6 +8,7 @@ import pytest
 from hf_textgan import AdversarialTrainer, RecurrentGeneratorConfig, RecurrentGeneratorForCausalLM
 from hf_textgan.data.errors import DataError
 from hf_textgan.objectives.mle import MLEObjective
+from hf_textgan.objectives.seqgan import SeqGANObjective
 from tests.helpers import tiny_discriminator, tiny_gpt2, tiny_lstm
 from tests.toys import LINES, ThreePlayers, arguments, text_data, toy_trainer
 
@@ -97,6 +98,14 @@ def test_arguments_that_are_refused(tmp_path, changes, message):
             {},
             "A held-out text has 8 tokens with BOS and EOS, and the generator reads 6; cut .* more than 7.",
         ),
+        ({}, {"optim": "lomo"}, "optim is 'lomo', which cannot be used here .*lomo_optim"),
+        ({}, {"gradient_accumulation_steps": 10**12}, r"An iteration of \d steps of 4000000000000 texts each"),
+        (
+            {"objective": SeqGANObjective(num_rollouts=2, discriminator_steps=10**12)},
+            {},
+            r"An iteration of 1\d+ steps of 4 texts each \(.*\) need about .* GiB",
+        ),
+        ({}, {"max_length": 10**11}, r"samples \(eval_num_samples\) of 100000000000 tokens \(max_length\) need about"),
         ({"eval_dataset": []}, {}, "eval_dataset has 0 rows; give held-out text, or leave eval_dataset out"),
     ],
 )

@@ -19,12 +19,14 @@ def training_errors(output_dir: Path) -> Iterator[None]:
         yield
     except (FloatingPointError, FolderLocked) as error:
         raise UserError(str(error)) from error
-    except torch.OutOfMemoryError as error:
-        raise UserError(
-            f"The device has no memory left ({_one_line(error)}); lower per_device_train_batch_size or "
-            "rollout_chunk_size, and add --resume to continue the run."
-        ) from error
-    except (OSError, SafetensorError, RuntimeError) as error:
+    except (OSError, SafetensorError, RuntimeError, MemoryError) as error:
+        # PyTorch raises a plain RuntimeError where the processor's memory is full.
+        memory = isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+        if memory:
+            raise UserError(
+                f"The device has no memory left ({_one_line(error)}); lower per_device_train_batch_size, "
+                "rollout_chunk_size or the sizes of the objective, and add --resume to continue the run."
+            ) from error
         reason = _disk_problem(error, output_dir)
         if reason is None:
             raise

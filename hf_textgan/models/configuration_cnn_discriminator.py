@@ -55,6 +55,8 @@ class CNNDiscriminatorConfig(PreTrainedConfig):
         super().__post_init__(**kwargs)
 
     def validate_sizes(self) -> None:
+        if self.num_highway_layers < 0:
+            raise ValueError(f"num_highway_layers is {self.num_highway_layers}; set it to 0 or more.")
         for name in ("vocab_size", "embedding_size", "sequence_length"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; set it to 1 or more.")

@@ -230,6 +230,7 @@ class AdversarialConfig(TrainingArguments):
             self.greater_is_better = not any(word in self.metric_for_best_model for word in smaller)
         self._check_unsupported()  # before TrainingArguments fills in what is not set
         check_numbers(self, _RANGES)
+        _check_schedule("", self.lr_scheduler_type, None)
         try:
             super().__post_init__()
         except TypeError as error:  # an unknown name in one of the mappings

@@ -128,6 +128,7 @@ class Commands:
     """The client of the command server."""
 
     def __init__(self, folder: Path):
+        self.folder = folder  # the working directory of the commands
         env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
         command = [sys.executable, "-m", "tests.integration.command_server"]
         self.log = open(folder / "server.log", "w")
@@ -138,7 +139,8 @@ class Commands:
     def run(self, words: list[Any], **more: Any) -> dict[str, Any]:
         """Runs a command; returns `rc`, `signal` or `timeout`, and `out`, `err` and `seconds`."""
         assert self.process.stdin is not None and self.process.stdout is not None
-        print(json.dumps({"words": [str(word) for word in words], **more}), file=self.process.stdin, flush=True)
+        request = {"words": [str(word) for word in words], "folder": str(self.folder), **more}
+        print(json.dumps(request), file=self.process.stdin, flush=True)
         return json.loads(self.process.stdout.readline())
 
     def close(self) -> None:

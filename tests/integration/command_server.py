@@ -2,8 +2,8 @@
 A server that runs commands of `textgan`, each in a fresh process; `test_campaign.py` talks to it.
 
 It imports everything once and runs nothing itself, so that a forked child starts at once. Each line on its input is a
-request as JSON: the words of a command, its standard input is empty; the answer has the exit status, the signal or
-`timeout`, and what the command printed.
+request as JSON, the arguments of [`run`]; the answer has the exit status, the signal or `timeout`, and what the command
+printed.
 """
 
 import io
@@ -18,6 +18,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+import datasets.config
 import torch
 
 # What a command imports when it runs.
@@ -35,6 +36,8 @@ MEMORY = 6 << 30  # bytes a command may reserve beyond what the server has: one 
 def child(words: list[str], environment: dict[str, str], file_size: int | None) -> int:
     torch.set_num_threads(1)
     os.environ.update(environment)
+    if "HF_DATASETS_CACHE" in environment:  # read when the server started
+        datasets.config.HF_DATASETS_CACHE = environment["HF_DATASETS_CACHE"]
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))
     if file_size is not None:  # a disk on which a file cannot grow further
@@ -46,8 +49,32 @@ def child(words: list[str], environment: dict[str, str], file_size: int | None) 
         return error.code if isinstance(error.code, int) else 1
 
 
-def run(words: list[str], timeout: float, environment: dict[str, str], file_size: int | None) -> dict[str, Any]:
-    """Runs one command in a child; returns how it ended and what it printed."""
+def run(
+    words: list[str],
+    folder: str,
+    timeout: float = 60,
+    environment: dict[str, str] | None = None,
+    file_size: int | None = None,
+    signals: list[tuple[float, int]] | None = None,
+) -> dict[str, Any]:
+    """
+    Runs one command in a child; returns how it ended and what it printed.
+
+    Args:
+        words (`list[str]`):
+            The command.
+        folder (`str`):
+            Its working directory.
+        timeout (`float`, *optional*, defaults to 60):
+            Seconds after which it is killed.
+        environment (`dict[str, str]`, *optional*):
+            Variables of its environment.
+        file_size (`int`, *optional*):
+            Bytes beyond which no file can grow, as on a full disk.
+        signals (`list[tuple[float, int]]`, *optional*):
+            Signals sent to it, with the seconds after its start.
+    """
+    pending = sorted(signals or [])
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         start = time.monotonic()
         pid = os.fork()
@@ -57,7 +84,9 @@ def run(words: list[str], timeout: float, environment: dict[str, str], file_size
                 os.dup2(source, target)
             status = 1
             try:
-                status = child(words, environment, file_size)
+                os.chdir(folder)
+                signal.signal(signal.SIGINT, signal.default_int_handler)
+                status = child(words, environment or {}, file_size)
             except BaseException:
                 traceback.print_exc()
             finally:
@@ -74,6 +103,8 @@ def run(words: list[str], timeout: float, environment: dict[str, str], file_size
                 os.waitpid(pid, 0)
                 ended = {"timeout": timeout}
             else:
+                while pending and time.monotonic() - start > pending[0][0]:
+                    os.kill(pid, pending.pop(0)[1])
                 time.sleep(0.005)
         for name, file in (("out", out), ("err", err)):
             file.seek(0)
@@ -84,12 +115,8 @@ def run(words: list[str], timeout: float, environment: dict[str, str], file_size
 def main() -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
     for line in io.TextIOWrapper(os.fdopen(0, "rb"), encoding="utf-8"):
-        request = json.loads(line)
-        answer = run(
-            request["words"], request.get("timeout", 60), request.get("environment", {}), request.get("file_size")
-        )
+        answer = run(**json.loads(line))
         print(json.dumps(answer), file=answers, flush=True)
 
 

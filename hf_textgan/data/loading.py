@@ -38,8 +38,9 @@ def load_text(
 ) -> Dataset:
     """
     Reads text from anywhere into a memory-mapped data set, one row a sentence. White space around a sentence is
-    removed; rows with a blank text or condition are skipped, and a warning gives their number. The result is kept in
-    the cache and found again until the source or an option changes; its use of memory does not grow with the text.
+    removed, other white space within it than blanks becomes blanks, and rows with a blank text or condition are
+    skipped; warnings give the numbers of both. The result is kept in the cache and found again until the content of
+    the source or an option changes; its use of memory does not grow with the text.
 
     Args:
         source (`str`, `Path` or `datasets.Dataset`):
@@ -99,7 +100,7 @@ def load_text(
 
     key = fingerprint("load_text", opened.state, requested, names, lowercase)
     dataset, record = cached_dataset(key, write, cache_dir)
-    check_amount(opened.name, opened.unit, len(dataset), record["skipped"])
+    check_amount(opened.name, opened.unit, len(dataset), record["skipped"], record["respaced"])
     return dataset
 
 
@@ -197,17 +198,17 @@ def _write(
     lowercase: bool,
     progress: bool,
 ) -> dict[str, Any]:
-    """Writes the rows of a source as an Arrow file; returns the number of blank ones."""
+    """Writes the rows of a source as an Arrow file; returns the numbers of blank and of respaced ones."""
     labels = None
     if "label" in columns:
         labels = _Labels(columns["label"], source.class_names(columns["label"]), names, source.untyped)
     features: dict[str, Any] = {"text": Value("string")}
     features.update({"label": Value("int64")} if labels is not None else {})
     features.update({"condition": Value("string")} if "condition" in columns else {})
-    skipped = kept = 0
+    skipped = kept = respaced = 0
 
     def batches() -> Iterator[dict[str, list]]:
-        nonlocal skipped, kept
+        nonlocal skipped, kept, respaced
         with tqdm(
             total=source.num_rows, unit=f" {source.unit}s", desc="Reading", delay=1, disable=not progress
         ) as bar:
@@ -226,11 +227,12 @@ def _write(
                     rows["label"] = [labels(values[index], batch.row_name, index) for index in indices]
                 kept += len(indices)
                 skipped += len(texts) - len(indices)
+                respaced += batch.respaced
                 yield rows
                 bar.update(len(texts))
 
     write_arrow(path, Features(features), batches())
-    check_amount(source.name, source.unit, kept, 0)
+    check_amount(source.name, source.unit, kept, blank=0, respaced=0)
     if labels is not None and labels.has_names:
         # The head of the file holds the names, which are complete only after the last row.
         order, features["label"] = labels.order(), ClassLabel(names=labels.sorted_names())
@@ -238,7 +240,7 @@ def _write(
         path.rename(first)
         write_arrow(path, Features(features), _renumbered(first, order))
         first.unlink()
-    return {"skipped": skipped}
+    return {"skipped": skipped, "respaced": respaced}
 
 
 def _renumbered(path: Path, order: list[int]) -> Iterator[dict[str, list]]:

@@ -16,9 +16,10 @@ from datasets import ClassLabel, Dataset, Features, Value
 from datasets.exceptions import DatasetNotFoundError
 from huggingface_hub import HfApi
 
+from ..utils.files import file_digest
 from ..utils.names import is_hub_name, unknown_name
 from .errors import DataError
-from .lines import LINES_PER_BATCH, amount_error, arrow_batches, decoded_lines
+from .lines import LINES_PER_BATCH, amount_error, arrow_batches, decoded_lines, one_line
 
 
 SUFFIXES = (".txt", ".csv", ".tsv", ".jsonl", ".json", ".parquet")
@@ -42,13 +43,14 @@ class Batch:
     numbers: Sequence[int]
     unit: str
     name: str
+    respaced: int = 0  # texts given by `text` in which white space became blanks
 
     def row_name(self, index: int) -> str:
         """Returns the name of a row for error messages."""
         return f"{self.unit.capitalize()} {self.numbers[index]} of {self.name!r}"
 
     def text(self, column: str, index: int, lowercase: bool) -> str:
-        """Returns a text without the white space around it; raises [`DataError`] if it is invalid."""
+        """Returns a text in one line, see [`one_line`]; raises [`DataError`] if it is invalid."""
         value = self.columns[column][index]
         if not isinstance(value, str):
             if value is None:
@@ -60,22 +62,29 @@ class Batch:
                 "and no text; name another column, or make it text."
             )
         value = value.strip()
-        if "\n" in value or "\0" in value:
-            line_break = "\n" in value
+        if not value.isprintable():
+            value = self._checked(value, column, index)
+        return value.lower() if lowercase else value
+
+    def _checked(self, value: str, column: str, index: int) -> str:
+        """Returns a text with characters that cannot be printed, such as tabs, in one line."""
+        line_break = "\n" in value or "\r" in value
+        if line_break or "\0" in value:
             problem, fix = ("a line break", "replace it by a blank") if line_break else ("a NUL byte", "remove it")
             raise DataError(
                 f"{self.row_name(index)} has {problem} within the text of the column {column!r}, but a sentence is "
                 f"one line of plain text; {fix}."
             )
-        if not value.isascii():
-            try:
-                value.encode()
-            except UnicodeEncodeError as error:
-                raise DataError(
-                    f"{self.row_name(index)} has half of a surrogate pair ({error.object[error.start]!r}) in the "
-                    f"column {column!r}; repair the escapes of the text."
-                ) from None
-        return value.lower() if lowercase else value
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise DataError(
+                f"{self.row_name(index)} has half of a surrogate pair ({error.object[error.start]!r}) in the "
+                f"column {column!r}; repair the escapes of the text."
+            ) from None
+        line = one_line(value)
+        self.respaced += line != value
+        return line
 
 
 class Source:
@@ -109,10 +118,8 @@ class Files(Source):
         for path in paths:
             if not path.is_file():
                 raise DataError(f"There is no file {str(path)!r}; give the path of a text file.")
-        stats = [path.stat() for path in paths]
-        self.state = [
-            [str(path.resolve()), stat.st_size, stat.st_mtime_ns] for path, stat in zip(paths, stats, strict=True)
-        ]
+        # Not its size and time, which an edit can leave as they were.
+        self.state = [type(self).__name__, *(file_digest(path) for path in paths)]
 
     def batches(self, columns: list[str]) -> Iterator[Batch]:
         for path in self.paths:

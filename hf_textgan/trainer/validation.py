@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..core.objective import Objective
@@ -9,9 +10,13 @@ from ..core.schedule import Phase, PhaseSchedule
 from ..data.collator import collate
 from ..data.lines import check_batch
 from ..data.rows import Rows
+from ..data.statistics import iterate_ids
 from ..evaluation import NLL_METRICS
 from ..sampling import RolloutEngine, Samples, capabilities_of
 from .adversarial_config import AdversarialConfig
+
+
+_MIN_ENDED = 0.01  # the share of the rows that end with EOS
 
 
 def check_data(
@@ -19,8 +24,9 @@ def check_data(
     objective: Objective,
     train_dataset: Rows,
     eval_dataset: Rows | None,
+    engine: RolloutEngine,
 ) -> None:
-    """Raises `ValueError` if the data do not fill the steps."""
+    """Raises `ValueError` if the data do not fill the steps, or do not show where a text ends."""
     check_batch(len(train_dataset), args.per_device_train_batch_size)
     objective.check_step_size(args.per_device_train_batch_size * args.gradient_accumulation_steps * args.world_size)
     if eval_dataset is not None and len(eval_dataset) == 0:
@@ -29,6 +35,26 @@ def check_data(
         raise ValueError(
             f"gradient_accumulation_steps is {args.gradient_accumulation_steps}, but {type(objective).__name__} "
             "compares the examples of a batch with each other; set it to 1 and raise the batch size."
+        )
+    if engine.eos_token_id is not None:
+        _check_ends(train_dataset, engine.eos_token_id, args.max_length)
+
+
+def _check_ends(dataset: Rows, eos: int, max_length: int | None) -> None:
+    """
+    Raises `ValueError` if hardly a row ends with EOS. Rows that fill a given `max_length` do not count: those that
+    `truncate` of [`encode_lines`] has cut have no end.
+    """
+    lengths, ids = next(iterate_ids(dataset))
+    ends = ids[np.cumsum(lengths) - 1] == eos
+    if max_length is not None:
+        ends = ends[lengths <= max_length]
+    if len(ends) and ends.mean() < _MIN_ENDED:
+        number = int(ends.sum())
+        raise ValueError(
+            f"{number or 'None'} of {len(ends):,} training rows end with the end-of-sequence token (id {eos}), so the "
+            "generator would not learn to end a text; make the rows with encode_lines(texts, tokenizer), or set "
+            "max_length to the number of their tokens after BOS if they are windows of text."
         )
 
 

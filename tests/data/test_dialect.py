@@ -68,16 +68,18 @@ def test_a_run_keeps_the_dialect_of_its_files(tmp_path):
     write(tmp_path / "a.csv", "a|b:0\nc|d:1\n")
     write(tmp_path / "b.csv", "e|f:0\ng|h:1\n")
     write(tmp_path / "c.txt", "i\nj\n")
+    eval_file = str(tmp_path / "b.csv")
     data = DataArguments(
         train_file=str(tmp_path / "a.csv"),
-        eval_file=str(tmp_path / "b.csv"),
+        eval_file=eval_file,
         delimiter=":",
         no_header=True,
         text_column="0",
     )
     texts = load_texts(data)
+    assert texts.eval is not None
     assert (texts.train["text"][:], texts.eval["text"][:]) == (["a|b", "c|d"], ["e|f", "g|h"])
-    assert load_eval(data, data.eval_file)["text"][:] == ["e|f", "g|h"]
+    assert load_eval(data, eval_file)["text"][:] == ["e|f", "g|h"]
     assert load_eval(data, str(tmp_path / "c.txt"))["text"][:] == ["i", "j"]
     with pytest.raises(DataError, match="^delimiter=':' is for .csv and .tsv files, not for '.*c.txt'; leave it out"):
         load_texts(DataArguments(train_file=str(tmp_path / "c.txt"), delimiter=":"))

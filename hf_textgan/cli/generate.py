@@ -10,7 +10,10 @@ from .errors import user_errors
 
 def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="textgan generate", description="Prints samples of a trained generator, one a line.", allow_abbrev=False
+        prog="textgan generate",
+        description="Prints samples of a trained generator, one a line; an empty one is an empty line, which is "
+        "counted and skipped where the lines are read.",
+        allow_abbrev=False,
     )
     parser.add_argument("model", help="output folder of a run, a checkpoint, or a repository as org/name")
     parser.add_argument("--num_samples", type=int, default=10, help="number of samples (default: 10)")

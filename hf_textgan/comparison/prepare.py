@@ -143,8 +143,9 @@ def _text_measure(
     arguments: ComparisonArguments, models: list[ModelSource], config: CompareConfig
 ) -> tuple[TextMeasure, list[TextSource], int]:
     """Returns the metrics, the reference sources and the number of samples of a comparison of texts."""
+    # With the defaults of options that an older version did not have.
     records: dict[str, dict[str, Any]] = {
-        model.path: model.run.record["data"] for model in models if model.run.record.get("data")
+        model.path: vars(DataArguments(**model.run.record["data"])) for model in models if model.run.record.get("data")
     }
     options = DataArguments(**next(iter(records.values()))) if records else DataArguments()
     if not (arguments.train_file and arguments.eval_file):

@@ -1,10 +1,10 @@
 """Lines of text, one by one and in batches."""
 
-import functools
 import logging
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import cast
+from typing import BinaryIO, cast
 
 import pyarrow as pa
 from datasets import Dataset
@@ -14,15 +14,28 @@ from .errors import DataError
 
 logger = logging.getLogger(__name__)
 
-
 LINES_PER_BATCH = 10_000  # lines read, tokenized and written at once; bounds the memory for texts of any size
 _MAX_LINE_BYTES = 1 << 24  # a file without line ends is not read into memory as one line
+_BLOCK_BYTES = 1 << 20
+_OTHER_SPACE = re.compile(r"[^\S ]")  # the white space of `str.split`, but for the blank
+
+
+def one_line(text: str) -> str:
+    """
+    Returns a text as one line whose words are separated by blanks: white space around it is removed, and all other
+    white space of `str.split` (line breaks, tabs, no-break spaces) becomes a blank.
+    """
+    text = text.strip()
+    # Among white space only the blank is printable, and this test is ten times as fast as the replacement.
+    return text if text.isprintable() else _OTHER_SPACE.sub(" ", text)
 
 
 def read_lines(path: str | Path) -> list[str]:
     """
-    Reads a UTF-8 text file with one sentence a line. A byte order mark, line ends and white space around a sentence
-    are removed; the sentence does not change otherwise. Blank lines are skipped, and a warning gives their number.
+    Reads a UTF-8 text file with one sentence a line. A line ends at `"\\n"`, `"\\r\\n"` or `"\\r"`. A byte order mark,
+    line ends and white space around a sentence are removed, other white space within it than blanks (tabs, no-break
+    spaces, line separators) becomes blanks, and the sentence does not change otherwise. Blank lines are skipped.
+    Warnings give the numbers of both.
 
     Args:
         path (`str` or `Path`):
@@ -35,19 +48,23 @@ def read_lines(path: str | Path) -> list[str]:
         [`DataError`]: If the file is missing or a folder, is not valid UTF-8, contains a NUL byte, or holds fewer than
             2 sentences.
     """
-    lines, blank = [], 0
+    lines, blank, respaced = [], 0, 0
     for raw in decoded_lines(path):
-        line = raw.strip()
+        line = one_line(raw)
         if line:
             lines.append(line)
+            respaced += line != raw.strip()
         else:
             blank += 1
-    check_amount(str(path), "line", len(lines), blank)
+    check_amount(str(path), "line", len(lines), blank, respaced)
     return lines
 
 
 def decoded_lines(path: str | Path) -> Iterator[str]:
-    """Yields the lines of a UTF-8 file with their ends; raises [`DataError`] at the first invalid byte."""
+    """
+    Yields the lines of a UTF-8 file with their ends, `"\\n"`, `"\\r\\n"` or `"\\r"`; raises [`DataError`] at the first
+    invalid byte.
+    """
     path = Path(path)
     if path.is_dir():
         raise DataError(f"{str(path)!r} is a folder; give the path of a text file with one sentence a line.")
@@ -55,9 +72,8 @@ def decoded_lines(path: str | Path) -> Iterator[str]:
         raise DataError(f"There is no file {str(path)!r}; give the path of a text file with one sentence a line.")
     offset = 0
     with path.open("rb") as file:
-        # Only "\n" ends a line: `str.splitlines` would also break sentences at form feeds and Unicode separators.
-        for number, raw in enumerate(iter(functools.partial(file.readline, _MAX_LINE_BYTES), b""), start=1):
-            if len(raw) == _MAX_LINE_BYTES:
+        for number, raw in enumerate(_raw_lines(file), start=1):
+            if len(raw) >= _MAX_LINE_BYTES:
                 raise DataError(
                     f"Line {number} of {str(path)!r} has more than {_MAX_LINE_BYTES >> 20} MiB; write one sentence "
                     "(or row) a line."
@@ -78,18 +94,37 @@ def decoded_lines(path: str | Path) -> Iterator[str]:
             yield line.removeprefix("\ufeff") if number == 1 else line
 
 
+def _raw_lines(file: BinaryIO) -> Iterator[bytes]:
+    """Yields the lines of a file with their ends; one that is too long ends soon after [`_MAX_LINE_BYTES`]."""
+    rest = b""
+    while block := file.read(_BLOCK_BYTES):
+        # That of bytes ends lines as universal newlines do; that of strings would also at form feeds and others.
+        lines = (rest + block).splitlines(keepends=True)
+        # A line without "\n" may go on, or its "\r" be the first half of "\r\n".
+        rest = b"" if lines[-1].endswith(b"\n") or len(lines[-1]) >= _MAX_LINE_BYTES else lines.pop()
+        yield from lines
+    if rest:
+        yield rest
+
+
 def amount_error(name: str, unit: str, kept: int) -> DataError:
     """Returns the error of a source with fewer than 2 texts."""
     fix = "give a file with at least 2 sentences, one a line." if unit == "line" else "give at least 2 sentences."
     return DataError(f"{name!r} has {'only 1' if kept else 'no'} {unit} with text; {fix}")
 
 
-def check_amount(name: str, unit: str, kept: int, blank: int) -> None:
-    """Raises [`DataError`] if fewer than 2 texts are kept; warns of blank texts."""
+def check_amount(name: str, unit: str, kept: int, blank: int, respaced: int) -> None:
+    """Raises [`DataError`] if fewer than 2 texts are kept; warns of blank texts and of replaced white space."""
     if kept < 2:
         raise amount_error(name, unit, kept)
     if blank:
         logger.warning("Skipped %d blank %ss of %r.", blank, unit, name)
+    if respaced:
+        logger.warning(
+            "White space other than blanks (tabs, no-break spaces, line separators) became blanks in %d texts of %r.",
+            respaced,
+            name,
+        )
 
 
 def iterate_texts(dataset: Dataset) -> Iterator[str]:

@@ -12,9 +12,10 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedToken
 
 from ..utils.names import is_hub_name, unknown_name
 from .cache import cached_dataset, fingerprint, write_arrow
+from .dialect import Dialect
 from .errors import DataError
 from .lines import check_amount
-from .sources import Lines, Source, folder_splits, from_hub, open_source, parse_number, reason_of
+from .sources import Lines, Source, Table, folder_splits, from_hub, open_source, parse_number, reason_of
 
 
 _LABEL_COLUMNS = ("label", "labels")  # the columns of labels by default
@@ -35,18 +36,21 @@ def load_text(
     lowercase: bool = False,
     cache_dir: str | Path | None = None,
     progress: bool = True,
+    delimiter: str | None = None,
+    no_header: bool = False,
 ) -> Dataset:
     """
     Reads text from anywhere into a memory-mapped data set, one row a sentence. White space around a sentence is
-    removed; rows with a blank text or condition are skipped, and a warning gives their number. The result is kept in
-    the cache and found again until the source or an option changes; its use of memory does not grow with the text.
+    removed, other white space within it than blanks becomes blanks, and rows with a blank text or condition are
+    skipped; warnings give the numbers of both. The result is kept in the cache and found again until the content of
+    the source or an option changes; its use of memory does not grow with the text.
 
     Args:
         source (`str`, `Path` or `datasets.Dataset`):
             One of
 
-            - a file: `.txt` (one sentence a line), `.csv` or `.tsv` (with a line of column names), `.jsonl` or `.json`
-              (one object a line), `.parquet`;
+            - a file: `.txt` (one sentence a line), `.csv` or `.tsv` (with a line of column names, unless `no_header`
+              is set), `.jsonl` or `.json` (one object a line), `.parquet`;
             - a folder: written by `save_to_disk`, or with files called after their split, such as `train.csv`;
             - a data set on the Hub, as `org/name`.
         split (`str`, *optional*):
@@ -72,6 +76,12 @@ def load_text(
             The folder of the result; by default the folder `hf_textgan` in the cache of 🤗 Datasets.
         progress (`bool`, *optional*, defaults to `True`):
             Whether a progress bar is shown after one second.
+        delimiter (`str`, *optional*):
+            The character between the fields of a `.csv` or `.tsv` file; by default the one of comma, semicolon, tab
+            and bar that its first lines agree with.
+        no_header (`bool`, *optional*, defaults to `False`):
+            Whether the first line of a `.csv` or `.tsv` file is a row and does not name the columns, which are then
+            called `"0"`, `"1"` and so on.
 
     Returns:
         `datasets.Dataset`: The columns `text`, `label` (integers; a `ClassLabel` where there are names) if there are
@@ -90,7 +100,7 @@ def load_text(
             f"target_column={target_column!r} has no source_column beside it; name that too, or use text_column."
         )
     requested = {"text": target_column or text_column, "label": label_column, "condition": source_column}
-    opened = open_source(source, split, config_name, streaming)
+    opened = open_source(source, split, config_name, streaming, Dialect(delimiter, no_header))
     names = None if label_names is None else list(label_names)
 
     def write(path: Path) -> dict[str, Any]:
@@ -99,7 +109,9 @@ def load_text(
 
     key = fingerprint("load_text", opened.state, requested, names, lowercase)
     dataset, record = cached_dataset(key, write, cache_dir)
-    check_amount(opened.name, opened.unit, len(dataset), record["skipped"])
+    check_amount(opened.name, opened.unit, len(dataset), record["skipped"], record["respaced"])
+    if isinstance(opened, Table):
+        opened.report(record["text_column"], named=requested["text"] is not None)
     return dataset
 
 
@@ -183,7 +195,7 @@ def _choose_columns(source: Source, requested: Mapping[str, str | None]) -> dict
         if len(free) > 1:
             raise DataError(
                 f"{source.name!r} has several columns of text ({', '.join(free)}); name the one to use with "
-                "text_column."
+                f"text_column{', or set no_header if these are a row' if isinstance(source, Table) else ''}."
             )
         chosen["text"] = free[0]
     return chosen
@@ -197,17 +209,17 @@ def _write(
     lowercase: bool,
     progress: bool,
 ) -> dict[str, Any]:
-    """Writes the rows of a source as an Arrow file; returns the number of blank ones."""
+    """Writes the rows of a source as an Arrow file; returns what is said about them at every loading."""
     labels = None
     if "label" in columns:
         labels = _Labels(columns["label"], source.class_names(columns["label"]), names, source.untyped)
     features: dict[str, Any] = {"text": Value("string")}
     features.update({"label": Value("int64")} if labels is not None else {})
     features.update({"condition": Value("string")} if "condition" in columns else {})
-    skipped = kept = 0
+    skipped = kept = respaced = 0
 
     def batches() -> Iterator[dict[str, list]]:
-        nonlocal skipped, kept
+        nonlocal skipped, kept, respaced
         with tqdm(
             total=source.num_rows, unit=f" {source.unit}s", desc="Reading", delay=1, disable=not progress
         ) as bar:
@@ -226,11 +238,12 @@ def _write(
                     rows["label"] = [labels(values[index], batch.row_name, index) for index in indices]
                 kept += len(indices)
                 skipped += len(texts) - len(indices)
+                respaced += batch.respaced
                 yield rows
                 bar.update(len(texts))
 
     write_arrow(path, Features(features), batches())
-    check_amount(source.name, source.unit, kept, 0)
+    check_amount(source.name, source.unit, kept, blank=0, respaced=0)
     if labels is not None and labels.has_names:
         # The head of the file holds the names, which are complete only after the last row.
         order, features["label"] = labels.order(), ClassLabel(names=labels.sorted_names())
@@ -238,7 +251,7 @@ def _write(
         path.rename(first)
         write_arrow(path, Features(features), _renumbered(first, order))
         first.unlink()
-    return {"skipped": skipped}
+    return {"skipped": skipped, "respaced": respaced, "text_column": columns["text"]}
 
 
 def _renumbered(path: Path, order: list[int]) -> Iterator[dict[str, list]]:

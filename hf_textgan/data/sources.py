@@ -1,7 +1,9 @@
 """Rows of text from files, folders and the Hub, in batches, with the number of each row for error messages."""
 
 import csv
+import itertools
 import json
+import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,12 +18,29 @@ from datasets import ClassLabel, Dataset, Features, Value
 from datasets.exceptions import DatasetNotFoundError
 from huggingface_hub import HfApi
 
+from ..utils.files import file_digest
 from ..utils.names import is_hub_name, unknown_name
+from .dialect import Dialect, find_delimiter
 from .errors import DataError
-from .lines import LINES_PER_BATCH, amount_error, arrow_batches, decoded_lines
+from .lines import LINES_PER_BATCH, amount_error, arrow_batches, decoded_lines, one_line
 
+
+logger = logging.getLogger(__name__)
 
 SUFFIXES = (".txt", ".csv", ".tsv", ".jsonl", ".json", ".parquet")
+# Names of columns that hold text; any other in a first line may be a sentence in its place.
+_TEXT_NAMES = (
+    "text",
+    "texts",
+    "sentence",
+    "sentences",
+    "caption",
+    "captions",
+    "line",
+    "review",
+    "content",
+    "document",
+)
 _SPLIT_FILE = r"(-\d+-of-\d+)?"  # after the name of the split, as in the files of the Hub
 _SPLIT_ALIASES = {"valid": "validation", "val": "validation", "dev": "validation"}
 
@@ -42,13 +61,14 @@ class Batch:
     numbers: Sequence[int]
     unit: str
     name: str
+    respaced: int = 0  # texts given by `text` in which white space became blanks
 
     def row_name(self, index: int) -> str:
         """Returns the name of a row for error messages."""
         return f"{self.unit.capitalize()} {self.numbers[index]} of {self.name!r}"
 
     def text(self, column: str, index: int, lowercase: bool) -> str:
-        """Returns a text without the white space around it; raises [`DataError`] if it is invalid."""
+        """Returns a text in one line, see [`one_line`]; raises [`DataError`] if it is invalid."""
         value = self.columns[column][index]
         if not isinstance(value, str):
             if value is None:
@@ -60,22 +80,29 @@ class Batch:
                 "and no text; name another column, or make it text."
             )
         value = value.strip()
-        if "\n" in value or "\0" in value:
-            line_break = "\n" in value
+        if not value.isprintable():
+            value = self._checked(value, column, index)
+        return value.lower() if lowercase else value
+
+    def _checked(self, value: str, column: str, index: int) -> str:
+        """Returns a text with characters that cannot be printed, such as tabs, in one line."""
+        line_break = "\n" in value or "\r" in value
+        if line_break or "\0" in value:
             problem, fix = ("a line break", "replace it by a blank") if line_break else ("a NUL byte", "remove it")
             raise DataError(
                 f"{self.row_name(index)} has {problem} within the text of the column {column!r}, but a sentence is "
                 f"one line of plain text; {fix}."
             )
-        if not value.isascii():
-            try:
-                value.encode()
-            except UnicodeEncodeError as error:
-                raise DataError(
-                    f"{self.row_name(index)} has half of a surrogate pair ({error.object[error.start]!r}) in the "
-                    f"column {column!r}; repair the escapes of the text."
-                ) from None
-        return value.lower() if lowercase else value
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise DataError(
+                f"{self.row_name(index)} has half of a surrogate pair ({error.object[error.start]!r}) in the "
+                f"column {column!r}; repair the escapes of the text."
+            ) from None
+        line = one_line(value)
+        self.respaced += line != value
+        return line
 
 
 class Source:
@@ -109,10 +136,8 @@ class Files(Source):
         for path in paths:
             if not path.is_file():
                 raise DataError(f"There is no file {str(path)!r}; give the path of a text file.")
-        stats = [path.stat() for path in paths]
-        self.state = [
-            [str(path.resolve()), stat.st_size, stat.st_mtime_ns] for path, stat in zip(paths, stats, strict=True)
-        ]
+        # Not its size and time, which an edit can leave as they were.
+        self.state = [type(self).__name__, *(file_digest(path) for path in paths)]
 
     def batches(self, columns: list[str]) -> Iterator[Batch]:
         for path in self.paths:
@@ -159,9 +184,27 @@ class Table(Files):
     unit = "line"
     untyped = True
 
-    def __init__(self, paths: list[Path]):
+    def __init__(self, paths: list[Path], dialect: Dialect):
         super().__init__(paths)
-        self.delimiter = "\t" if paths[0].suffix.lower() == ".tsv" else ","
+        self.usual_delimiter = "\t" if paths[0].suffix.lower() == ".tsv" else ","
+        self.delimiter = dialect.delimiter or find_delimiter(decoded_lines(paths[0]), self.usual_delimiter)
+        self.no_header = dialect.no_header
+        self.state += [self.delimiter, self.no_header]
+
+    def report(self, text_column: str, named: bool) -> None:
+        """Logs how the file is read; warns of a first line that may be a row, if nobody has `named` the column."""
+        _, header = next(self.rows(self.paths[0]), (0, []))
+        names = ", ".join(map(str, range(len(header))) if self.no_header else header)
+        level = logging.INFO if self.delimiter == self.usual_delimiter else logging.WARNING
+        logger.log(level, "%r is read as CSV separated by %r with the columns %s.", self.name, self.delimiter, names)
+        if not (named or self.no_header or text_column.strip().lower() in _TEXT_NAMES):
+            logger.warning(
+                "The first line of %r names its columns (%s); if it is a row like the others, set no_header, else set "
+                "text_column to %r.",
+                self.name,
+                names,
+                text_column,
+            )
 
     @staticmethod
     def holds_text(values: list) -> bool:
@@ -169,12 +212,17 @@ class Table(Files):
         return any(isinstance(parse_number(value), str) for value in values)
 
     def read(self, path: Path, columns: list[str] | None) -> Iterator[Batch]:
-        reader = csv.reader(decoded_lines(path), delimiter=self.delimiter, strict=True)
-        rows = self.rows(path, reader)
-        _, header = next(rows, (0, []))
+        rows = self.rows(path)
+        first, header = next(rows, (0, []))
+        if self.no_header and first:
+            rows = itertools.chain([(first, header)], rows)
+            header = [str(index) for index in range(len(header))]
         repeated = [name for name in header if header.count(name) > 1]
         if repeated:
-            raise DataError(f"{str(path)!r} has two columns called {repeated[0]!r}; rename one in its first line.")
+            raise DataError(
+                f"{str(path)!r} has two columns called {repeated[0]!r}; rename one in its first line, or set "
+                "no_header if that is a row like the others."
+            )
         _check_header(path, header, columns)
         indices = {name: header.index(name) for name in (header if columns is None else columns)}
         values: dict[str, list] = {name: [] for name in indices}
@@ -183,8 +231,9 @@ class Table(Files):
             if not row:  # an empty line, which is skipped as a blank text
                 row = [""] * len(header)
             if len(row) != len(header):
+                found = "has" if self.no_header else "names"
                 raise DataError(
-                    f"Line {number} of {str(path)!r} has {len(row)} fields, but the first line names {len(header)} "
+                    f"Line {number} of {str(path)!r} has {len(row)} fields, but the first line {found} {len(header)} "
                     "columns; put fields with delimiters into quotes, or repair the line."
                 )
             numbers.append(number)
@@ -196,9 +245,9 @@ class Table(Files):
         if numbers:
             yield Batch(values, numbers, self.unit, str(path))
 
-    @staticmethod
-    def rows(path: Path, reader: Any) -> Iterator[tuple[int, list[str]]]:
-        """Yields the rows of a CSV reader, each with the number of its first line."""
+    def rows(self, path: Path) -> Iterator[tuple[int, list[str]]]:
+        """Yields the rows of a file, each with the number of its first line."""
+        reader = csv.reader(decoded_lines(path), delimiter=self.delimiter, strict=True)
         while True:
             number = reader.line_num + 1
             try:
@@ -375,8 +424,23 @@ def reason_of(error: BaseException) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
 
 
-def open_source(source: str | Path | Dataset, split: str | None, config_name: str | None, streaming: bool) -> Source:
+def open_source(
+    source: str | Path | Dataset, split: str | None, config_name: str | None, streaming: bool, dialect: Dialect
+) -> Source:
     """Returns the rows of a file, a folder or a data set. See [`load_text`] for the arguments."""
+    opened = _open(source, split, config_name, streaming, dialect)
+    if not isinstance(opened, Table):
+        for option, value in vars(dialect).items():
+            if value:
+                raise DataError(
+                    f"{option}={value!r} is for .csv and .tsv files, not for {opened.name!r}; leave it out."
+                )
+    return opened
+
+
+def _open(
+    source: str | Path | Dataset, split: str | None, config_name: str | None, streaming: bool, dialect: Dialect
+) -> Source:
     if isinstance(source, Dataset):
         return Rows("the data set", source)
     path = Path(source)
@@ -390,15 +454,15 @@ def open_source(source: str | Path | Dataset, split: str | None, config_name: st
         name = str(source)
         return Rows(name, from_hub(name, _hub_loader(split or "train", streaming=False), config_name))
     if path.is_dir():
-        return _open_folder(path, split)
+        return _open_folder(path, split, dialect)
     if split is not None:
         raise DataError(
             f"split={split!r} is for folders and data sets on the Hub, not for {str(path)!r}; leave it out."
         )
-    return _open_files([path])
+    return _open_files([path], dialect)
 
 
-def _open_files(paths: list[Path]) -> Files:
+def _open_files(paths: list[Path], dialect: Dialect) -> Files:
     path = paths[0]
     if path.suffix.lower() not in SUFFIXES and path.is_file():
         raise DataError(
@@ -406,11 +470,13 @@ def _open_files(paths: list[Path]) -> Files:
         )
     if not path.is_file():
         raise DataError(f"There is no file {str(path)!r}; give the path of a text file with one sentence a line.")
-    kinds = {".txt": Lines, ".csv": Table, ".tsv": Table, ".parquet": Parquet}
-    return kinds.get(path.suffix.lower(), JsonLines)(paths)
+    suffix = path.suffix.lower()
+    if suffix in (".csv", ".tsv"):
+        return Table(paths, dialect)
+    return {".txt": Lines, ".parquet": Parquet}.get(suffix, JsonLines)(paths)
 
 
-def _open_folder(path: Path, split: str | None) -> Source:
+def _open_folder(path: Path, split: str | None, dialect: Dialect) -> Source:
     if (path / "state.json").is_file():
         if split not in (None, "train"):
             raise DataError(
@@ -433,7 +499,7 @@ def _open_folder(path: Path, split: str | None) -> Source:
         raise DataError(
             f"{str(path)!r} has several files for the split {split!r} ({', '.join(f.name for f in files)}); leave one."
         )
-    return _open_files(files)
+    return _open_files(files, dialect)
 
 
 def folder_splits(path: Path) -> Mapping[str, Path | list[Path]]:
@@ -480,6 +546,7 @@ __all__ = [
     "Batch",
     "Lines",
     "Source",
+    "Table",
     "folder_splits",
     "from_hub",
     "open_source",

@@ -15,12 +15,13 @@ PAD_TOKEN, BOS_TOKEN, EOS_TOKEN, UNK_TOKEN = "<pad>", "<bos>", "<eos>", "<unk>"
 SPECIAL_TOKENS = (PAD_TOKEN, BOS_TOKEN, EOS_TOKEN, UNK_TOKEN)  # the position is the id
 # `<unk>` is not among them: corpora use it for rare words, and there it means what it says.
 _RESERVED_TOKENS = (PAD_TOKEN, BOS_TOKEN, EOS_TOKEN)
+_WHITE_SPACE = r"[\s\x1c-\x1f]+"  # that of `str.split`, whose four separators of ASCII `\s` lacks here
 
 
 def word_tokenizer(lines: Iterable[str], vocab_size: int | None = None, min_count: int = 1) -> PreTrainedTokenizerFast:
     """
-    Builds a word tokenizer from text. Words are separated by blanks (`" "`); nothing else splits, lowers or normalizes
-    the text, and decoding joins the words with one blank.
+    Builds a word tokenizer from text. Words are separated by white space, as by `str.split`; nothing else splits,
+    lowers or normalizes the text, and decoding joins the words with one blank.
 
     The ids of `<pad>`, `<bos>`, `<eos>` and `<unk>` are 0 to 3; the words follow by falling count, ties by text, so
     that the same counts always give the same ids. A call puts `<bos>` in front of the text (the prompt for
@@ -45,12 +46,12 @@ def word_tokenizer(lines: Iterable[str], vocab_size: int | None = None, min_coun
     """
 
     def split(line: str) -> list[str]:
-        return [word for word in line.split(" ") if word and word != UNK_TOKEN]
+        return [word for word in line.split() if word != UNK_TOKEN]
 
     backend = Tokenizer(WordLevel(_build_vocabulary(lines, split, vocab_size, min_count), unk_token=UNK_TOKEN))
     # A whole word equal to a special token would be found in the vocabulary, where the special tokens have their ids.
     backend.normalizer = normalizers.Replace(Regex("|".join(_RESERVED_TOKENS)), UNK_TOKEN)
-    backend.pre_tokenizer = pre_tokenizers.CharDelimiterSplit(" ")
+    backend.pre_tokenizer = pre_tokenizers.Split(Regex(_WHITE_SPACE), behavior="removed")
     return _wrap(backend)  # without a decoder the tokens are joined with single blanks
 
 

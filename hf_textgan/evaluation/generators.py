@@ -1,18 +1,24 @@
 """Likelihood of text under a generator, and its samples."""
 
 import math
+import re
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging
 
+from ..data.lines import one_line
 from ..data.rows import Rows
 from ..sampling.engine import RolloutEngine
 from ..sampling.samples import Samples
 from ..utils.random import fork_rng
 
 
+logger = logging.get_logger(__name__)
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 # Samples are drawn in blocks of this size, each under its own seed, so they do not depend on the number of processes.
 SAMPLE_BLOCK = 256
 NLL_METRICS = ("nll_per_token", "nll_per_sequence", "perplexity")
@@ -102,12 +108,26 @@ def sample_texts(
 def decode(tokenizer: PreTrainedTokenizerBase | None, sequences: torch.Tensor | list) -> list[str]:
     """
     Returns the texts of sequences `(num_sequences, length)` without special tokens, or their ids without a tokenizer.
+
+    A text is one line, as the texts that are read: line breaks and all other white space but blanks become blanks.
+    Other control characters, which a file of text may not hold and a terminal obeys, become U+FFFD.
     """
     if tokenizer is None:
         rows = sequences.tolist() if isinstance(sequences, torch.Tensor) else sequences
         return [" ".join(map(str, row)) for row in rows]
     texts = tokenizer.batch_decode(sequences, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-    return [text.strip() for text in texts]
+    return [_plain_line(text) for text in texts]
+
+
+def _plain_line(text: str) -> str:
+    text = text.strip()
+    line = _CONTROL.sub("\ufffd", one_line(text))
+    if line != text:
+        logger.warning_once(
+            "Some samples hold line breaks, tabs or control characters; a sample is one line of plain text, so they "
+            "become blanks, and U+FFFD for control characters."
+        )
+    return line
 
 
 __all__ = [

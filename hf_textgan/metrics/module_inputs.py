@@ -1,8 +1,11 @@
 """Mixins for modules of evaluate: how they take predictions and references, and what their web form needs."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from .sentences import check_sentences
+from datasets import Features, Value
+
+from .sentences import check_sentences, flatten_references
 
 
 if TYPE_CHECKING:
@@ -60,13 +63,21 @@ class FreeReferences(PredictionsOnly):
             predictions (`list`, *optional*):
                 The generated texts, unless they were added before.
             references (`list`, *optional*):
-                The real texts, any number of them.
+                The real texts, any number of them, or a list of them for each prediction, as in other modules of
+                evaluate; then every prediction is compared with the distinct ones of all lists.
             kwargs:
                 The metric's own arguments.
         """
         if references is not None:
-            kwargs["corpus"] = references
+            kwargs["corpus"] = flatten_references(references, self._has_texts(predictions))
         return super().compute(predictions=predictions, **kwargs)
+
+    def _has_texts(self, predictions: Any) -> bool:
+        """Returns whether the predictions, or those added before, are strings and not lists of tokens."""
+        if predictions is None:
+            features = self.selected_feature_format or self.features
+            return isinstance(features, Features) and isinstance(features["predictions"], Value)
+        return isinstance(predictions, Sequence) and len(predictions) > 0 and isinstance(predictions[0], str)
 
 
 class CheckedSentences(_Module):

@@ -50,6 +50,27 @@ def check_sentences(sentences: Any, name: str, form: str = "either") -> list:
     return sentences
 
 
+def flatten_references(references: Any, as_texts: bool) -> Any:
+    """
+    Returns references as one list: of a list of references for each prediction, the form of evaluate, the distinct
+    ones in their order. References of any other form are returned as they are.
+
+    Args:
+        references (`Sequence`):
+            The references, in either form.
+        as_texts (`bool`):
+            Whether the predictions are strings and not lists of tokens. References to strings may be lists of tokens
+            all the same; they are lists of strings if one of these has several words.
+    """
+    nested = isinstance(references, Sequence) and all(isinstance(one, list | tuple) for one in references)
+    flat = [one for several in references for one in several] if nested else []
+    if as_texts and all(isinstance(one, str) for one in flat) and any(len(one.split()) > 1 for one in flat):
+        return list(dict.fromkeys(flat))
+    if not as_texts and flat and all(isinstance(one, list | tuple) for one in flat):
+        return list(map(list, dict.fromkeys(map(tuple, flat))))
+    return references
+
+
 def check_not_empty(sentences: Sequence[Sequence], name: str) -> None:
     """
     Refuses sentences without tokens.
@@ -113,4 +134,4 @@ def show(value: Any) -> str:
     return text if len(text) <= 40 else f"{text[:40]}..."
 
 
-__all__ = ["LEVELS", "check_not_empty", "check_sentences", "show", "split_texts", "tokenize"]
+__all__ = ["LEVELS", "check_not_empty", "check_sentences", "flatten_references", "show", "split_texts", "tokenize"]

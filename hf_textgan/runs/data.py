@@ -54,6 +54,16 @@ class DataArguments:
     target_column: str | None = field(
         default=None, metadata={"help": "Column of the texts to learn, beside source_column."}
     )
+    delimiter: str | None = field(
+        default=None,
+        metadata={"help": "Between the fields of a .csv or .tsv file (default: found in its first lines)."},
+    )
+    no_header: bool = field(
+        default=False,
+        metadata={
+            "help": "The first line of a .csv or .tsv file is a row, and the columns are called 0, 1 and so on."
+        },
+    )
     tokenizer_name_or_path: str | None = field(
         default=None, metadata={"help": "A tokenizer's folder or repository, instead of one built from the text."}
     )
@@ -113,10 +123,11 @@ class Texts:
 
 # Options that only some sources of text can use.
 _COLUMNS = ("text_column", "label_column", "source_column", "target_column")
+_DIALECT = ("delimiter", "no_header")
 _FOR_DATASETS = ("dataset_config", "dataset_train_split", "dataset_eval_split", "streaming")
 FOR_NEW_TOKENIZERS = ("level", "vocab_size", "min_count")
 _FOR_ALL_TEXTS = ("lowercase", "min_length", "truncate", "metric_level")
-TEXT_OPTIONS = ("train_file", "eval_file", *_FOR_DATASETS, *_COLUMNS, *FOR_NEW_TOKENIZERS, *_FOR_ALL_TEXTS)
+TEXT_OPTIONS = ("train_file", "eval_file", *_FOR_DATASETS, *_COLUMNS, *_DIALECT, *FOR_NEW_TOKENIZERS, *_FOR_ALL_TEXTS)
 
 
 def load_texts(data: DataArguments) -> Texts:
@@ -135,7 +146,7 @@ def load_texts(data: DataArguments) -> Texts:
         raise ValueError("No training text is named; add --train_file FILE or --dataset_name grammar.")
     else:
         (train_source, train_options), (eval_source, eval_options) = _dataset_sources(data, data.dataset_name)
-    options: dict[str, Any] = {name: getattr(data, name) for name in (*_COLUMNS, "lowercase")}
+    options: dict[str, Any] = {name: getattr(data, name) for name in (*_COLUMNS, *_DIALECT, "lowercase")}
     train = load_text(train_source, **options, **train_options)
     names = label_names(train)
     if eval_source is None:
@@ -155,8 +166,11 @@ def load_eval(data: DataArguments, path: str) -> Dataset:
     Loads a file of held-out text for a run whose data the arguments describe: the same columns, case and classes.
     """
     options: dict[str, Any] = {name: getattr(data, name) for name in (*_COLUMNS, "lowercase")}
-    if Path(path).suffix.lower() == ".txt":
+    suffix = Path(path).suffix.lower()
+    if suffix == ".txt":
         options.update(dict.fromkeys(_COLUMNS))
+    if suffix in (".csv", ".tsv"):
+        options.update({name: getattr(data, name) for name in _DIALECT})
     return load_text(_file(path), **options)
 
 
@@ -192,7 +206,7 @@ def describe_texts(
 
 
 def _load_grammar(data: DataArguments) -> Texts:
-    raise_if_set(data, ("train_file", "eval_file", *_FOR_DATASETS, *_COLUMNS), "--dataset_name grammar")
+    raise_if_set(data, ("train_file", "eval_file", *_FOR_DATASETS, *_COLUMNS, *_DIALECT), "--dataset_name grammar")
     grammar = CaptionGrammar()
     if data.grammar_train_size < 2 or data.grammar_eval_size < 2:
         raise ValueError(

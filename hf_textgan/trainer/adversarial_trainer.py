@@ -134,7 +134,7 @@ class AdversarialTrainer(Trainer):
                 f"The training sequences have {shortest - 1} to {longest - 1} tokens, but without an EOS token all "
                 "must have the same length; set eos_token_id, or cut them."
             )
-        check_data(args, objective, phases, train_dataset, eval_dataset)
+        check_data(args, objective, phases, train_dataset, eval_dataset, self.engine)
         number, length = args.eval_num_samples, self.engine.max_length
         check_memory(f"{number} samples (eval_num_samples) of {length} tokens (max_length)", number * length * 16)
         check_players(model, self.other_players, args, objective, phases, self.engine, processing_class)

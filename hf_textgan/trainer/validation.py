@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..core.objective import Objective
@@ -9,10 +10,14 @@ from ..core.schedule import Phase, PhaseSchedule
 from ..data.collator import collate
 from ..data.lines import check_batch
 from ..data.rows import Rows
+from ..data.statistics import iterate_ids
 from ..evaluation import NLL_METRICS
 from ..sampling import RolloutEngine, Samples, capabilities_of
 from ..utils.numbers import check_memory
 from .adversarial_config import AdversarialConfig
+
+
+_MIN_ENDED = 0.01  # the share of the rows that end with EOS
 
 
 def check_data(
@@ -21,8 +26,11 @@ def check_data(
     phases: Sequence[Phase],
     train_dataset: Rows,
     eval_dataset: Rows | None,
+    engine: RolloutEngine,
 ) -> None:
-    """Raises `ValueError` if the data do not fill the steps, or a step does not fit into memory."""
+    """
+    Raises `ValueError` if the data do not fill the steps or show where a text ends, or a step does not fit into memory.
+    """
     check_batch(len(train_dataset), args.per_device_train_batch_size)
     rows = args.gradient_accumulation_steps * args.per_device_train_batch_size
     for phase in phases:
@@ -36,6 +44,26 @@ def check_data(
         raise ValueError(
             f"gradient_accumulation_steps is {args.gradient_accumulation_steps}, but {type(objective).__name__} "
             "compares the examples of a batch with each other; set it to 1 and raise the batch size."
+        )
+    if engine.eos_token_id is not None:
+        _check_ends(train_dataset, engine.eos_token_id, args.max_length)
+
+
+def _check_ends(dataset: Rows, eos: int, max_length: int | None) -> None:
+    """
+    Raises `ValueError` if hardly a row ends with EOS. Rows that fill a given `max_length` do not count: those that
+    `truncate` of [`encode_lines`] has cut have no end.
+    """
+    lengths, ids = next(iterate_ids(dataset))
+    ends = ids[np.cumsum(lengths) - 1] == eos
+    if max_length is not None:
+        ends = ends[lengths <= max_length]
+    if len(ends) and ends.mean() < _MIN_ENDED:
+        number = int(ends.sum())
+        raise ValueError(
+            f"{number or 'None'} of {len(ends):,} training rows end with the end-of-sequence token (id {eos}), so the "
+            "generator would not learn to end a text; make the rows with encode_lines(texts, tokenizer), or set "
+            "max_length to the number of their tokens after BOS if they are windows of text."
         )
 
 

@@ -6,11 +6,43 @@ import multiprocessing
 import os
 import time
 
+import pytest
+
 from hf_textgan.data.encoding import encode_text
 from hf_textgan.data.lines import iterate_texts
 from hf_textgan.data.loading import load_text
 from hf_textgan.data.tokenizers import word_tokenizer
 from tests.data.files import write
+
+
+DAMAGES = {
+    "truncated": lambda folder: write(folder / "data.arrow", (folder / "data.arrow").read_bytes()[:-9]),
+    "one byte": lambda folder: write(
+        folder / "data.arrow", (folder / "data.arrow").read_bytes().replace(b"dog", b"dot")
+    ),
+    "no data": lambda folder: (folder / "data.arrow").unlink(),
+    "no record": lambda folder: (folder / "record.json").unlink(),
+    "empty record": lambda folder: write(folder / "record.json", "{}"),
+    "list": lambda folder: write(folder / "record.json", "[]"),
+    "half a record": lambda folder: write(folder / "record.json", '{"record": {"ski'),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_damaged_data_are_written_again(tmp_path, cache, caplog, damage):
+    path = write(tmp_path / "a.txt", "a dog\n\nb\n")
+    folder = cache / load_text(path)._fingerprint
+    caplog.clear()
+    damage(folder)
+    assert load_text(path)["text"][:] == ["a dog", "b"]
+    assert [message.partition(" (")[0] for message in caplog.messages] == [
+        f"The cached data in {folder} are damaged",
+        f"Skipped 1 blank lines of {str(path)!r}.",
+    ]
+    caplog.clear()
+    assert load_text(path)["text"][:] == ["a dog", "b"]
+    assert len(caplog.messages) == 1, "said once"
+    assert list(cache.iterdir()) == [folder], "the damaged files are gone"
 
 
 def test_a_changed_file_is_read_anew(tmp_path, cache):
@@ -20,7 +52,7 @@ def test_a_changed_file_is_read_anew(tmp_path, cache):
     assert [folder.name for folder in cache.iterdir()] == [first._fingerprint]
     stamp = path.stat().st_mtime_ns
     write(path, "c\nd\n")  # the same size
-    os.utime(path, ns=(stamp + 1, stamp + 1))
+    os.utime(path, ns=(stamp, stamp))
     assert load_text(path)["text"][:] == ["c", "d"]
     assert load_text(path, lowercase=True)._fingerprint != load_text(path)._fingerprint
     assert first["text"][:] == ["a", "b"], "what is in use stays"
@@ -36,7 +68,7 @@ def test_what_a_killed_run_has_left_is_not_used(tmp_path, cache):
     write(part / "data.arrow", (part / "data.arrow").read_bytes()[:100])
     old = cache / "other.5678.part"
     old.mkdir()
-    os.utime(old, (time.time() - 2 * 24 * 3600,) * 2)
+    os.utime(old, (time.time() - 2 * 24 * 3600, time.time() - 2 * 24 * 3600))
     assert load_text(path)["text"][:] == ["a", "b"]
     assert part.exists(), "it may belong to a process that still writes"
     assert not old.exists()

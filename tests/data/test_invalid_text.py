@@ -75,7 +75,13 @@ BAD = [
         {},
         "Line 3 of '{}' is not CSV (unexpected end of data); check its quotes and delimiters.",
     ),
-    ("a.csv", b"text,text\na,b\n", {}, "'{}' has two columns called 'text'; rename one in its first line."),
+    (
+        "a.csv",
+        b"text,text\na,b\n",
+        {},
+        "'{}' has two columns called 'text'; rename one in its first line, or set no_header if that is a row like the "
+        "others.",
+    ),
     (
         "a.csv",
         b"text,score\na,1\nb,2\n",
@@ -86,7 +92,8 @@ BAD = [
         "a.csv",
         b"one,two\na,x\nb,y\n",
         {},
-        "'{}' has several columns of text (one, two); name the one to use with text_column.",
+        "'{}' has several columns of text (one, two); name the one to use with text_column, or set no_header if these "
+        "are a row.",
     ),
     (
         "a.csv",
@@ -117,6 +124,38 @@ BAD = [
         b"text,label\na,0\nb,1.5\n",
         {},
         "Line 3 of '{}' has the label 1.5, " + NO_CLASS,
+    ),
+    (
+        "a.csv",
+        b"text;label\na;0\nb;1;2\nc;0\n",
+        {},
+        "Line 3 of '{}' has 3 fields, but the first line names 2 columns; put fields with delimiters into quotes, or "
+        "repair the line.",
+    ),
+    (
+        "a.csv",
+        b"a,0\nb,1,2\nc,0\n",
+        {"no_header": True},
+        "Line 2 of '{}' has 3 fields, but the first line has 2 columns; put fields with delimiters into quotes, or "
+        "repair the line.",
+    ),
+    (
+        "a.csv",
+        b"text\na\n",
+        {"delimiter": "::"},
+        "delimiter='::' cannot separate the fields of a CSV file; set it to one character such as ';', or to tab.",
+    ),
+    (
+        "a.txt",
+        b"a\nb\n",
+        {"delimiter": ";"},
+        "delimiter=';' is for .csv and .tsv files, not for '{}'; leave it out.",
+    ),
+    (
+        "a.jsonl",
+        b'{"text": "a"}\n',
+        {"no_header": True},
+        "no_header=True is for .csv and .tsv files, not for '{}'; leave it out.",
     ),
     ("a.jsonl", b"\n", {}, f"'{{}}' {NONE}"),
     ("a.jsonl", b'{"text": "a"}\n', {}, f"'{{}}' {ONE}"),

@@ -363,3 +363,19 @@ def test_calibration_of_set_measures_on_real_text(modules, corpora):
     assert [result[f"ms_jaccard_{n}"] for n in range(1, 6)] == pytest.approx(expected, abs=0.01)
     result = compute(modules, "distinct_n", halves[0])
     assert [result[f"distinct_{n}"] for n in range(1, 5)] == pytest.approx((0.054, 0.297, 0.583, 0.785), abs=0.01)
+
+
+@pytest.mark.parametrize("name", WITH_REFERENCES)
+def test_a_list_of_references_for_each_prediction(modules, name):
+    predictions = ["the cat sat on the mat", "a dog ran far away today"]
+    first, second = predictions
+    expected = compute(modules, name, predictions, predictions)
+    assert expected.get("bleu_4", 1) == expected.get("copied_sentences", 1) == 1
+    assert compute(modules, name, predictions, [[first], [second]]) == expected
+    assert compute(modules, name, predictions, [[first, second], [second]]) == expected
+    tokens = [text.split() for text in predictions]
+    for references in (tokens, [[one] for one in tokens]):
+        assert compute(modules, name, tokens, references) == expected
+    for added, references in ((predictions, [[first], [second]]), (tokens, [[one] for one in tokens])):
+        modules[name].add_batch(predictions=added)
+        assert modules[name].compute(references=references) == expected

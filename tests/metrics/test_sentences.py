@@ -2,7 +2,14 @@
 
 import pytest
 
-from hf_textgan.metrics.sentences import check_not_empty, check_sentences, show, split_texts, tokenize
+from hf_textgan.metrics.sentences import (
+    check_not_empty,
+    check_sentences,
+    flatten_references,
+    show,
+    split_texts,
+    tokenize,
+)
 
 
 def test_forms():
@@ -70,3 +77,21 @@ def test_errors(call, error, message):
 def test_long_values_are_cut():
     assert show("a" * 50) == "'" + "a" * 39 + "..."
     assert show("a") == "'a'"
+
+
+@pytest.mark.parametrize(
+    ("references", "as_texts", "flat"),
+    [
+        ([["b a", "c"], ["b a"], []], True, ["b a", "c"]),  # a list for each prediction
+        ([[["b", "a"], ["c"]], [("b", "a")]], False, [["b", "a"], ["c"]]),
+        (["a b", "a b"], True, ["a b", "a b"]),
+        ([["a", "b"], ["a", "b"]], False, [["a", "b"], ["a", "b"]]),
+        ([["a b", "c"]], False, [["a b", "c"]]),  # tokens with a blank
+        ([["a", "b"], ["c"]], True, [["a", "b"], ["c"]]),  # tokens, compared with those of strings
+        ([["a b", 3]], True, [["a b", 3]]),  # an error elsewhere
+        ([], True, []),
+        (None, True, None),
+    ],
+)
+def test_references_of_each_prediction(references, as_texts, flat):
+    assert flatten_references(references, as_texts) == flat

@@ -4,9 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
+from datasets import Dataset
 
 from hf_textgan import AdversarialTrainer, RecurrentGeneratorConfig, RecurrentGeneratorForCausalLM
+from hf_textgan.data.encoding import encode_lines
 from hf_textgan.data.errors import DataError
+from hf_textgan.data.tokenizers import word_tokenizer
 from hf_textgan.objectives.mle import MLEObjective
 from hf_textgan.objectives.seqgan import SeqGANObjective
 from tests.helpers import tiny_discriminator, tiny_gpt2, tiny_lstm
@@ -198,3 +201,31 @@ def test_sequences_without_an_end_have_one_length(tmp_path, rows, config, option
             objective=MLEObjective(),
             train_dataset=[{"input_ids": ids} for ids in rows],
         )
+
+
+@pytest.mark.parametrize("max_length", [None, 5])
+def test_rows_without_ends_are_refused(tmp_path, max_length):
+    lines = ["a dog .", "a cat sits ."] * 4
+    tokenizer = word_tokenizer(lines)
+    rows = Dataset.from_dict({"text": lines}).map(lambda row: tokenizer(row["text"]))  # BOS and tokens
+
+    def build(train_dataset):
+        args = arguments(tmp_path, max_steps=0, pretrain_discriminator_steps=0, max_length=max_length)
+        return AdversarialTrainer(tiny_lstm(len(tokenizer)), args, MLEObjective(), train_dataset, None, tokenizer)
+
+    message = (
+        r"^None of 8 training rows end with the end-of-sequence token \(id 2\), so the generator would not learn to "
+        r"end a text; make the rows with encode_lines\(texts, tokenizer\), or set max_length"
+    )
+    with pytest.raises(ValueError, match=message):
+        build(rows)
+    build(encode_lines(lines, tokenizer))
+
+
+def test_windows_of_text_need_no_ends(tmp_path):
+    lines = ["a dog sits .", "a cat sits ."] * 4
+    tokenizer = word_tokenizer(lines)
+    rows = encode_lines(lines, tokenizer, max_length=3, truncate=True).dataset
+    assert not any(2 in row for row in rows["input_ids"])
+    args = arguments(tmp_path, max_steps=0, pretrain_discriminator_steps=0, max_length=3)
+    AdversarialTrainer(tiny_lstm(len(tokenizer)), args, MLEObjective(), rows, None, tokenizer)

@@ -31,7 +31,8 @@ Args:
         The generated sentences, at least 1. Strings are split into words at blanks, lists of tokens stay.
     references (`list[str]` or `list[list[str]]`):
         The real sentences, any number of them. They are not a feature, since features of evaluate have equal
-        length: pass them to `compute`, not to `add_batch`.
+        length: pass them to `compute`, not to `add_batch`. Of a list for each prediction, as in other modules of
+        evaluate, the distinct sentences of all lists count.
     level (`str`, *optional*, defaults to `"word"`):
         `"word"` for n-grams of words, `"character"` for n-grams of characters, which requires strings.
     max_order (`int`, *optional*, defaults to 4):

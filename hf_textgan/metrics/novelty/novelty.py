@@ -30,7 +30,8 @@ Args:
         The generated sentences, at least 1. Strings are split into words at blanks, lists of tokens stay.
     references (`list[str]` or `list[list[str]]`):
         The training sentences, any number of them. They are not a feature, since features of evaluate have equal
-        length: pass them to `compute`, not to `add_batch`.
+        length: pass them to `compute`, not to `add_batch`. Of a list for each prediction, as in other modules of
+        evaluate, the distinct sentences of all lists count.
     max_order (`int`, *optional*, defaults to 4):
         The longest n-grams that are counted for `novel_n`.
     num_bootstrap (`int`, *optional*, defaults to 0):

@@ -37,7 +37,8 @@ Args:
         The generated sentences, at least 1. Strings are split into words at blanks, lists of tokens stay.
     references (`list[str]` or `list[list[str]]`):
         The real sentences, any number of them. They are not a feature, since features of evaluate have equal
-        length: pass them to `compute`, not to `add_batch`.
+        length: pass them to `compute`, not to `add_batch`. Of a list for each prediction, as in other modules of
+        evaluate, the distinct sentences of all lists count.
     variant (`str`, *optional*, defaults to `"standard"`):
         `"standard"`: all predictions, all references, BLEU-2 to BLEU-5 with uniform weights, a count of 0 replaced by
         0.1 (method 1 of NLTK). `"texygen"`: the first 500 references. `"textgan-pytorch"`: the first 200 predictions,

@@ -89,7 +89,9 @@ def character_tokenizer(
     return _wrap(backend, PreTrainedTokenizerFast)
 
 
-def discriminator_tokenizer(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
+def discriminator_tokenizer(
+    tokenizer: PreTrainedTokenizerFast, max_length: int | None = None
+) -> PreTrainedTokenizerFast:
     """
     Copies a fast tokenizer for classifiers that read finished sentences: a call puts the end-of-sequence token behind
     the text, adds no other special token, and pads on the right. The vocabulary, the ids and the padding token, or its
@@ -98,6 +100,9 @@ def discriminator_tokenizer(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTok
     Args:
         tokenizer ([`~transformers.PreTrainedTokenizerFast`]):
             Any fast tokenizer that has an `eos_token`. It is not changed.
+        max_length (`int`, *optional*):
+            Number of tokens that the classifier reads, the end of the sequence included; `truncation=True` cuts to it
+            and keeps the end. Defaults to the `model_max_length` of the tokenizer.
 
     Returns:
         [`~transformers.PreTrainedTokenizerFast`]: The copy, as the generic class, so that no model-specific class
@@ -129,7 +134,7 @@ def discriminator_tokenizer(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTok
         **tokenizer.special_tokens_map,
         padding_side="right",
         truncation_side=tokenizer.truncation_side,
-        model_max_length=tokenizer.model_max_length,
+        model_max_length=tokenizer.model_max_length if max_length is None else max_length,
         model_input_names=["input_ids", "attention_mask"],
         clean_up_tokenization_spaces=tokenizer.clean_up_tokenization_spaces,
         split_special_tokens=tokenizer.split_special_tokens,

@@ -577,8 +577,9 @@ class AdversarialTrainer(Trainer):
             return
         self.processing_class.save_pretrained(folder)
         for name, player in self.other_players.items():
-            if getattr(player.config, "sequence_length", None) is not None:
-                discriminator_tokenizer(self.processing_class).save_pretrained(folder / name)
+            length = getattr(player.config, "sequence_length", None)
+            if length is not None:
+                discriminator_tokenizer(self.processing_class, length).save_pretrained(folder / name)
 
     def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
         self.store_flos()

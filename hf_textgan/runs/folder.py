@@ -9,6 +9,7 @@ from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from ..data.tokenizers import special_token_ids
 from ..sampling.capabilities import capabilities_of
+from ..sampling.checks import check_generator
 from ..sampling.engine import RolloutEngine
 from ..sampling.loading import load_generator
 from ..trainer.checkpoints import newest_complete
@@ -92,6 +93,7 @@ def load_run(path: str, max_length: int | None = None) -> Run:
         reason = " ".join(str(error).split())
         raise ValueError(f"{path} cannot be loaded ({type(error).__name__}: {reason[:300]}).") from error
     model.eval()
+    check_generator(model)
     if capabilities_of(model).sampling == "one-shot":
         length = model.config.sequence_length
         if max_length not in (None, length):

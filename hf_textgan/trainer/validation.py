@@ -11,6 +11,7 @@ from ..data.lines import check_batch
 from ..data.rows import Rows
 from ..evaluation import NLL_METRICS
 from ..sampling import RolloutEngine, Samples, capabilities_of
+from ..sampling.checks import check_causal, check_finite
 from .adversarial_config import AdversarialConfig
 
 
@@ -42,7 +43,8 @@ def check_players(
     tokenizer: PreTrainedTokenizerBase | None,
 ) -> None:
     """
-    Raises `ValueError` if an updated player or a loss is missing, or the models do not fit the texts and each other.
+    Raises `ValueError` if an updated player or a loss is missing, the models do not fit the texts and each other, or a
+    player cannot do its job.
     """
     if "generator" in others:
         raise ValueError('players has a "generator", but the generator is passed as model; leave it out of players.')
@@ -77,6 +79,8 @@ def check_players(
                     f"The {name} reads {positions} tokens and max_length is {engine.max_length}; build it with "
                     f"{option}={engine.max_length}, or lower max_length and leave longer texts out."
                 )
+        check_finite(name, player)
+    check_causal(generator)
 
 
 def check_held_out_lengths(eval_dataset: Rows | None, generator: PreTrainedModel) -> None:

@@ -1,15 +1,28 @@
 """Arguments, data and models that a run refuses before its first step."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
+import torch
+from transformers import BertConfig, BertLMHeadModel
 
 from hf_textgan import AdversarialTrainer, RecurrentGeneratorConfig, RecurrentGeneratorForCausalLM
 from hf_textgan.data.errors import DataError
 from hf_textgan.objectives.mle import MLEObjective
 from tests.helpers import tiny_discriminator, tiny_gpt2, tiny_lstm
 from tests.toys import LINES, ThreePlayers, arguments, text_data, toy_trainer
+
+
+BERT = {"vocab_size": 23, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+
+
+def broken(model):
+    """A model of which one parameter is NaN."""
+    with torch.no_grad():
+        model.embed_tokens.weight[0, 0] = math.nan
+    return model
 
 
 @pytest.mark.parametrize(
@@ -96,6 +109,21 @@ def test_arguments_that_are_refused(tmp_path, changes, message):
             {"model": tiny_gpt2(23, n_positions=6), "eval_dataset": [{"input_ids": [1, *[5] * 7]}]},
             {},
             "A held-out text has 8 tokens with BOS and EOS, and the generator reads 6; cut .* more than 7.",
+        ),
+        (
+            {"model": broken(tiny_lstm(23))},
+            {},
+            "The parameter embed_tokens.weight of the generator is not finite; load weights from before the training",
+        ),
+        (
+            {"players": {"discriminator": broken(tiny_discriminator(100, 6))}},
+            {},
+            "The parameter embed_tokens.weight of the discriminator is not finite; load weights from before",
+        ),
+        (
+            {"model": BertLMHeadModel(BertConfig(**BERT))},
+            {},
+            "The generator is a BertLMHeadModel whose scores of a token depend on the tokens after it",
         ),
         ({"eval_dataset": []}, {}, "eval_dataset has 0 rows; give held-out text, or leave eval_dataset out"),
     ],

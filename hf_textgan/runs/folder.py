@@ -78,7 +78,7 @@ def load_run(path: str, max_length: int | None = None) -> Run:
             Number of generated tokens, EOS included; by default that of the training.
     """
     folder = Path(path)
-    if folder.is_dir() and not (folder / "config.json").is_file():
+    if folder.is_dir() and not any((folder / name).is_file() for name in ("config.json", "adapter_config.json")):
         newest, _ = newest_complete(folder)
         hint = f"its newest checkpoint is {newest}" if newest else "train one with `textgan train`"
         raise ValueError(f"{folder} holds no finished model (no config.json); {hint}.")
@@ -88,7 +88,7 @@ def load_run(path: str, max_length: int | None = None) -> Run:
         model = load_generator(path)
         # A generator of sequences of one length, without EOS, writes ids and no text.
         has_text = model.config.eos_token_id is not None or model.config.bos_token_id is None
-        tokenizer = AutoTokenizer.from_pretrained(path) if has_text else None
+        tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False) if has_text else None
     except Exception as error:  # safetensors, huggingface_hub and json each raise their own
         reason = " ".join(str(error).split())
         raise ValueError(f"{path} cannot be loaded ({type(error).__name__}: {reason[:300]}).") from error

@@ -13,6 +13,7 @@ from ..evaluation import NLL_METRICS
 from ..sampling import RolloutEngine, Samples, capabilities_of
 from ..sampling.checks import check_causal, check_finite
 from .adversarial_config import AdversarialConfig
+from .weights import check_adapter
 
 
 def check_data(
@@ -80,6 +81,7 @@ def check_players(
                     f"{option}={engine.max_length}, or lower max_length and leave longer texts out."
                 )
         check_finite(name, player)
+        check_adapter(name, player)
     check_causal(generator)
 
 

@@ -147,6 +147,16 @@ def test_the_trainer_knows_no_system_and_no_metric_of_an_objective():
         assert not found & set(SYSTEMS), path
 
 
+def test_what_a_user_names_is_loaded_without_running_its_code():
+    for path in sources("hf_textgan"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+                continue
+            if node.func.attr == "from_pretrained" and "Auto" in ast.unparse(node.func.value):
+                options = {keyword.arg for keyword in node.keywords}
+                assert "trust_remote_code" in options, f"{path}:{node.lineno}"
+
+
 def test_no_symbolic_links_and_no_long_files():
     for path in ROOT.joinpath("hf_textgan").rglob("*"):
         assert not path.is_symlink(), path

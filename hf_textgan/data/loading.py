@@ -140,7 +140,7 @@ def load_tokenizer(name_or_path: str) -> PreTrainedTokenizerFast:
     if not Path(name_or_path).is_dir() and not is_hub_name(name_or_path):
         raise DataError(f"There is no folder {name_or_path!r}; name a tokenizer's folder or a repository org/name.")
     try:
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(name_or_path)
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(name_or_path, trust_remote_code=False)
     except Exception as error:  # tokenizers, huggingface_hub and json each raise their own
         raise DataError(
             f"The tokenizer {name_or_path!r} cannot be loaded ({reason_of(error)}); name a tokenizer's folder or a "

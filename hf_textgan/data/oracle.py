@@ -68,7 +68,7 @@ def load_oracle(path: str | Path) -> PreTrainedModel:
     """
     path = Path(path)
     if path.is_dir():
-        model = AutoModelForCausalLM.from_pretrained(path)
+        model = AutoModelForCausalLM.from_pretrained(path, trust_remote_code=False)
         if model.config.eos_token_id is not None or model.config.bos_token_id is None:
             raise DataError(
                 f"The model in {path} has the eos_token_id {model.config.eos_token_id} and the bos_token_id "

@@ -2,12 +2,13 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from typing import cast
+from typing import TypeVar, cast
 
 from tokenizers import Regex, Tokenizer, decoders, normalizers, pre_tokenizers, processors
 from tokenizers.models import WordLevel
 from transformers import PreTrainedConfig, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
+from ..models.tokenization_word import WordTokenizer
 from .errors import DataError
 
 
@@ -17,11 +18,14 @@ SPECIAL_TOKENS = (PAD_TOKEN, BOS_TOKEN, EOS_TOKEN, UNK_TOKEN)  # the position is
 _RESERVED_TOKENS = (PAD_TOKEN, BOS_TOKEN, EOS_TOKEN)
 _WHITE_SPACE = r"[\s\x1c-\x1f]+"  # that of `str.split`, whose four separators of ASCII `\s` lacks here
 
+_TokenizerT = TypeVar("_TokenizerT", bound=PreTrainedTokenizerFast)
 
-def word_tokenizer(lines: Iterable[str], vocab_size: int | None = None, min_count: int = 1) -> PreTrainedTokenizerFast:
+
+def word_tokenizer(lines: Iterable[str], vocab_size: int | None = None, min_count: int = 1) -> WordTokenizer:
     """
     Builds a word tokenizer from text. Words are separated by white space, as by `str.split`; nothing else splits,
-    lowers or normalizes the text, and decoding joins the words with one blank.
+    lowers or normalizes the text, and decoding joins the words with one blank. Ids without BOS are decoded as the
+    continuation of a text, with the blank in front ([`WordTokenizer`]).
 
     The ids of `<pad>`, `<bos>`, `<eos>` and `<unk>` are 0 to 3; the words follow by falling count, ties by text, so
     that the same counts always give the same ids. A call puts `<bos>` in front of the text (the prompt for
@@ -37,8 +41,7 @@ def word_tokenizer(lines: Iterable[str], vocab_size: int | None = None, min_coun
             Words seen less often than this become `<unk>`.
 
     Returns:
-        [`~transformers.PreTrainedTokenizerFast`]: A tokenizer that pads on the left and returns `input_ids` and
-        `attention_mask`.
+        [`WordTokenizer`]: A tokenizer that pads on the left and returns `input_ids` and `attention_mask`.
 
     Raises:
         [`DataError`]: If a line contains `<pad>`, `<bos>` or `<eos>`, if no word is left for the
@@ -52,7 +55,7 @@ def word_tokenizer(lines: Iterable[str], vocab_size: int | None = None, min_coun
     # A whole word equal to a special token would be found in the vocabulary, where the special tokens have their ids.
     backend.normalizer = normalizers.Replace(Regex("|".join(_RESERVED_TOKENS)), UNK_TOKEN)
     backend.pre_tokenizer = pre_tokenizers.Split(Regex(_WHITE_SPACE), behavior="removed")
-    return _wrap(backend)  # without a decoder the tokens are joined with single blanks
+    return _wrap(backend, WordTokenizer)  # without a decoder the tokens are joined with single blanks
 
 
 def character_tokenizer(
@@ -84,10 +87,12 @@ def character_tokenizer(
     backend = Tokenizer(WordLevel(_build_vocabulary(lines, list, vocab_size, min_count), unk_token=UNK_TOKEN))
     backend.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), behavior="isolated")
     backend.decoder = decoders.Fuse()
-    return _wrap(backend)
+    return _wrap(backend, PreTrainedTokenizerFast)
 
 
-def discriminator_tokenizer(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
+def discriminator_tokenizer(
+    tokenizer: PreTrainedTokenizerFast, max_length: int | None = None
+) -> PreTrainedTokenizerFast:
     """
     Copies a fast tokenizer for classifiers that read finished sentences: a call puts the end-of-sequence token behind
     the text, adds no other special token, and pads on the right. The vocabulary, the ids and the padding token, or its
@@ -96,6 +101,9 @@ def discriminator_tokenizer(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTok
     Args:
         tokenizer ([`~transformers.PreTrainedTokenizerFast`]):
             Any fast tokenizer that has an `eos_token`. It is not changed.
+        max_length (`int`, *optional*):
+            Number of tokens that the classifier reads, the end of the sequence included; `truncation=True` cuts to it
+            and keeps the end. Defaults to the `model_max_length` of the tokenizer.
 
     Returns:
         [`~transformers.PreTrainedTokenizerFast`]: The copy, as the generic class, so that no model-specific class
@@ -127,7 +135,7 @@ def discriminator_tokenizer(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTok
         **tokenizer.special_tokens_map,
         padding_side="right",
         truncation_side=tokenizer.truncation_side,
-        model_max_length=tokenizer.model_max_length,
+        model_max_length=tokenizer.model_max_length if max_length is None else max_length,
         model_input_names=["input_ids", "attention_mask"],
         clean_up_tokenization_spaces=tokenizer.clean_up_tokenization_spaces,
         split_special_tokens=tokenizer.split_special_tokens,
@@ -169,14 +177,14 @@ def _build_vocabulary(
     return {token: index for index, token in enumerate(tokens[:vocab_size])}
 
 
-def _wrap(backend: Tokenizer) -> PreTrainedTokenizerFast:
+def _wrap(backend: Tokenizer, tokenizer_class: type[_TokenizerT]) -> _TokenizerT:
     """Adds the special tokens, the `<bos>` template and the padding side, which both tokenizers share."""
     backend.post_processor = processors.TemplateProcessing(
         single=f"{BOS_TOKEN} $A",
         pair=f"{BOS_TOKEN} $A $B",
         special_tokens=[(BOS_TOKEN, SPECIAL_TOKENS.index(BOS_TOKEN))],
     )
-    return PreTrainedTokenizerFast(
+    return tokenizer_class(
         tokenizer_object=backend,
         pad_token=PAD_TOKEN,
         bos_token=BOS_TOKEN,

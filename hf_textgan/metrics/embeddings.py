@@ -103,9 +103,9 @@ def model_embedding(model, tokenizer, texts: Sequence[str], max_length: int | No
         raise ValueError("A loaded model does not name its tokenizer; pass tokenizer as well.")
     tokenizer = model if tokenizer is None else tokenizer
     if isinstance(tokenizer, str):
-        tokenizer = AutoTokenizer.from_pretrained(tokenizer)
+        tokenizer = AutoTokenizer.from_pretrained(tokenizer, trust_remote_code=False)
     if isinstance(model, str):
-        model = AutoModel.from_pretrained(model, dtype=torch.float32)
+        model = AutoModel.from_pretrained(model, dtype=torch.float32, trust_remote_code=False)
     body = model.get_encoder() if model.config.is_encoder_decoder else model.base_model
     encoded = tokenizer(list(texts), truncation=True, max_length=max_length)["input_ids"]
     for index, ids in enumerate(encoded):

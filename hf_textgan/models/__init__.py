@@ -4,7 +4,7 @@ from types import ModuleType
 from typing import Any
 
 import transformers
-from transformers import AutoConfig, AutoModel, PreTrainedModel
+from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel
 
 from .configuration_cnn_discriminator import *
 from .configuration_conv_critic import *
@@ -14,6 +14,7 @@ from .configuration_latent_generator import *
 from .configuration_recurrent_autoencoder import *
 from .configuration_recurrent_discriminator import *
 from .configuration_recurrent_generator import *
+from .configuration_recurrent_generator import RecurrentGeneratorConfig
 from .modeling_cnn_discriminator import *
 from .modeling_conv_critic import *
 from .modeling_conv_generator import *
@@ -24,6 +25,8 @@ from .modeling_outputs import *
 from .modeling_recurrent_autoencoder import *
 from .modeling_recurrent_discriminator import *
 from .modeling_recurrent_generator import *
+from .tokenization_word import *
+from .tokenization_word import WordTokenizer
 
 
 _MODULES = [
@@ -43,5 +46,7 @@ for model_class, auto_classes in MODELS.items():
     AutoConfig.register(config_class.model_type, config_class, exist_ok=True)
     for auto_class in (AutoModel, *auto_classes):
         auto_class.register(config_class, model_class, exist_ok=True)
+# A saved tokenizer names its class, and this makes the name known, whatever model it was saved with.
+AutoTokenizer.register(RecurrentGeneratorConfig, tokenizer_class=WordTokenizer, exist_ok=True)
 
 __all__ = ["MODELS", *(name for module in _MODULES for name in module.__all__ if name in globals())]

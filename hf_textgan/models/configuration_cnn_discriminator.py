@@ -1,13 +1,12 @@
 """Configuration of the convolutional discriminator."""
 
-from typing import Any
-
 from huggingface_hub.dataclasses import strict
-from transformers import PreTrainedConfig
+
+from .configuration_utils import DiscriminatorConfig
 
 
 @strict
-class CNNDiscriminatorConfig(PreTrainedConfig):
+class CNNDiscriminatorConfig(DiscriminatorConfig):
     r"""
     Configuration of [`CNNDiscriminator`]. The defaults are SeqGAN's discriminator for sequences of 20 tokens
     (arXiv 1609.05473; the network is Kim 2014, arXiv 1408.5882, with a highway layer).
@@ -35,6 +34,7 @@ class CNNDiscriminatorConfig(PreTrainedConfig):
     Label 0 is `fake`, label 1 is `real`."""
 
     model_type = "textgan_cnn_discriminator"
+    keys_to_ignore_at_inference = ["features"]  # predictions are the scores alone
 
     vocab_size: int = 5000
     sequence_length: int = 20
@@ -47,12 +47,6 @@ class CNNDiscriminatorConfig(PreTrainedConfig):
     bos_token_id: int | None = 1
     eos_token_id: int | list[int] | None = 2
     pad_token_id: int | None = 0
-
-    def __post_init__(self, **kwargs: Any) -> None:
-        if "id2label" not in kwargs and "num_labels" not in kwargs:
-            kwargs["id2label"] = {0: "fake", 1: "real"}
-            kwargs["label2id"] = {"fake": 0, "real": 1}
-        super().__post_init__(**kwargs)
 
     def validate_sizes(self) -> None:
         if self.num_highway_layers < 0:

@@ -1,13 +1,12 @@
 """Configuration of the convolutional critic."""
 
-from typing import Any
-
 from huggingface_hub.dataclasses import strict
-from transformers import PreTrainedConfig
+
+from .configuration_utils import DiscriminatorConfig
 
 
 @strict
-class ConvCriticConfig(PreTrainedConfig):
+class ConvCriticConfig(DiscriminatorConfig):
     r"""
     Configuration of [`ConvCritic`]. The defaults are the critic of WGAN-GP for lines of 32 characters
     (arXiv 1704.00028).
@@ -29,6 +28,8 @@ class ConvCriticConfig(PreTrainedConfig):
     `num_labels` is 1: its output is one score without bounds, higher for real sequences."""
 
     model_type = "textgan_conv_critic"
+    keys_to_ignore_at_inference = ["features"]  # predictions are the scores alone
+    default_num_labels = 1
 
     vocab_size: int = 100
     sequence_length: int = 32
@@ -40,12 +41,6 @@ class ConvCriticConfig(PreTrainedConfig):
     eos_token_id: int | list[int] | None = 2
     pad_token_id: int | None = 0
 
-    def __post_init__(self, **kwargs: Any) -> None:
-        if "id2label" not in kwargs and "num_labels" not in kwargs:
-            kwargs["id2label"] = {0: "real"}
-            kwargs["label2id"] = {"real": 0}
-        super().__post_init__(**kwargs)
-
     def validate_sizes(self) -> None:
         for name in ("vocab_size", "sequence_length", "hidden_size"):
             if getattr(self, name) < 1:
@@ -56,10 +51,8 @@ class ConvCriticConfig(PreTrainedConfig):
             raise ValueError(f"kernel_size is {self.kernel_size}; set it to an odd number of 1 or more.")
 
     def validate_score(self) -> None:
-        # While a saved configuration is read, the labels come after the other fields.
-        labels = getattr(self, "id2label", None)
-        if labels is not None and len(labels) != 1:
-            raise ValueError(f"num_labels is {len(labels)}; set it to 1: a critic returns one score.")
+        if self.num_labels != 1:
+            raise ValueError(f"num_labels is {self.num_labels}; set it to 1: a critic returns one score.")
 
 
 __all__ = ["ConvCriticConfig"]

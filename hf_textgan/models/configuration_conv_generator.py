@@ -3,11 +3,12 @@
 from typing import Literal
 
 from huggingface_hub.dataclasses import strict
-from transformers import PreTrainedConfig
+
+from .configuration_utils import UntiedConfig
 
 
 @strict
-class ConvGeneratorConfig(PreTrainedConfig):
+class ConvGeneratorConfig(UntiedConfig):
     r"""
     Configuration of [`ConvGenerator`]. The defaults are the generator of WGAN-GP for lines of 32 characters
     (arXiv 1704.00028).

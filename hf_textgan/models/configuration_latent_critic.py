@@ -1,13 +1,14 @@
 """Configuration of the critic of codes."""
 
-from typing import Any, Literal
+from typing import Literal
 
 from huggingface_hub.dataclasses import strict
-from transformers import PreTrainedConfig
+
+from .configuration_utils import DiscriminatorConfig
 
 
 @strict
-class LatentCriticConfig(PreTrainedConfig):
+class LatentCriticConfig(DiscriminatorConfig):
     r"""
     Configuration of [`LatentCritic`], the critic of ARAE (arXiv 1706.04223).
 
@@ -26,17 +27,14 @@ class LatentCriticConfig(PreTrainedConfig):
     """
 
     model_type = "textgan_latent_critic"
+    keys_to_ignore_at_inference = ["features"]  # predictions are the scores alone
+    default_num_labels = 1
 
     code_size: int = 300
     layer_sizes: list[int] | tuple[int, ...] = (300, 300)
     normalization: Literal["layer", "none"] = "none"
     negative_slope: float = 0.2
     initializer_range: float = 0.02
-
-    def __post_init__(self, **kwargs: Any) -> None:
-        if "id2label" not in kwargs and "num_labels" not in kwargs:
-            kwargs["num_labels"] = 1
-        super().__post_init__(**kwargs)
 
     def validate_sizes(self) -> None:
         if self.code_size < 1:

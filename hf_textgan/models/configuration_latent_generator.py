@@ -3,11 +3,12 @@
 from typing import Literal
 
 from huggingface_hub.dataclasses import strict
-from transformers import PreTrainedConfig
+
+from .configuration_utils import UntiedConfig
 
 
 @strict
-class LatentGeneratorConfig(PreTrainedConfig):
+class LatentGeneratorConfig(UntiedConfig):
     r"""
     Configuration of [`LatentGenerator`]. The defaults are the generator of ARAE (arXiv 1706.04223) with the sizes of
     its run on SNLI.
@@ -51,6 +52,7 @@ class LatentGeneratorConfig(PreTrainedConfig):
     ```"""
 
     model_type = "textgan_latent_generator"
+    keys_to_ignore_at_inference = ["codes"]  # predictions are the scores alone
 
     vocab_size: int = 11004
     sequence_length: int = 16

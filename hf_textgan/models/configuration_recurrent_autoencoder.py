@@ -3,11 +3,12 @@
 from typing import Literal
 
 from huggingface_hub.dataclasses import strict
-from transformers import PreTrainedConfig
+
+from .configuration_utils import UntiedConfig
 
 
 @strict
-class RecurrentAutoencoderConfig(PreTrainedConfig):
+class RecurrentAutoencoderConfig(UntiedConfig):
     r"""
     Configuration of [`RecurrentAutoencoder`]. The defaults are the teacher of TextKD-GAN (arXiv 1905.01976): one LSTM
     layer of 512 cells on each side, a line of 32 characters.
@@ -41,6 +42,7 @@ class RecurrentAutoencoderConfig(PreTrainedConfig):
     ```"""
 
     model_type = "textgan_recurrent_autoencoder"
+    keys_to_ignore_at_inference = ["codes"]  # predictions are the scores alone
 
     vocab_size: int = 100
     sequence_length: int = 32

@@ -1,13 +1,14 @@
 """Configuration of the recurrent (LSTM, GRU) discriminator."""
 
-from typing import Any, Literal
+from typing import Literal
 
 from huggingface_hub.dataclasses import strict
-from transformers import PreTrainedConfig
+
+from .configuration_utils import DiscriminatorConfig
 
 
 @strict
-class RecurrentDiscriminatorConfig(PreTrainedConfig):
+class RecurrentDiscriminatorConfig(DiscriminatorConfig):
     r"""
     Configuration of [`RecurrentDiscriminator`]. The embedding size, the dropout and `initializer_range` are those of
     SeqGAN's discriminator ([`CNNDiscriminatorConfig`]); the sizes of the recurrence come from no paper.
@@ -39,6 +40,7 @@ class RecurrentDiscriminatorConfig(PreTrainedConfig):
     Label 0 is `fake`, label 1 is `real`."""
 
     model_type = "textgan_recurrent_discriminator"
+    keys_to_ignore_at_inference = ["features"]  # predictions are the scores alone
 
     vocab_size: int = 5000
     sequence_length: int = 20
@@ -52,12 +54,6 @@ class RecurrentDiscriminatorConfig(PreTrainedConfig):
     bos_token_id: int | None = 1
     eos_token_id: int | list[int] | None = 2
     pad_token_id: int | None = 0
-
-    def __post_init__(self, **kwargs: Any) -> None:
-        if "id2label" not in kwargs and "num_labels" not in kwargs:
-            kwargs["id2label"] = {0: "fake", 1: "real"}
-            kwargs["label2id"] = {"fake": 0, "real": 1}
-        super().__post_init__(**kwargs)
 
     def validate_sizes(self) -> None:
         for name in ("vocab_size", "sequence_length", "embedding_size", "hidden_size", "num_hidden_layers"):

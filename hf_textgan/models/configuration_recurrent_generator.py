@@ -27,6 +27,9 @@ class RecurrentGeneratorConfig(PreTrainedConfig):
             Dropout on the embeddings, between the layers and before the output layer, in training mode only.
         initializer_range (`float`, *optional*, defaults to `0.1`):
             Standard deviation of the normal distribution from which every array, biases included, is drawn.
+        tie_word_embeddings (`bool`, *optional*, defaults to `False`):
+            Whether the output layer has the weights of the embeddings (Press and Wolf 2017, arXiv 1608.05859), which
+            needs `embedding_size` equal to `hidden_size`.
         use_cache (`bool`, *optional*, defaults to `True`):
             Whether `forward` returns the recurrent state, so that `generate` feeds one token at a time.
 
@@ -39,6 +42,7 @@ class RecurrentGeneratorConfig(PreTrainedConfig):
     ```"""
 
     model_type = "textgan_recurrent"
+    keys_to_ignore_at_inference = ["past_key_values", "cache"]  # the state is not a tensor
 
     vocab_size: int = 5000
     embedding_size: int = 32
@@ -47,6 +51,7 @@ class RecurrentGeneratorConfig(PreTrainedConfig):
     cell_type: Literal["lstm", "gru"] = "lstm"
     dropout: float = 0.0
     initializer_range: float = 0.1
+    tie_word_embeddings: bool = False
     use_cache: bool = True
     bos_token_id: int | None = 1
     eos_token_id: int | list[int] | None = 2
@@ -58,6 +63,13 @@ class RecurrentGeneratorConfig(PreTrainedConfig):
                 raise ValueError(f"{name} is {getattr(self, name)}; set it to 1 or more.")
         if not 0.0 <= self.dropout < 1.0:
             raise ValueError(f"dropout is {self.dropout}; set it to at least 0 and less than 1.")
+
+    def validate_tied_embeddings(self) -> None:
+        if self.tie_word_embeddings and self.embedding_size != self.hidden_size:
+            raise ValueError(
+                f"tie_word_embeddings is True, but embedding_size is {self.embedding_size} and hidden_size "
+                f"{self.hidden_size}; set both to the same size, or tie_word_embeddings to False."
+            )
 
 
 __all__ = ["RecurrentGeneratorConfig"]

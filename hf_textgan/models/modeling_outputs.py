@@ -35,6 +35,13 @@ class RecurrentState:
         """Replaces row `i` by row `beam_idx[i]`, in place; `beam_idx` may repeat and drop rows."""
         self.tensors = tuple(tensor.index_select(1, beam_idx.to(tensor.device)) for tensor in self.tensors)
 
+    def crop(self, max_length: int) -> None:
+        """Refuses, because a recurrent state does not keep the states before it."""
+        raise ValueError(
+            "A recurrent state cannot go back to an earlier token, as assisted generation asks of the assistant; use "
+            "an assistant_model with a key-value cache, or none."
+        )
+
     def get_seq_length(self, layer_idx: int = 0) -> int:
         """Returns the number of tokens read."""
         return self.length

@@ -13,6 +13,16 @@ from .modeling_outputs import CACHE_NAME, RecurrentState
 from .modeling_recurrence_utils import run_recurrence
 
 
+# Options of `generate` for key-value caches.
+_CACHE_OPTIONS = (
+    "assistant_model",
+    "assistant_early_exit",
+    "prompt_lookup_num_tokens",
+    "cache_implementation",
+    "prefill_chunk_size",
+)
+
+
 class RecurrentGeneratorPreTrainedModel(PreTrainedModel):
     config: RecurrentGeneratorConfig
     config_class = RecurrentGeneratorConfig
@@ -40,6 +50,7 @@ class RecurrentGeneratorForCausalLM(RecurrentGeneratorPreTrainedModel, Generatio
     """
 
     auto_classes = ("AutoModelForCausalLM",)
+    _tied_weights_keys = {"lm_head.weight": "embed_tokens.weight"}  # with config.tie_word_embeddings
 
     def __init__(self, config: RecurrentGeneratorConfig):
         super().__init__(config)
@@ -71,6 +82,20 @@ class RecurrentGeneratorForCausalLM(RecurrentGeneratorPreTrainedModel, Generatio
 
     def set_output_embeddings(self, value: nn.Linear) -> None:
         self.lm_head = value
+
+    def generate(self, inputs: Any = None, generation_config: Any = None, **kwargs: Any) -> Any:
+        """
+        Generates as [`~transformers.GenerationMixin.generate`], without the options for key-value caches: assisted
+        generation, `prompt_lookup_num_tokens`, `cache_implementation` and `prefill_chunk_size`.
+        """
+        defaults = self.generation_config if generation_config is None else generation_config
+        for name in _CACHE_OPTIONS:
+            if kwargs.get(name, getattr(defaults, name, None)) not in (None, "dynamic"):
+                raise ValueError(
+                    f"{name} is given to `generate`, but a recurrent generator has a state instead of a key-value "
+                    "cache; leave it out: the state makes each step cost the same at any length."
+                )
+        return super().generate(inputs, generation_config, **kwargs)  # pyright: ignore[reportAttributeAccessIssue]
 
     def forward(
         self,
@@ -116,6 +141,8 @@ class RecurrentGeneratorForCausalLM(RecurrentGeneratorPreTrainedModel, Generatio
             raise ValueError("cache and past_key_values are two names of the state; give at most one of them.")
         cache = cache if cache is not None else past_key_values
         return_dict = return_dict if return_dict is not None else self.config.return_dict
+        if output_hidden_states is None:
+            output_hidden_states = self.config.output_hidden_states
         use_cache = use_cache if use_cache is not None else (self.config.use_cache and not self.training)
 
         embeds = self.embed_tokens(input_ids) if inputs_embeds is None else inputs_embeds  # (B, L, E)

@@ -255,7 +255,7 @@ def load_pretrained(
         )
     try:
         model = load_generator(name_or_path, dtype="float32")
-        tokenizer = AutoTokenizer.from_pretrained(name_or_path) if with_tokenizer else None
+        tokenizer = AutoTokenizer.from_pretrained(name_or_path, trust_remote_code=False) if with_tokenizer else None
     except Exception as error:  # safetensors, huggingface_hub and json each raise their own
         reason = " ".join(str(error).split())
         raise ValueError(

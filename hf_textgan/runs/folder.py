@@ -9,6 +9,7 @@ from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from ..data.tokenizers import special_token_ids
 from ..sampling.capabilities import capabilities_of
+from ..sampling.checks import check_generator
 from ..sampling.engine import RolloutEngine
 from ..sampling.loading import load_generator
 from ..trainer.checkpoints import newest_complete
@@ -82,7 +83,7 @@ def load_run(path: str, max_length: int | None = None) -> Run:
             Number of generated tokens, EOS included; by default that of the training.
     """
     folder = Path(path)
-    if folder.is_dir() and not (folder / "config.json").is_file():
+    if folder.is_dir() and not any((folder / name).is_file() for name in ("config.json", "adapter_config.json")):
         newest, _ = newest_complete(folder)
         hint = f"its newest checkpoint is {newest}" if newest else "train one with `textgan train`"
         raise ValueError(f"{folder} holds no finished model (no config.json); {hint}.")
@@ -92,11 +93,12 @@ def load_run(path: str, max_length: int | None = None) -> Run:
         model = load_generator(path)
         # A generator of sequences of one length, without EOS, writes ids and no text.
         has_text = model.config.eos_token_id is not None or model.config.bos_token_id is None
-        tokenizer = AutoTokenizer.from_pretrained(path) if has_text else None
+        tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False) if has_text else None
     except Exception as error:  # safetensors, huggingface_hub and json each raise their own
         reason = " ".join(str(error).split())
         raise ValueError(f"{path} cannot be loaded ({type(error).__name__}: {reason[:300]}).") from error
     model.eval()
+    check_generator(model)
     if capabilities_of(model).sampling == "one-shot":
         length = model.config.sequence_length
         if max_length not in (None, length):

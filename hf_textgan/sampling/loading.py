@@ -1,8 +1,12 @@
 """Loading a generator of any kind."""
 
+import json
+from pathlib import Path
 from typing import Any
 
-from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, PreTrainedModel
+from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, GenerationConfig, PreTrainedModel
+from transformers.utils.import_utils import is_peft_available
+from transformers.utils.peft_utils import find_adapter_config_file
 
 from ..models import MODELS
 from .capabilities import capabilities_of
@@ -10,7 +14,8 @@ from .capabilities import capabilities_of
 
 def load_generator(name_or_path: str, **options: Any) -> PreTrainedModel:
     """
-    Loads a generator by the Auto class of its kind.
+    Loads a generator by the Auto class of its kind; with an adapter, also the base model that the adapter names. The
+    code of a repository is never run.
 
     Args:
         name_or_path (`str`):
@@ -18,10 +23,37 @@ def load_generator(name_or_path: str, **options: Any) -> PreTrainedModel:
         options:
             Arguments of `from_pretrained`, such as `dtype`.
     """
+    base = _base_of_adapter(name_or_path)
     own_classes = {model_class.config_class: model_class for model_class in MODELS}
-    own_class = own_classes.get(type(AutoConfig.from_pretrained(name_or_path)))
+    config = AutoConfig.from_pretrained(base or name_or_path, trust_remote_code=False)
+    own_class = own_classes.get(type(config))
     one_shot = own_class is not None and capabilities_of(own_class).sampling == "one-shot"
-    return (AutoModel if one_shot else AutoModelForCausalLM).from_pretrained(name_or_path, **options)
+    model = (AutoModel if one_shot else AutoModelForCausalLM).from_pretrained(
+        name_or_path, trust_remote_code=False, **options
+    )
+    if base is not None:
+        model.set_adapter(model.active_adapters())  # it can be trained further
+        try:
+            model.generation_config = GenerationConfig.from_pretrained(name_or_path)
+        except OSError:
+            pass  # the adapter was saved without it, and the one of the base model holds
+    return model
+
+
+def _base_of_adapter(name_or_path: str) -> str | None:
+    """Returns the base model of an adapter without its own; `None` for any other model."""
+    file = None if (Path(name_or_path) / "config.json").is_file() else find_adapter_config_file(name_or_path)
+    if file is None:
+        return None
+    if not is_peft_available():
+        raise ValueError(f"{name_or_path} is an adapter of peft, which is not installed; install peft.")
+    base = json.loads(Path(file).read_text(encoding="utf-8")).get("base_model_name_or_path")
+    if not base:
+        raise ValueError(
+            f"The adapter {name_or_path} names no base model; save the base model and write its folder as "
+            "base_model_name_or_path into adapter_config.json."
+        )
+    return str(base)
 
 
 __all__ = ["load_generator"]

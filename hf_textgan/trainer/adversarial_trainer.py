@@ -49,7 +49,7 @@ from .health import CollapseCallback, DivergenceGuard
 from .optimizers import create_player_optimizer, optimizer_class
 from .summary import summarize
 from .validation import check_data, check_held_out_lengths, check_metric, check_players
-from .weights import load_weights, no_progress_bars
+from .weights import config_file, load_weights, save_player
 
 
 logger = logging.get_logger(__name__)
@@ -561,8 +561,8 @@ class AdversarialTrainer(Trainer):
         if not self.args.should_save:
             return
         folder = Path(output_dir) if output_dir is not None else self.args.output_path
-        # A save that is killed leaves no config.json, so nobody loads players of two saves.
-        with writing_into(folder, last="config.json") as partial:
+        # A save that is killed leaves no configuration, so nobody loads players of two saves.
+        with writing_into(folder, last=config_file(self.model)) as partial:
             self._save_models(partial, state_dict)
             arguments = json.dumps(self.args.to_dict(), indent=2, default=str)
             (partial / "training_args.json").write_text(arguments + "\n")
@@ -571,16 +571,16 @@ class AdversarialTrainer(Trainer):
         """The generator and the tokenizer at the root, the other players in subfolders."""
         folder.mkdir(parents=True, exist_ok=True)
         model = self.accelerator.unwrap_model(self.model, keep_torch_compile=False)
-        with no_progress_bars():
-            model.save_pretrained(folder, state_dict=state_dict)
-            for name, player in self.other_players.items():
-                player.save_pretrained(folder / name)
+        save_player(model, folder, state_dict)
+        for name, player in self.other_players.items():
+            save_player(player, folder / name)
         if self.processing_class is None:
             return
         self.processing_class.save_pretrained(folder)
         for name, player in self.other_players.items():
-            if getattr(player.config, "sequence_length", None) is not None:
-                discriminator_tokenizer(self.processing_class).save_pretrained(folder / name)
+            length = getattr(player.config, "sequence_length", None)
+            if length is not None:
+                discriminator_tokenizer(self.processing_class, length).save_pretrained(folder / name)
 
     def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
         self.store_flos()

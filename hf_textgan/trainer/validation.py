@@ -13,8 +13,10 @@ from ..data.rows import Rows
 from ..data.statistics import iterate_ids
 from ..evaluation import NLL_METRICS
 from ..sampling import RolloutEngine, Samples, capabilities_of
+from ..sampling.checks import check_causal, check_finite
 from ..utils.numbers import check_memory
 from .adversarial_config import AdversarialConfig
+from .weights import check_adapter
 
 
 _MIN_ENDED = 0.01  # the share of the rows that end with EOS
@@ -28,9 +30,7 @@ def check_data(
     eval_dataset: Rows | None,
     engine: RolloutEngine,
 ) -> None:
-    """
-    Raises `ValueError` if the data do not fill the steps or show where a text ends, or a step does not fit into memory.
-    """
+    """Raises `ValueError` if the data do not fill a step or show where a text ends, or a step is larger than memory."""
     check_batch(len(train_dataset), args.per_device_train_batch_size)
     rows = args.gradient_accumulation_steps * args.per_device_train_batch_size
     for phase in phases:
@@ -77,7 +77,8 @@ def check_players(
     tokenizer: PreTrainedTokenizerBase | None,
 ) -> None:
     """
-    Raises `ValueError` if an updated player or a loss is missing, or the models do not fit the texts and each other.
+    Raises `ValueError` if an updated player or a loss is missing, the models do not fit the texts and each other, or a
+    player cannot do its job.
     """
     if "generator" in others:
         raise ValueError('players has a "generator", but the generator is passed as model; leave it out of players.')
@@ -112,6 +113,9 @@ def check_players(
                     f"The {name} reads {positions} tokens and max_length is {engine.max_length}; build it with "
                     f"{option}={engine.max_length}, or lower max_length and leave longer texts out."
                 )
+        check_finite(name, player)
+        check_adapter(name, player)
+    check_causal(generator)
 
 
 def check_held_out_lengths(eval_dataset: Rows | None, generator: PreTrainedModel) -> None:

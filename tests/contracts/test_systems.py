@@ -161,7 +161,10 @@ def check_player(folder: Path, player: str) -> None:
             assert classifier.config.id2label == {0: "fake", 1: "real"}
             assert label["label"] in ("fake", "real")
         else:
-            assert classifier.config.num_labels == 1
+            assert classifier.config.num_labels == 1 and label["label"] == "score"
+    length = getattr(model.config, "sequence_length", None)
+    if length is not None:
+        assert AutoTokenizer.from_pretrained(folder / player).model_max_length == length
 
 
 def test_any_causal_lm_takes_the_generators_seat(tmp_path: Path) -> None:

@@ -148,7 +148,7 @@ def test_the_word_unk_stands_for_an_unknown_word():
     tokenizer = word_tokenizer(["a <unk> dog", "<unk> <unk>"])
     assert tokenizer.get_vocab() == {"<pad>": 0, "<bos>": 1, "<eos>": 2, "<unk>": 3, "a": 4, "dog": 5}
     assert tokenizer.encode("a <unk> dog", add_special_tokens=False) == [4, 3, 5]
-    assert tokenizer.decode([4, 3, 5]) == "a <unk> dog"
+    assert tokenizer.decode([1, 4, 3, 5]) == "<bos> a <unk> dog"
 
 
 @pytest.mark.parametrize("build", BUILDERS)

@@ -2,8 +2,8 @@
 A server that runs commands of `textgan`, each in a fresh process; `test_campaign.py` talks to it.
 
 It imports everything once and runs nothing itself, so that a forked child starts at once. Each line on its input is a
-request as JSON, the arguments of [`run`]; the answer has the exit status, the signal or `timeout`, and what the command
-printed.
+request as JSON, the arguments of [`run`]; the answer has the exit status, the signal or `timeout`, and what the
+command printed.
 """
 
 import io

@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import signal
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -63,7 +64,7 @@ def weights(folder: Path) -> str:
 
 def report(what: str, faults: dict[str, str], number: int) -> None:
     """Prints the figures and fails if there are faults."""
-    print(f"\n{what}: {number} tried, {len(faults)} faults {dict(Counter(faults.values()))}")
+    sys.stdout.write(f"\n{what}: {number} tried, {len(faults)} faults {dict(Counter(faults.values()))}\n")
     assert not faults
 
 
@@ -86,7 +87,7 @@ def test_bad_inputs(commands, texts, tmp_path):
             faults[f"{attack.system} --{attack.option}={attack.value!r}"] = fault
         ends[answer.get("rc")] += 1
         shutil.rmtree(output_dir, ignore_errors=True)
-    print(f"\nexit status: {dict(ends)}")
+    sys.stdout.write(f"\nexit status: {dict(ends)}\n")
     report("bad inputs", faults, len(impossible) + len(extreme))
 
 
@@ -113,7 +114,7 @@ def test_signals(commands, finished, tmp_path):
             if resumed["rc"] != 0 or weights(run) != weights(finished):
                 faults[run.name] = f"resumed: {resumed['err'][-300:]}"
     assert saved >= 3, "signals reached the training itself"
-    print(f"\n{saved} of {number} signals came while a run trained; each saved a checkpoint")
+    sys.stdout.write(f"\n{saved} of {number} signals came while a run trained; each saved a checkpoint\n")
     report("SIGINT and SIGTERM, resumed to the same weights", faults, number)
 
 
@@ -312,7 +313,7 @@ def test_damaged_files_of_a_run(commands, finished, texts, tmp_path):
                 if fault_of(answer) is not None:
                     faults[f"{file} {how}, {words[0]}"] = f"{fault_of(answer)}: {answer['err'][-200:]}"
             shutil.rmtree(run)
-    print(f"\nexit status: {dict(ends)}")
+    sys.stdout.write(f"\nexit status: {dict(ends)}\n")
     report("commands on damaged runs", faults, number)
 
 

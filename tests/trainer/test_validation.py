@@ -1,10 +1,13 @@
 """Arguments, data and models that a run refuses before its first step."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
+import torch
 from datasets import Dataset
+from transformers import BertConfig, BertLMHeadModel
 
 from hf_textgan import AdversarialTrainer, RecurrentGeneratorConfig, RecurrentGeneratorForCausalLM
 from hf_textgan.data.encoding import encode_lines
@@ -14,6 +17,16 @@ from hf_textgan.objectives.mle import MLEObjective
 from hf_textgan.objectives.seqgan import SeqGANObjective
 from tests.helpers import tiny_discriminator, tiny_gpt2, tiny_lstm
 from tests.toys import LINES, ThreePlayers, arguments, text_data, toy_trainer
+
+
+BERT = {"vocab_size": 23, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+
+
+def broken(model):
+    """A model of which one parameter is NaN."""
+    with torch.no_grad():
+        model.embed_tokens.weight[0, 0] = math.nan
+    return model
 
 
 @pytest.mark.parametrize(
@@ -109,6 +122,21 @@ def test_arguments_that_are_refused(tmp_path, changes, message):
             r"An iteration of 1\d+ steps of 4 texts each \(.*\) need about .* GiB",
         ),
         ({}, {"max_length": 10**11}, r"samples \(eval_num_samples\) of 100000000000 tokens \(max_length\) need about"),
+        (
+            {"model": broken(tiny_lstm(23))},
+            {},
+            "The parameter embed_tokens.weight of the generator is not finite; load weights from before the training",
+        ),
+        (
+            {"players": {"discriminator": broken(tiny_discriminator(100, 6))}},
+            {},
+            "The parameter embed_tokens.weight of the discriminator is not finite; load weights from before",
+        ),
+        (
+            {"model": BertLMHeadModel(BertConfig(**BERT))},
+            {},
+            "The generator is a BertLMHeadModel whose scores of a token depend on the tokens after it",
+        ),
         ({"eval_dataset": []}, {}, "eval_dataset has 0 rows; give held-out text, or leave eval_dataset out"),
     ],
 )

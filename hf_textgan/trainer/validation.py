@@ -30,7 +30,7 @@ def check_data(
     eval_dataset: Rows | None,
     engine: RolloutEngine,
 ) -> None:
-    """Raises `ValueError` if the data do not fill a step or show where a text ends, or a step is larger than memory."""
+    """Raises `ValueError` if the data do not fill a step or show where texts end, or a step is larger than memory."""
     check_batch(len(train_dataset), args.per_device_train_batch_size)
     rows = args.gradient_accumulation_steps * args.per_device_train_batch_size
     for phase in phases:

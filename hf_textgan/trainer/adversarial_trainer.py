@@ -48,7 +48,7 @@ from .engine import build_engine, set_generation_config
 from .health import CollapseCallback, DivergenceGuard
 from .optimizers import create_player_optimizer, optimizer_class
 from .summary import summarize
-from .validation import check_data, check_held_out_lengths, check_metric, check_players
+from .validation import check_accelerator, check_data, check_held_out_lengths, check_metric, check_players
 from .weights import config_file, load_weights, save_player
 
 
@@ -157,6 +157,7 @@ class AdversarialTrainer(Trainer):
             processing_class=processing_class,
             callbacks=callbacks,
         )
+        check_accelerator(self.accelerator)
         for player in self.other_players.values():
             cast(torch.nn.Module, player).to(args.device)
         for key in self.schedule.optimizers():  # some need a package that may not be there

@@ -1,9 +1,13 @@
 """Validation of the arguments before the first step."""
 
+import os
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from accelerate import Accelerator, DistributedType
+from accelerate.utils import DynamoBackend
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging
 
 from ..core.objective import Objective
 from ..core.schedule import Phase, PhaseSchedule
@@ -15,9 +19,11 @@ from ..evaluation import NLL_METRICS
 from ..sampling import RolloutEngine, Samples, capabilities_of
 from ..sampling.checks import check_causal, check_finite
 from ..utils.numbers import check_memory
-from .adversarial_config import AdversarialConfig
+from .adversarial_config import UNSUPPORTED, AdversarialConfig
 from .weights import check_adapter
 
+
+logger = logging.get_logger(__name__)
 
 _MIN_ENDED = 0.01  # the share of the rows that end with EOS
 
@@ -118,6 +124,35 @@ def check_players(
     check_causal(generator)
 
 
+def check_accelerator(accelerator: Accelerator) -> None:
+    """
+    Raises `ValueError` if the launcher or its configuration file asks for what the arguments of the run refuse: only
+    the accelerator knows. Warns if the launcher started one process in the place of several.
+    """
+    state = accelerator.state
+    precision, kind = accelerator.mixed_precision, DistributedType(accelerator.distributed_type).value
+    if precision not in ("no", "bf16"):
+        raise ValueError(f"mixed_precision is {precision!r} in the launch of accelerate, but {UNSUPPORTED['fp16']}.")
+    if kind in ("DEEPSPEED", "FSDP", "MEGATRON_LM") or getattr(state, "fsdp_plugin", None) is not None:
+        raise ValueError(
+            f"The launch of accelerate asks for {kind if kind != 'NO' else 'FSDP'}, but training with several players "
+            "supports data parallelism only; leave it out."
+        )
+    dynamo = getattr(state, "dynamo_plugin", None)
+    if dynamo is not None and dynamo.backend != DynamoBackend.NO:
+        raise ValueError(
+            f"dynamo_backend is {dynamo.backend.value.lower()!r} in the launch of accelerate, but "
+            f"{UNSUPPORTED['torch_compile']}."
+        )
+    # `accelerate launch --cpu` with several processes sets their address, but starts one without a world.
+    launched = "ACCELERATE_MIXED_PRECISION" in os.environ and "MASTER_ADDR" in os.environ
+    if launched and accelerator.num_processes == 1 and "WORLD_SIZE" not in os.environ:
+        logger.warning(
+            "The launch of accelerate asks for several processes, but this is the only one; on CPU start them with "
+            "ACCELERATE_USE_CPU=true torchrun --nproc-per-node 2."
+        )
+
+
 def check_held_out_lengths(eval_dataset: Rows | None, generator: PreTrainedModel) -> None:
     """Raises `ValueError` if a held-out text has more tokens than the generator reads."""
     positions = getattr(generator.config, "max_position_embeddings", None)
@@ -156,4 +191,4 @@ def check_metric(
         )
 
 
-__all__ = ["check_data", "check_held_out_lengths", "check_metric", "check_players"]
+__all__ = ["check_accelerator", "check_data", "check_held_out_lengths", "check_metric", "check_players"]

@@ -1,8 +1,11 @@
 """Arguments, data and models that a run refuses before its first step."""
 
 import json
+import logging
 import math
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import torch
@@ -15,6 +18,7 @@ from hf_textgan.data.errors import DataError
 from hf_textgan.data.tokenizers import word_tokenizer
 from hf_textgan.objectives.mle import MLEObjective
 from hf_textgan.objectives.seqgan import SeqGANObjective
+from hf_textgan.trainer.validation import check_accelerator
 from tests.helpers import tiny_discriminator, tiny_gpt2, tiny_lstm
 from tests.toys import LINES, ThreePlayers, arguments, text_data, toy_trainer
 
@@ -257,3 +261,48 @@ def test_windows_of_text_need_no_ends(tmp_path):
     assert not any(2 in row for row in rows["input_ids"])
     args = arguments(tmp_path, max_steps=0, pretrain_discriminator_steps=0, max_length=3)
     AdversarialTrainer(tiny_lstm(len(tokenizer)), args, MLEObjective(), rows, None, tokenizer)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        (
+            "ACCELERATE_MIXED_PRECISION",
+            "fp16",
+            "mixed_precision is 'fp16' in the launch of accelerate, but its loss scaling is shared by .*; use bf16",
+        ),
+        (
+            "ACCELERATE_DYNAMO_BACKEND",
+            "INDUCTOR",
+            "dynamo_backend is 'inductor' in the launch of accelerate, but sampling calls the models with a new",
+        ),
+    ],
+)
+def test_what_the_launcher_asks_for_is_refused_as_the_argument_is(tmp_path, monkeypatch, name, value, message):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ValueError, match=message):
+        toy_trainer(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["FSDP", "DEEPSPEED"])
+def test_a_launch_with_sharded_models_is_refused(kind):
+    # They need an accelerator, so this is the state that they would leave.
+    state = SimpleNamespace(fsdp_plugin=None, dynamo_plugin=None)
+    accelerator = SimpleNamespace(state=state, mixed_precision="no", distributed_type=kind, num_processes=2)
+    message = f"The launch of accelerate asks for {kind}, but training with several players supports data parallelism"
+    with pytest.raises(ValueError, match=message):
+        check_accelerator(cast(Any, accelerator))
+
+
+def test_a_launch_that_starts_one_process_for_several_is_a_warning(tmp_path, monkeypatch, caplog):
+    logger = logging.getLogger("hf_textgan.trainer.validation")
+    monkeypatch.setattr(logger, "propagate", True)
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "no")
+    toy_trainer(tmp_path / "one")
+    assert "several processes" not in caplog.text
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    toy_trainer(tmp_path / "two")
+    assert "asks for several processes, but this is the only one; on CPU start them with ACCELERATE_USE_CPU" in (
+        caplog.text
+    )

@@ -11,7 +11,6 @@ from ..data.tokenizers import special_token_ids
 from ..sampling.capabilities import capabilities_of
 from ..sampling.engine import RolloutEngine
 from ..sampling.loading import load_generator
-from ..trainer.checkpoints import newest_complete
 from ..utils.files import write_text
 from ..utils.lock import LOCK_FILE
 from ..utils.names import is_hub_name
@@ -78,6 +77,8 @@ def load_run(path: str, max_length: int | None = None) -> Run:
     """
     folder = Path(path)
     if folder.is_dir() and not (folder / "config.json").is_file():
+        from ..trainer.checkpoints import newest_complete  # loads the Trainer, which a finished model does not need
+
         newest, _ = newest_complete(folder)
         hint = f"its newest checkpoint is {newest}" if newest else "train one with `textgan train`"
         raise ValueError(f"{folder} holds no finished model (no config.json); {hint}.")

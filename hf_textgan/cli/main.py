@@ -52,6 +52,7 @@ the options most used:
   --generator_name_or_path DIR start from this causal language model and its tokenizer
   --resume                     resume from the newest complete checkpoint in --output_dir, or start
   --mle_baseline               then train the same generator by likelihood for as long, and compare the two
+  --num_seeds N                train N runs that differ in their seed; only several seeds can tell systems apart
   --config FILE                YAML with any of the options; options on the command line win
   --generator.NAME VALUE       a value of a player's configuration, as in --generator.hidden_size 64
   --discriminator.NAME VALUE   ... or of its optimizer, as in --discriminator.learning_rate 1e-4

@@ -22,12 +22,12 @@ class WallClock(TrainerCallback):
 
     def __init__(self, output_dir: Path):
         self.path = output_dir / "training_seconds.json"
+        self.started: float | None = None
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        resumed = state.global_step > 0 and self.path.is_file()
-        kept = json.loads(self.path.read_text(encoding="utf-8")) if resumed else {}
+        kept = self._recorded() if state.global_step > 0 else {}
         self.before, self.evaluations = kept.get("seconds", 0.0), kept.get("evaluations", {})
         self.started = self.clock()
 
@@ -44,8 +44,13 @@ class WallClock(TrainerCallback):
 
     @property
     def seconds(self) -> float:
-        """The seconds of training so far."""
+        """The seconds of training so far; before its begin those that the folder records."""
+        if self.started is None:
+            return self._recorded().get("seconds", 0.0)
         return self.before + self.clock() - self.started
+
+    def _recorded(self) -> dict[str, Any]:
+        return json.loads(self.path.read_text(encoding="utf-8")) if self.path.is_file() else {}
 
 
 class TimeLimit(WallClock):

@@ -6,6 +6,7 @@ from typing import Any
 
 from ..comparison.prepare import ComparisonArguments, run_comparison
 from ..comparison.report import sentence
+from ..utils.escaping import printable
 from .errors import user_errors
 
 
@@ -50,8 +51,8 @@ def main(argv: list[str]) -> int:
 def print_comparison(result: dict[str, Any], output_dir: Path) -> None:
     """Prints the verdicts and the notes of a comparison."""
     for verdict in result["verdicts"]:
-        print(sentence(verdict))
+        print(printable(sentence(verdict)))
     for label, notes in result["notes"].items():
         for note in notes:
-            print(f"{label} {note}.")
+            print(printable(f"{label} {note}."))
     print(f"The report is {output_dir / 'report.md'}.")

@@ -5,6 +5,7 @@ import os
 import sys
 
 from ..systems import SYSTEMS
+from ..utils.escaping import printable
 from ..utils.names import unknown_name
 from ..utils.version import __version__
 from .errors import Interrupted, UserError
@@ -85,7 +86,8 @@ def _main(argv: list[str]) -> int:
         print(TRAIN_USAGE.format(systems=", ".join(SYSTEMS)))
         return 0
     if command not in COMMANDS:
-        print(f"textgan: {unknown_name('command', command, ['systems', *COMMANDS])}", file=sys.stderr)
+        message = unknown_name("command", command, ["systems", *COMMANDS])
+        print(f"textgan: {printable(message)}", file=sys.stderr)
         return 2
     return _run(command, arguments)
 
@@ -98,10 +100,10 @@ def _run(command: str, arguments: list[str]) -> int:
         logging.disable_progress_bar()  # of loading and saving weights, which takes a blink here
         return importlib.import_module(f".{command}", __package__).main(arguments)
     except UserError as error:
-        print(f"textgan {command}: {error}", file=sys.stderr)
+        print(f"textgan {command}: {printable(str(error))}", file=sys.stderr)
         return 2
     except Interrupted as error:
-        print(f"textgan {command}: {error}", file=sys.stderr)
+        print(f"textgan {command}: {printable(str(error))}", file=sys.stderr)
         return error.exit_status
     except KeyboardInterrupt:
         print(f"textgan {command}: interrupted", file=sys.stderr)

@@ -14,6 +14,7 @@ from ..data.oracle import load_oracle, sample_oracle
 from ..evaluation.text_metrics import MIN_HELD_OUT_LINES
 from ..runs.data import DataArguments, load_eval, load_texts
 from ..runs.folder import BASELINE_FOLDER, ORACLE_FOLDER, PRETRAINED_FOLDER, seed_folders
+from ..utils.escaping import printable
 from ..utils.files import check_output
 from .compare import CompareConfig, compare
 from .measure import Measure, OracleMeasure, TextMeasure
@@ -77,7 +78,7 @@ def run_comparison(arguments: ComparisonArguments) -> dict[str, Any]:
     with tqdm(total=draws, unit="draw", desc="textgan compare") as bar:
 
         def progress(text: str) -> None:
-            bar.set_postfix_str(text, refresh=False)
+            bar.set_postfix_str(printable(text), refresh=False)
             bar.update(1)
 
         result = compare(groups, reference_sources, measure, config, progress)

@@ -68,8 +68,7 @@ class TimeLimit(WallClock):
         if PartialState().num_processes > 1:  # the processes must agree, or some would wait for others for ever
             over = broadcast_object_list([over])[0]
         if over and state.global_step < state.max_steps:
-            done = f"{state.global_step} of {state.max_steps} iterations"
-            self.stop_reason = f"its {self.limit:g} seconds (max_seconds) were over after {done}"
+            self.stop_reason = f"its {self.limit:g} seconds (max_seconds) were over"
         if over:
             control.should_evaluate = control.should_save = control.should_training_stop = True
 

@@ -16,7 +16,7 @@ from common import make_parser, run_arguments, train_run, write_result
 from environment import describe
 
 from hf_textgan.runs.build import build_trainer
-from hf_textgan.runs.mle_baseline import BASELINE_FOLDER
+from hf_textgan.runs.folder import BASELINE_FOLDER
 from hf_textgan.studies.mle_baseline import compare_with_baseline, train_baseline
 
 

@@ -5,11 +5,9 @@ Importing this package registers its configurations and models with the Auto cla
 is imported on first use.
 """
 
-import importlib
-import os
-import pkgutil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from .utils.lazy import lazy_attributes
 from .utils.registration import register_with_auto_classes
 from .utils.version import __version__ as __version__
 
@@ -59,27 +57,6 @@ _MODULES = (
     "comparison.prepare",
 )
 
-
-def _names() -> list[str]:
-    modules = (importlib.import_module(f"{__name__}.{module}") for module in _MODULES)
-    return sorted({"__version__", *(name for module in modules for name in module.__all__)})
-
-
-def __getattr__(name: str) -> Any:
-    if name == "__all__":
-        return _names()
-    if name in {info.name for info in pkgutil.iter_modules([os.path.dirname(__file__)])}:
-        return importlib.import_module(f"{__name__}.{name}")
-    if not name.startswith("_"):
-        for module_name in _MODULES:
-            module = importlib.import_module(f"{__name__}.{module_name}")
-            if name in module.__all__:
-                return getattr(module, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return _names()
-
+__getattr__, __dir__ = lazy_attributes(__name__, _MODULES, own_names=["__version__"])
 
 register_with_auto_classes(f"{__name__}.models")

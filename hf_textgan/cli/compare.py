@@ -6,6 +6,7 @@ from typing import Any
 
 from ..comparison.prepare import ComparisonArguments, run_comparison
 from ..comparison.report import sentence
+from ..utils.escaping import printable
 from .errors import user_errors
 
 
@@ -15,11 +16,15 @@ def make_parser() -> argparse.ArgumentParser:
         description="Says which of several generators is better: a sweep over temperatures, quality against "
         "diversity, real text and trivial samplers beside them, and a verdict for each pair with its test.",
         epilog="Runs that differ in their training seed only count as one system, and only several seeds can tell "
-        "systems apart. PATH@0.7 fixes a temperature.",
+        "systems apart: `textgan train --num_seeds 3` trains them, and PATH is the folder of all. PATH@0.7 fixes a "
+        "temperature.",
         allow_abbrev=False,
     )
     parser.add_argument(
-        "sources", nargs="+", metavar="PATH", help="folder of a run, a checkpoint, org/name, or a .txt file of samples"
+        "sources",
+        nargs="+",
+        metavar="PATH",
+        help="folder of a run or of several seeds, a checkpoint, org/name, or a .txt file of samples",
     )
     parser.add_argument("--eval_file", help="held-out text, one sentence a line (default: that of the runs)")
     parser.add_argument("--train_file", help="the training text (default: that of the runs)")
@@ -46,8 +51,8 @@ def main(argv: list[str]) -> int:
 def print_comparison(result: dict[str, Any], output_dir: Path) -> None:
     """Prints the verdicts and the notes of a comparison."""
     for verdict in result["verdicts"]:
-        print(sentence(verdict))
+        print(printable(sentence(verdict)))
     for label, notes in result["notes"].items():
         for note in notes:
-            print(f"{label} {note}.")
+            print(printable(f"{label} {note}."))
     print(f"The report is {output_dir / 'report.md'}.")

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from ..runs.generate import generate_texts
+from ..utils.escaping import printable
 from ..utils.files import check_output, write_text
 from .errors import user_errors
 
@@ -40,5 +41,5 @@ def main(argv: list[str]) -> int:
         with user_errors():
             write_text(Path(output_file), "".join(f"{text}\n" for text in texts))
     else:
-        print("\n".join(texts))
+        print("\n".join(map(printable, texts)))
     return 0

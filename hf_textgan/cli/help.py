@@ -63,7 +63,7 @@ def train_help(system: SystemSpec, all_options: bool = False) -> str:
         ("schedule and optimizers", {name: training[name] for name in _SCHEDULE}),
         ("evaluation and logging", {name: training[name] for name in _EVALUATION}),
         ("saving and resuming", {"resume": run["resume"], **{name: training[name] for name in _SAVING}}),
-        ("the run", {name: run[name] for name in ("preset", "max_seconds", "mle_baseline")}),
+        ("the run", {name: run[name] for name in ("preset", "max_seconds", "mle_baseline", "num_seeds")}),
     ]
     if all_options:
         sections.append(("everything else of transformers.TrainingArguments", rest))

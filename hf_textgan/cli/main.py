@@ -5,6 +5,7 @@ import os
 import sys
 
 from ..systems import SYSTEMS
+from ..utils.escaping import printable
 from ..utils.names import unknown_name
 from ..utils.version import __version__
 from .errors import Interrupted, UserError
@@ -52,6 +53,7 @@ the options most used:
   --generator_name_or_path DIR start from this causal language model and its tokenizer
   --resume                     resume from the newest complete checkpoint in --output_dir, or start
   --mle_baseline               then train the same generator by likelihood for as long, and compare the two
+  --num_seeds N                train N runs that differ in their seed; only several seeds can tell systems apart
   --config FILE                YAML with any of the options; options on the command line win
   --generator.NAME VALUE       a value of a player's configuration, as in --generator.hidden_size 64
   --discriminator.NAME VALUE   ... or of its optimizer, as in --discriminator.learning_rate 1e-4
@@ -84,7 +86,8 @@ def _main(argv: list[str]) -> int:
         print(TRAIN_USAGE.format(systems=", ".join(SYSTEMS)))
         return 0
     if command not in COMMANDS:
-        print(f"textgan: {unknown_name('command', command, ['systems', *COMMANDS])}", file=sys.stderr)
+        message = unknown_name("command", command, ["systems", *COMMANDS])
+        print(f"textgan: {printable(message)}", file=sys.stderr)
         return 2
     return _run(command, arguments)
 
@@ -97,10 +100,10 @@ def _run(command: str, arguments: list[str]) -> int:
         logging.disable_progress_bar()  # of loading and saving weights, which takes a blink here
         return importlib.import_module(f".{command}", __package__).main(arguments)
     except UserError as error:
-        print(f"textgan {command}: {error}", file=sys.stderr)
+        print(f"textgan {command}: {printable(str(error))}", file=sys.stderr)
         return 2
     except Interrupted as error:
-        print(f"textgan {command}: {error}", file=sys.stderr)
+        print(f"textgan {command}: {printable(str(error))}", file=sys.stderr)
         return error.exit_status
     except KeyboardInterrupt:
         print(f"textgan {command}: interrupted", file=sys.stderr)

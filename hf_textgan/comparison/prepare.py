@@ -13,7 +13,8 @@ from ..data.lines import read_lines
 from ..data.oracle import load_oracle, sample_oracle
 from ..evaluation.text_metrics import MIN_HELD_OUT_LINES
 from ..runs.data import DataArguments, load_eval, load_texts
-from ..runs.folder import ORACLE_FOLDER
+from ..runs.folder import BASELINE_FOLDER, ORACLE_FOLDER, PRETRAINED_FOLDER, seed_folders
+from ..utils.escaping import printable
 from ..utils.files import check_output
 from .compare import CompareConfig, compare
 from .measure import Measure, OracleMeasure, TextMeasure
@@ -36,7 +37,8 @@ class ComparisonArguments:
 
     Args:
         sources (`list[str]`):
-            Folders of runs, checkpoints, names on the Hub, or `.txt` files of samples; `PATH@0.7` fixes a temperature.
+            Folders of runs or of the runs of several seeds, checkpoints, names on the Hub, or `.txt` files of samples;
+            `PATH@0.7` fixes a temperature.
         eval_file, train_file (`str`, *optional*):
             Files of held-out and training text, one sentence a line; by default those of the runs.
         output_dir (`str`, *optional*, defaults to `"report"`):
@@ -76,7 +78,7 @@ def run_comparison(arguments: ComparisonArguments) -> dict[str, Any]:
     with tqdm(total=draws, unit="draw", desc="textgan compare") as bar:
 
         def progress(text: str) -> None:
-            bar.set_postfix_str(text, refresh=False)
+            bar.set_postfix_str(printable(text), refresh=False)
             bar.update(1)
 
         result = compare(groups, reference_sources, measure, config, progress)
@@ -103,10 +105,11 @@ def prepare(
         raise ValueError(f"{arguments.output_dir} is a file; name a folder for the report.")
     if Path(arguments.output_dir).is_dir():
         check_output(Path(arguments.output_dir) / "report.md", arguments.overwrite)
-    repeated = next((path for path in arguments.sources if arguments.sources.count(path) > 1), None)
+    paths = [run for path in arguments.sources for run in expand_seeds(path)]
+    repeated = next((path for path in paths if paths.count(path) > 1), None)
     if repeated is not None:
         raise ValueError(f"{repeated} is given twice; give each source once.")
-    sources = [_source(path) for path in arguments.sources]
+    sources = [_source(path) for path in paths]
     groups = group(sources)
     models = [source for source in sources if isinstance(source, ModelSource)]
     synthetic = [(model.run.record.get("data") or {}).get("dataset_name") == "oracle" for model in models]
@@ -119,6 +122,28 @@ def prepare(
         raise ValueError("With --top_p most sequences of an oracle have no likelihood; sweep over --temperatures.")
     oracle_measure, oracle_source = _oracle_measure(models)
     return groups, [oracle_source], oracle_measure, config
+
+
+def expand_seeds(path: str) -> list[str]:
+    """
+    Returns the runs in a folder of several seeds: those of the system, the generators with which their adversarial
+    training began, and their baselines, where they are there. Any other path is returned as it is; `PATH@0.7` fixes a
+    temperature.
+
+    Raises:
+        `ValueError`: If a run in the folder is not finished.
+    """
+    before, at, after = path.rpartition("@")
+    folder, suffix = (Path(before), at + after) if at and not Path(path).exists() else (Path(path), "")
+    runs = [] if (folder / "config.json").is_file() else seed_folders(folder)
+    unfinished = next((run for run in runs if not (run / "config.json").is_file()), None)
+    if unfinished is not None:
+        raise ValueError(
+            f"{unfinished} holds no finished model; finish it with --resume, or name the runs one by one."
+        )
+    parts = [runs, *([run / part for run in runs] for part in (PRETRAINED_FOLDER, BASELINE_FOLDER))]
+    models = [str(model) + suffix for part in parts for model in part if (model / "config.json").is_file()]
+    return models or [path]
 
 
 def _source(path: str) -> ModelSource | LinesSource:

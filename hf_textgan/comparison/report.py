@@ -5,12 +5,20 @@ import re
 from pathlib import Path
 from typing import Any
 
+from ..evaluation.descriptions import describe_metric
+from ..runs.folder import BASELINE_FOLDER, PRETRAINED_FOLDER
+from ..utils.escaping import markdown_text, printable
 from ..utils.files import make_folder, strict_json, write_text, writing_file
 from .compare import summary
 from .sources import REAL_TEXT_LABEL
 
 
 _NUM_SHOWN_SAMPLES = 3  # per value of the sweep
+_MEANINGS_OF_FOLDERS = {
+    PRETRAINED_FOLDER: "the generator with which adversarial training began",
+    BASELINE_FOLDER: "the same generator (an LSTM of its size, where it has no likelihood), trained by maximum "
+    "likelihood alone for at most as long",
+}
 
 
 def write_report(result: dict[str, Any], folder: Path) -> None:
@@ -41,9 +49,9 @@ def markdown(result: dict[str, Any]) -> str:
     config, rows = result["config"], result["rows"]
     lines = ["# Comparison", ""]
     for verdict in result["verdicts"]:
-        lines.append(f"- **{sentence(verdict)}**")
+        lines.append(f"- **{markdown_text(sentence(verdict))}**")
     for label, notes in result["notes"].items():
-        lines.extend(f"- {label} {note}." for note in notes)
+        lines.extend(f"- {markdown_text(f'{label} {note}')}." for note in notes)
     lines += ["", "![quality against diversity](quality_diversity.png)", ""]
 
     columns = [
@@ -55,7 +63,7 @@ def markdown(result: dict[str, Any]) -> str:
     lines.append("|---" * (len(columns) + 1) + "|")
     for label, row in rows.items():
         cells = [_cell(*summary(row, key)) for key in columns]
-        lines.append(f"| {label} | " + " | ".join(cells) + " |")
+        lines.append(f"| {markdown_text(label)} | " + " | ".join(cells) + " |")
     lines += [
         "",
         f"{config['num_samples']:,} texts per draw, {config['num_seeds']} draws from seed {config['seed']}. ± is one "
@@ -63,11 +71,14 @@ def markdown(result: dict[str, Any]) -> str:
         "better values; without an arrow, the value of real text is the best. Real text, copies and n-gram samplers "
         "are measured in the same way.",
         "",
+        *_meanings(columns, result["columns"]),
+        *_parts_of_runs(list(rows)),
         "## Verdicts",
         "",
     ]
     for verdict in result["verdicts"]:
-        lines += [f"### {verdict['first']} against {verdict['second']}: {verdict['outcome']}", ""]
+        pair = f"{verdict['first']} against {verdict['second']}: {verdict['outcome']}"
+        lines += [f"### {markdown_text(pair)}", ""]
         lines.append("| test | difference (positive: the first is better) | p | adjusted p |")
         lines.append("|---|---|---|---|")
         for test in verdict["hypotheses"]:
@@ -93,20 +104,43 @@ def markdown(result: dict[str, Any]) -> str:
         for label in swept:
             for value in config["values"]:
                 cells = [_cell(*summary(rows[label], key, value)) for key in keys]
-                lines.append(f"| {label} | {value:g} | " + " | ".join(cells) + " |")
+                lines.append(f"| {markdown_text(label)} | {value:g} | " + " | ".join(cells) + " |")
         lines.append("")
     lines += ["## Samples", "", "The first samples of the first seed, without selection.", ""]
     for label, by_value in result["samples"].items():
         for value, texts in by_value.items():
             title = f"{label}, {config['sweep']} {value}" if label in swept else label
-            lines += [f"{title}:", "", *_fenced(texts[:_NUM_SHOWN_SAMPLES]), ""]
+            lines += [f"{markdown_text(title)}:", "", *_fenced(texts[:_NUM_SHOWN_SAMPLES]), ""]
     return "\n".join(lines)
 
 
 def _fenced(texts: list[str]) -> list[str]:
     """Returns texts in a code block with a fence that is longer than any in the texts."""
     fence = "`" * max([3, *(len(run) + 1 for text in texts for run in re.findall("`+", text))])
-    return [fence, *(" ".join(text.split()) for text in texts), fence]
+    return [fence, *(printable(" ".join(text.split())) for text in texts), fence]
+
+
+def _meanings(keys: list[str], columns: dict[str, bool | None]) -> list[str]:
+    """Returns a list that says what each metric measures, and which values are good."""
+    good = {True: "higher is better", False: "lower is better", None: "best near the value of real text"}
+    lines = []
+    for key in keys:
+        described = describe_metric(key)
+        if described is not None:
+            meaning = described.meaning.removesuffix("; best near the value of real text")
+            lines.append(f"- `{key}`: {meaning} ({good[columns[key]]})")
+    return [*lines, ""] if lines else []
+
+
+def _parts_of_runs(labels: list[str]) -> list[str]:
+    """Returns a list that says what the models within the folder of a run are."""
+    lines = [
+        f"- {markdown_text(label)}: {meaning}"
+        for label in labels
+        for folder, meaning in _MEANINGS_OF_FOLDERS.items()
+        if label.endswith(f"/{folder}")
+    ]
+    return [*lines, ""] if lines else []
 
 
 def _number(value: float | None) -> str:
@@ -124,45 +158,70 @@ def draw_quality_diversity(result: dict[str, Any], path: Path) -> None:
     from matplotlib.figure import Figure
 
     rows, axes = result["rows"], result["axes"]
-    figure = Figure(figsize=(6.2 * len(axes), 4.8), layout="constrained")
+    figure = Figure(figsize=(6.2 * len(axes), 5.0), layout="constrained")
     for axis, pair in zip(figure.subplots(1, len(axes), squeeze=False)[0], axes, strict=True):
-        x, y = pair["diversity"], pair["quality"]
-        for number, (label, row) in enumerate(rows.items()):
-            values = sorted({draw["value"] for draw in row["draws"]})
-            points = [(value, *(summary(row, key, value) for key in (x, y))) for value in values]
-            points = [point for point in points if not any(math.isnan(mean) for mean, _ in point[1:])]
-            if not points:
-                continue
-            style = {"color": f"C{number}" if row["is_compared"] else "0.45", "label": label, "linewidth": 1.2}
-            style["marker"] = "o" if row["is_compared"] else _MARKERS[number % len(_MARKERS)]
-            spread = {
-                f"{name}err": [0.0 if math.isnan(point[index][1]) else point[index][1] for point in points]
-                for index, name in ((1, "x"), (2, "y"))
-            }
-            axis.errorbar([p[1][0] for p in points], [p[2][0] for p in points], markersize=5, **spread, **style)
-            if len(points) > 1:
-                for value, (horizontal, _), (vertical, _) in points:
-                    offset = {"textcoords": "offset points", "xytext": (4, 4), "fontsize": 7, "color": style["color"]}
-                    axis.annotate(f"{value:g}", (horizontal, vertical), **offset)
+        keys = (pair["diversity"], pair["quality"])
+        curves = {label: curve for label, row in rows.items() if (curve := _curve(row, keys))}
         # The limits ignore distant reference sources, such as a bag of words, which would hide the differences.
-        near = [row for label, row in rows.items() if row["is_compared"] or label == REAL_TEXT_LABEL]
-        for key, limit in ((x, axis.set_xlim), (y, axis.set_ylim)):
-            means = [summary(row, key, draw["value"])[0] for row in near for draw in row["draws"]]
-            means = [mean for mean in means if not math.isnan(mean)]
-            if means:
-                margin = 0.15 * (max(means) - min(means)) + 1e-3
-                limit(min(means) - margin, max(means) + margin)
+        near = [label for label in curves if rows[label]["is_compared"] or label == REAL_TEXT_LABEL]
+        limits = [_limits([point[i] for label in near for point in curves[label]]) for i in (1, 2)]
+        outside = []
+        for number, (label, row) in enumerate(rows.items()):
+            points = curves.get(label, [])
+            if not any(all(low <= point[i + 1] <= high for i, (low, high) in enumerate(limits)) for point in points):
+                outside += [label] if points else []
+                continue
+            style = {"color": f"C{number}" if row["is_compared"] else "0.45", "label": _plain(label), "linewidth": 1.2}
+            style["marker"] = "o" if row["is_compared"] else _MARKERS[number % len(_MARKERS)]
+            _, x, y, x_spread, y_spread = zip(*points, strict=True)
+            axis.errorbar(x, y, xerr=x_spread, yerr=y_spread, markersize=5, **style)
+            if len(points) > 1:
+                for value, horizontal, vertical, *_ in points:
+                    offset = {"textcoords": "offset points", "xytext": (4, 4), "fontsize": 7, "color": style["color"]}
+                    axis.annotate(f"{value:g}", (horizontal, vertical), clip_on=True, **offset)
+        axis.set_xlim(*limits[0])
+        axis.set_ylim(*limits[1])
         # The better end of both axes lies at the top right.
         if not pair["higher_diversity"]:
             axis.invert_xaxis()
         if not pair["higher_quality"]:
             axis.invert_yaxis()
-        axis.set_xlabel(f"{x} (better to the right)")
-        axis.set_ylabel(f"{y} (better at the top)")
+        for key, higher, side, set_label in (
+            (keys[0], pair["higher_diversity"], "to the right", axis.set_xlabel),
+            (keys[1], pair["higher_quality"], "up", axis.set_ylabel),
+        ):
+            set_label(f"{key} ({'higher' if higher else 'lower'} is better, and {side})", fontsize=9)
+        missing = f"\nfar outside: {', '.join(map(_plain, outside))}" if outside else ""
+        axis.set_title(f"better is up and to the right{missing}", fontsize=9)
         axis.grid(alpha=0.3)
         axis.legend(fontsize=8)
+    if any(len({draw["value"] for draw in row["draws"]}) > 1 for row in rows.values()):
+        figure.supxlabel(f"numbers at the points: {result['config']['sweep']}", fontsize=8)
     with writing_file(path) as partial:
         figure.savefig(partial, format="png", dpi=110)
+
+
+def _curve(row: dict[str, Any], keys: tuple[str, str]) -> list[tuple[float, ...]]:
+    """Returns for each value of the sweep the value, the means of both metrics and their standard deviations."""
+    curve = []
+    for value in sorted({draw["value"] for draw in row["draws"]}):
+        (x, x_spread), (y, y_spread) = (summary(row, key, value) for key in keys)
+        if not math.isnan(x) and not math.isnan(y):
+            curve.append((value, x, y, *(0.0 if math.isnan(spread) else spread for spread in (x_spread, y_spread))))
+    return curve
+
+
+def _limits(means: list[float]) -> tuple[float, float]:
+    if not means:
+        return 0.0, 1.0
+    margin = 0.15 * (max(means) - min(means)) + 1e-3
+    return min(means) - margin, max(means) + margin
+
+
+def _plain(label: str) -> str:
+    """Returns a label without a formula, and such that a legend lists it: matplotlib hides those that begin with _."""
+    text = printable(label).replace("$", r"\$")
+    return f" {text}" if text.startswith("_") else text
 
 
 _MARKERS = ("*", "s", "^", "D", "v", "P", "X")

@@ -15,7 +15,7 @@ from ..data.collator import collate
 from ..data.encoding import encode_text
 from ..data.oracle import dataset_samples
 from ..evaluation.generators import corpus_nll, decode, nll_metrics, sample_nll, sample_sequences
-from ..runs.folder import Run, load_run
+from ..runs.folder import BASELINE_FOLDER, Run, load_run, read_record, run_folder
 from ..sampling.capabilities import capabilities_of
 from ..sampling.engine import RolloutEngine
 from ..sampling.samples import Samples
@@ -87,6 +87,10 @@ class ModelSource:
             if not self.temperature > 0:
                 raise ValueError(f"{path} has the temperature {after}; set it above 0.")
         self.run = load_run(self.path)
+        self.root, self.record = self.run.root, self.run.record
+        if self.root is not None and self.root.name == BASELINE_FOLDER:  # a baseline is a part of its run
+            outer = self.root.parent
+            self.root, self.record = run_folder(outer) or self.root, read_record(outer) or self.record
         if not self.swept and self.temperature != 1.0:
             raise ValueError(
                 f"{path} names a temperature, but the model takes the most probable tokens; leave it out."
@@ -105,8 +109,8 @@ class ModelSource:
     @property
     def run_config(self) -> str:
         """The arguments that define a system: those of the run without the training seed and the folder."""
-        record = {key: value for key, value in self.run.record.items() if key != "hf_textgan"}
-        arguments = self.run.root / "training_args.json" if self.run.root is not None else None
+        record = {key: value for key, value in self.record.items() if key != "hf_textgan"}
+        arguments = self.root / "training_args.json" if self.root is not None else None
         if arguments is None or not arguments.is_file() or not record:
             return self.path if self.temperature == 1.0 else f"{self.path}@{self.temperature:g}"
         training = read_object(arguments)
@@ -116,16 +120,16 @@ class ModelSource:
 
     @property
     def location(self) -> str:
-        """The path of a checkpoint or a best model within the folder of the run; empty for the run itself."""
-        if self.run.root is None:
+        """The path within the folder of the run, as of a checkpoint or a baseline; empty for the run itself."""
+        if self.root is None:
             return ""
-        inner = Path(self.path).resolve().relative_to(self.run.root.resolve()).as_posix()
+        inner = Path(self.path).resolve().relative_to(self.root.resolve()).as_posix()
         return "" if inner == "." else f"/{inner}"
 
     @property
     def label(self) -> str:
         """The system of the run, or the path of any other model."""
-        name = self.path if self.run.root is None else f"{self.run.record['system']}{self.location}"
+        name = self.path if self.root is None else f"{self.record['system']}{self.location}"
         return name if self.temperature == 1.0 else f"{name}@{self.temperature:g}"
 
     def samples(self, num_samples: int, seed: int, temperature: float = 1.0, top_p: float | None = None) -> Samples:

@@ -1,17 +1,21 @@
-"""Texts, tokenizers and the caption grammar."""
+"""Texts, tokenizers and the caption grammar; its modules are imported at their first use."""
 
-from types import ModuleType
+from typing import TYPE_CHECKING
 
-from .caption_grammar import *
-from .collator import *
-from .encoding import *
-from .errors import *
-from .lines import *
-from .loading import *
-from .report import *
-from .tokenizers import *
+from ..utils.lazy import lazy_attributes
 
 
-_MODULES = [module for module in tuple(globals().values()) if isinstance(module, ModuleType)]
+if TYPE_CHECKING:
+    from .caption_grammar import *
+    from .collator import *
+    from .encoding import *
+    from .errors import *
+    from .lines import *
+    from .loading import *
+    from .report import *
+    from .tokenizers import *
 
-__all__ = [name for module in _MODULES for name in module.__all__ if name in globals()]
+__getattr__, __dir__ = lazy_attributes(
+    __name__,
+    ("errors", "caption_grammar", "collator", "tokenizers", "lines", "encoding", "loading", "report"),
+)

@@ -1,13 +1,17 @@
 """Evaluation of generators: held-out likelihood, samples, and the metrics of their texts."""
 
-from types import ModuleType
+from typing import TYPE_CHECKING
 
-from .generators import *
-from .oracle import *
-from .text_metrics import *
-from .token_jsd import *
+from ..utils.lazy import lazy_attributes
 
 
-_MODULES = [module for module in tuple(globals().values()) if isinstance(module, ModuleType)]
+if TYPE_CHECKING:
+    from .generators import *
+    from .oracle import *
+    from .text_metrics import *
+    from .token_jsd import *
 
-__all__ = [name for module in _MODULES for name in module.__all__ if name in globals()]
+__getattr__, __dir__ = lazy_attributes(
+    __name__,
+    ("generators", "oracle", "text_metrics", "token_jsd"),
+)

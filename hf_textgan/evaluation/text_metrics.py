@@ -8,14 +8,6 @@ from ..metrics.ngrams import ReferenceTable, self_bleu
 
 MIN_HELD_OUT_LINES = 100  # of a comparison: one half is compared as real text, the other is the reference
 
-# The panels of the figure of a run: the metrics of every evaluation.
-EVALUATION_PANELS = {
-    "NLL per token (nats)": ("eval_nll_per_token", "eval_nll_div"),
-    "NLL under the oracle": ("eval_nll_oracle",),
-    "token n-gram divergence (bits)": ("eval_jsd_*",),
-    "quality, diversity": ("eval_bleu_4", "eval_self_bleu_4", "eval_grammar_share"),
-}
-
 
 class TextMetrics:
     """

@@ -34,7 +34,7 @@ class MLEObjective(Objective):
     scheduled_sampling: float = 0.0
 
     ranges = {"scheduled_sampling": PROBABILITY}
-    panels = {"NLL per token (nats)": ("generator/nll_per_token",)}
+    panels = {"NLL of the training text, nats per token (lower is better)": ("generator/nll_per_token",)}
 
     def updates(self) -> dict[str, tuple[Update, ...]]:
         return {"pretrain_generator": (Update("generator", "mle_loss"),)}

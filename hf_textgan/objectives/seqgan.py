@@ -100,7 +100,11 @@ class SeqGANObjective(MLEObjective):
         "l2_weight": NOT_NEGATIVE,
         "bleu_order": (2, math.inf, True),
     }
-    panels = {**MLEObjective.panels, "reward, accuracy": ("reward/*", "discriminator/accuracy*")}
+    panels = {
+        **MLEObjective.panels,
+        "reward: probability of real that the generator's samples get (higher is better for it)": ("reward/*",),
+        "accuracy of the discriminator (0.5 is chance)": ("discriminator/accuracy*",),
+    }
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -149,6 +153,7 @@ class SeqGANObjective(MLEObjective):
         mask = samples.attention_mask
         num_tokens = mask.sum()
         metrics = {
+            "generator/loss_per_token": float(loss.detach() / num_tokens),
             "reward/mean": float(rewards.sum() / num_tokens),
             "reward/std": float(rewards[mask == 1].std(unbiased=False)),
             "generator/entropy_estimate": float(-logps.detach().sum() / num_tokens),

@@ -47,6 +47,13 @@ class RunArguments:
             "(OUTPUT_DIR/report)."
         },
     )
+    num_seeds: int = field(
+        default=1,
+        metadata={
+            "help": "Train this many runs with the seeds seed, seed + 1, ..., each in OUTPUT_DIR/seed-N. "
+            "`textgan compare OUTPUT_DIR OTHER` takes them as one system; differences between systems need 3 or more."
+        },
+    )
     resume: bool = field(
         default=False,
         metadata={"help": "Resume from the newest complete checkpoint in output_dir, or start if there is none."},
@@ -55,6 +62,8 @@ class RunArguments:
     def __post_init__(self) -> None:
         if self.max_seconds is not None and not self.max_seconds > 0:
             raise ValueError(f"max_seconds is {self.max_seconds}; set it above 0.")
+        if self.num_seeds < 1:
+            raise ValueError(f"num_seeds is {self.num_seeds}; set it to 1 or more.")
 
 
 @dataclass

@@ -81,6 +81,10 @@ def build_run(
     if texts is not None:
         given.update({name: None for name in ("train_file", "eval_file", "dataset_name")})
     arguments = resolve_arguments(system, (given, "the options"))
+    if arguments.run.num_seeds > 1:
+        raise ValueError(
+            f"num_seeds is {arguments.run.num_seeds}, but a trainer trains one run; call build_run for each seed."
+        )
     return build_trainer(arguments, texts=texts, tokenizer=tokenizer, report=report)
 
 

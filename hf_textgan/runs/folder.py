@@ -1,6 +1,7 @@
 """The folder of a run: its record, and loading the trained generator."""
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,6 @@ from ..sampling.capabilities import capabilities_of
 from ..sampling.checks import check_generator
 from ..sampling.engine import RolloutEngine
 from ..sampling.loading import load_generator
-from ..trainer.checkpoints import newest_complete
 from ..utils.files import read_object, write_text
 from ..utils.lock import LOCK_FILE
 from ..utils.names import is_hub_name
@@ -20,6 +20,8 @@ from ..utils.names import is_hub_name
 
 RUN_RECORD_FILE = "textgan.json"
 ORACLE_FOLDER = "oracle"  # folder of the oracle of a run on synthetic data
+BASELINE_FOLDER = "mle_baseline"  # folder of the MLE baseline of a run
+PRETRAINED_FOLDER = "pretrained_generator"  # folder of the generator with which adversarial training began
 
 
 @dataclass
@@ -55,6 +57,17 @@ def write_record(folder: Path, record: dict[str, Any]) -> None:
     write_text(folder / RUN_RECORD_FILE, json.dumps(record, indent=2) + "\n")
 
 
+def seed_folder(folder: Path, seed: int) -> Path:
+    """Returns the folder of the run with this seed among the runs of several seeds in `folder`."""
+    return folder / f"seed-{seed}"
+
+
+def seed_folders(folder: Path) -> list[Path]:
+    """Returns the folders of the runs of several seeds in `folder`, in the order of the seeds."""
+    numbered = [(path, re.fullmatch(r"seed-(\d+)", path.name)) for path in folder.glob("seed-*")]
+    return [path for _, path in sorted((int(match[1]), path) for path, match in numbered if match)]
+
+
 def check_output_dir(folder: Path, system: str, resume: bool) -> None:
     """Raises `ValueError` if a run of `system` would destroy something in `folder`."""
     if folder.is_file():
@@ -84,6 +97,8 @@ def load_run(path: str, max_length: int | None = None) -> Run:
     """
     folder = Path(path)
     if folder.is_dir() and not any((folder / name).is_file() for name in ("config.json", "adapter_config.json")):
+        from ..trainer.checkpoints import newest_complete  # loads the Trainer, which a finished model does not need
+
         newest, _ = newest_complete(folder)
         hint = f"its newest checkpoint is {newest}" if newest else "train one with `textgan train`"
         raise ValueError(f"{folder} holds no finished model (no config.json); {hint}.")
@@ -119,12 +134,16 @@ def load_run(path: str, max_length: int | None = None) -> Run:
 
 
 __all__ = [
+    "BASELINE_FOLDER",
     "ORACLE_FOLDER",
+    "PRETRAINED_FOLDER",
     "RUN_RECORD_FILE",
     "Run",
     "check_output_dir",
     "load_run",
     "read_record",
     "run_folder",
+    "seed_folder",
+    "seed_folders",
     "write_record",
 ]

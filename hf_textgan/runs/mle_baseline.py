@@ -24,10 +24,9 @@ from ..trainer.adversarial_config import AdversarialConfig
 from ..trainer.adversarial_trainer import AdversarialTrainer
 from ..utils.files import writing_folder
 from .arguments import TrainArguments
+from .folder import BASELINE_FOLDER, PRETRAINED_FOLDER
 
 
-BASELINE_FOLDER = "mle_baseline"
-PRETRAINED_FOLDER = "pretrained_generator"
 _PATIENCE = 5  # evaluations without a better likelihood of held-out text
 
 
@@ -129,8 +128,6 @@ def early_stopping() -> TrainerCallback:
 
 
 __all__ = [
-    "BASELINE_FOLDER",
-    "PRETRAINED_FOLDER",
     "SavePretrainedGenerator",
     "baseline_arguments",
     "check_held_out",

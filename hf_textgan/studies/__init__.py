@@ -1,1 +1,1 @@
-"""Studies of several runs: a system beside its maximum-likelihood baseline."""
+"""Studies of several runs: a system beside its maximum-likelihood baseline, and with several seeds."""

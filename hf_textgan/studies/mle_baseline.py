@@ -7,7 +7,8 @@ from typing import Any
 from ..comparison.prepare import ComparisonArguments, run_comparison
 from ..runs.arguments import TrainArguments
 from ..runs.build import build_trainer, checkpoint_to_resume
-from ..runs.mle_baseline import BASELINE_FOLDER, PRETRAINED_FOLDER, baseline_arguments, early_stopping
+from ..runs.folder import BASELINE_FOLDER, PRETRAINED_FOLDER
+from ..runs.mle_baseline import baseline_arguments, early_stopping
 from ..trainer.adversarial_trainer import AdversarialTrainer
 
 

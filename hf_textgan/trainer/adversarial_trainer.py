@@ -47,7 +47,7 @@ from .callbacks import AdversarialProgressCallback, PhaseCallback, SamplesCallba
 from .engine import build_engine, set_generation_config
 from .health import CollapseCallback, DivergenceGuard
 from .optimizers import create_player_optimizer, optimizer_class
-from .summary import summarize
+from .summary import stop_reason_of, summarize
 from .validation import check_accelerator, check_data, check_held_out_lengths, check_metric, check_players
 from .weights import config_file, load_weights, save_player
 
@@ -390,8 +390,7 @@ class AdversarialTrainer(Trainer):
 
     def summary(self) -> list[str]:
         """Returns the lines that tell a finished run in words: each phase against its start, and the warnings."""
-        reasons = [getattr(callback, "stop_reason", None) for callback in self.callback_handler.callbacks]
-        reason = self.stop_reason or next((reason for reason in reasons if reason), None)
+        reason = stop_reason_of([self, *self.callback_handler.callbacks])
         return summarize(self.state.log_history, self.schedule, reason)
 
     def _last_good_checkpoint(self) -> str:

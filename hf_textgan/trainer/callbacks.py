@@ -1,6 +1,6 @@
 """Callbacks: progress with phase and losses, samples and metrics on disk, phase boundaries."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -9,9 +9,17 @@ from transformers.trainer_callback import ProgressCallback
 
 from ..core.objective import Objective
 from ..core.schedule import PhaseSchedule
-from ..evaluation.text_metrics import EVALUATION_PANELS
+from ..evaluation.descriptions import SUMMARY_METRICS, evaluation_panels
+from ..utils.escaping import printable
 from ..utils.files import make_folder, strict_json, write_text
-from .plots import LOSS_PANELS, draw_curves, merge_panels
+from .plots import draw_curves, merge_panels
+from .summary import describe_stop, stop_position, stop_reason_of
+
+
+# A phase that is shorter than the intervals of the run is logged and evaluated as often as this all the same.
+_LOGS_OF_A_PHASE = 20
+_EVALUATIONS_OF_A_PHASE = 4
+_SHORTEST_PHASE = 20  # iterations; the end of a shorter phase is enough
 
 
 class SamplingTrainer(Protocol):
@@ -28,8 +36,9 @@ class SamplingTrainer(Protocol):
 
 class PhaseCallback(TrainerCallback):
     """
-    Logs, evaluates and saves at the end of every phase, so that each phase's result stands beside the others'. A
-    generator that was not updated since its last evaluation is not evaluated again.
+    Logs, evaluates and saves at the end of every phase, so that each phase's result stands beside the others'. A short
+    phase is logged and evaluated a few times on its way, so that its curve can be seen. A generator that was not
+    updated since its last evaluation is not evaluated again.
     """
 
     def __init__(self, schedule: PhaseSchedule):
@@ -44,6 +53,13 @@ class PhaseCallback(TrainerCallback):
             control.should_log = args.logging_strategy != "no"
             control.should_evaluate = args.eval_strategy != "no"
             control.should_save = args.save_strategy != "no"
+        position = self.schedule.at(step - 1)
+        done, iterations = position.iteration_in_phase + 1, position.phase.iterations
+        if iterations >= _SHORTEST_PHASE:
+            if args.logging_strategy != "no" and _is_due(done, iterations, _LOGS_OF_A_PHASE, state.logging_steps):
+                control.should_log = True
+            if args.eval_strategy != "no" and _is_due(done, iterations, _EVALUATIONS_OF_A_PHASE, state.eval_steps):
+                control.should_evaluate = True
         if control.should_evaluate:
             evaluations = (e for e in reversed(state.log_history) if any(key.startswith("eval_") for key in e))
             last = next(evaluations, None)
@@ -53,6 +69,12 @@ class PhaseCallback(TrainerCallback):
 
     def _generator_steps(self, step: int) -> int:
         return self.schedule.steps_before(step, "generator")
+
+
+def _is_due(done: int, iterations: int, times: int, interval: float) -> bool:
+    """Returns whether one of `times` equal parts of a phase has ended; never if its intervals are shorter anyway."""
+    part = iterations // times
+    return part < interval and done % part == 0
 
 
 class AdversarialProgressCallback(ProgressCallback):
@@ -83,15 +105,27 @@ class AdversarialProgressCallback(ProgressCallback):
         if not state.is_world_process_zero or self.training_bar is None:
             return
         shown = {key: value for key, value in (logs or {}).items() if isinstance(value, int | float)}
-        losses = {key.removesuffix("/loss"): f"{value:.4g}" for key, value in shown.items() if key.endswith("/loss")}
+        losses = shown_losses(shown)
         if losses:
-            self.training_bar.set_postfix(losses, refresh=False)
+            self.training_bar.set_postfix_str(losses, refresh=False)
         elif any(key.startswith("eval_") for key in shown):
-            hidden = ("_runtime", "_per_second", "epoch")
-            parts = [
-                f"{key.removeprefix('eval_')} {value:.4g}" for key, value in shown.items() if not key.endswith(hidden)
-            ]
-            self.training_bar.write(f"step {state.global_step}: " + ", ".join(parts))
+            values = {name: shown.get(f"eval_{name}") for name in SUMMARY_METRICS}
+            parts = [f"{name} {value:.4g}" for name, value in values.items() if value is not None]
+            parts = parts or [f"{key.removeprefix('eval_')} {value:.4g}" for key, value in shown.items()]
+            self.training_bar.write(f"iteration {state.global_step}: " + ", ".join(parts))
+
+
+def shown_losses(logs: Mapping[str, float]) -> str:
+    """Returns the losses of the players in words, per token where a loss is a sum over tokens."""
+    parts = []
+    for key in logs:
+        player, _, name = key.rpartition("/")
+        if player and name == "loss":
+            per_token = logs.get(f"{player}/loss_per_token")
+            parts.append(
+                f"{player} loss {logs[key]:.4g}" if per_token is None else f"{player} loss {per_token:.4g} per token"
+            )
+    return ", ".join(parts)
 
 
 class SamplesCallback(TrainerCallback):
@@ -124,7 +158,7 @@ class SamplesCallback(TrainerCallback):
             write_text(output_dir / "samples.txt", lines)
             bar = self._bar()
             for text in texts[: self.num_shown]:
-                bar(f"    {text}")
+                bar(f"    {printable(text)}")
         for name, shown in self.trainer.eval_sequences.items():
             make_folder(output_dir / "samples")
             lines = "".join(f"{text}\n" for text in shown)
@@ -137,8 +171,10 @@ class SamplesCallback(TrainerCallback):
     ) -> None:
         if state.is_world_process_zero and state.log_history:
             self._write_metrics(Path(args.output_dir or "."), state)
-            panels = merge_panels(LOSS_PANELS, EVALUATION_PANELS, self.trainer.objective.panels)
-            draw_curves(state.log_history, self.trainer.schedule, Path(args.output_dir or ".") / "curves.png", panels)
+            panels = merge_panels(evaluation_panels(), self.trainer.objective.panels)
+            schedule, path = self.trainer.schedule, Path(args.output_dir or ".") / "curves.png"
+            title = describe_stop(schedule, state.global_step) if state.global_step < schedule.total else None
+            draw_curves(state.log_history, schedule, path, panels, title)
 
     def _write_metrics(self, output_dir: Path, state: TrainerState) -> None:
         evaluations = [
@@ -148,6 +184,9 @@ class SamplesCallback(TrainerCallback):
         ]
         warnings = [entry for entry in state.log_history if "warning" in entry]
         content = {"steps": state.global_step, "evaluations": evaluations, "warnings": warnings}
+        reason = stop_reason_of([self.trainer, *self.trainer.callback_handler.callbacks])
+        if reason is not None:
+            content["stopped"] = {**(stop_position(self.trainer.schedule, state.global_step) or {}), "reason": reason}
         write_text(output_dir / "metrics.json", strict_json(content))
 
     def _bar(self) -> Callable[[str], Any]:

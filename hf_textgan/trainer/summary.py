@@ -1,15 +1,19 @@
 """A finished run in words."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from ..core.schedule import PhaseSchedule
 from ..evaluation.descriptions import SUMMARY_METRICS, describe_metric
 
 
 _SAME = 0.005  # a relative change below this is called the same
+_NUMBER_WIDTH = 9
 
 
 def summarize(log_history: list[dict], schedule: PhaseSchedule, stop_reason: str | None = None) -> list[str]:
     """
-    Returns the lines of a summary: for each phase the metrics at its end, against those at its start, in words.
+    Returns the lines of a summary: for each phase the metrics at its start and at its end, and what they mean.
 
     Args:
         log_history (`list[dict]`):
@@ -29,28 +33,63 @@ def summarize(log_history: list[dict], schedule: PhaseSchedule, stop_reason: str
         before = [e for e in evaluations if e["step"] <= start]
         cut = "" if done == phase.iterations else f" of {phase.iterations:,}"
         if done:
-            lines.append(f"{phase.name}, {done:,}{cut} iterations:")
-            lines += [f"  {line}" for line in _changes(before[-1] if before else None, within[-1] if within else None)]
+            title = f"{phase.name}, {done:,}{cut} iterations"
+            lines += _changes(title, before[-1] if before else None, within[-1] if within else None)
         start = end
     lines += [f"warning at step {e['step']}: {e['warning']}" for e in log_history if "warning" in e]
     if stop_reason is not None:
-        lines.append(f"The run ended before its last iteration: {stop_reason}.")
+        lines.append(f"{describe_stop(schedule, last_step)}: {stop_reason}.")
     return lines
 
 
-def _changes(before: dict | None, after: dict | None) -> list[str]:
-    """Returns a line for each metric at the end of a phase, with its change since the start where that is known."""
+def stop_position(schedule: PhaseSchedule, step: int) -> dict[str, Any] | None:
+    """
+    Returns where a run ended after `step` iterations: `phase`, `iteration` within it, and `of` how many; `None` at its
+    last iteration.
+    """
+    if step >= schedule.total:
+        return None
+    position = schedule.at(max(step - 1, 0))
+    done = position.iteration_in_phase + (step > 0)
+    return {"phase": position.phase.name, "iteration": done, "of": position.phase.iterations}
+
+
+def describe_stop(schedule: PhaseSchedule, step: int) -> str:
+    """Returns [`stop_position`] in words."""
+    stop = stop_position(schedule, step)
+    if stop is None:
+        return "The run ended at its last iteration"
+    where = f"in the phase {stop['phase']}, after {stop['iteration']:,} of its {stop['of']:,} iterations"
+    names = [phase.name for phase in schedule.phases]
+    missing = names[names.index(stop["phase"]) + 1 :]
+    return f"The run ended {where}{', without ' + ' and '.join(missing) if missing else ''}"
+
+
+def stop_reason_of(callbacks: Sequence[Any]) -> str | None:
+    """Returns the reason for which one of the callbacks of a trainer ended the run early, if one did."""
+    reasons = (getattr(callback, "stop_reason", None) for callback in callbacks)
+    return next((reason for reason in reasons if reason), None)
+
+
+def _changes(title: str, before: dict | None, after: dict | None) -> list[str]:
+    """Returns a table of the metrics at the end of a phase, beside those at its start where they are known."""
     if after is None:
-        return ["no evaluation"]
-    lines = []
+        return [f"{title}: the generator was not measured here"]
+    lines = [f"{title}, at its {'end' if before is None else 'start -> end'}:"]
     for name in SUMMARY_METRICS:
         value, described = after.get(f"eval_{name}"), describe_metric(name)
         if value is None or described is None:
             continue
-        old = None if before is None else before.get(f"eval_{name}")
-        change = "" if old is None else f", was {old:.4g} ({_judgement(old, value, described.higher_is_better)})"
-        lines.append(f"{name.ljust(24)} {value:.4g}{change}: {described.meaning}")
-    return lines or ["no metric that this summary knows"]
+        line = f"  {name.ljust(24)}"
+        if before is not None:
+            old = before.get(f"eval_{name}")
+            line += ("-" if old is None else f"{old:.4g}").rjust(_NUMBER_WIDTH)
+            change = "" if old is None else _judgement(old, value, described.higher_is_better)
+            line += f" -> {f'{value:.4g}'.ljust(_NUMBER_WIDTH)} {change.ljust(8)}"
+        else:
+            line += f"{value:.4g}".rjust(_NUMBER_WIDTH)
+        lines.append(f"{line}  {described}")
+    return lines if len(lines) > 1 else [f"{title}: no metric that this summary knows"]
 
 
 def _judgement(old: float, new: float, higher_is_better: bool | None) -> str:
@@ -61,4 +100,4 @@ def _judgement(old: float, new: float, higher_is_better: bool | None) -> str:
     return "better" if (new > old) == higher_is_better else "worse"
 
 
-__all__ = ["summarize"]
+__all__ = ["describe_stop", "stop_position", "stop_reason_of", "summarize"]

@@ -26,18 +26,13 @@ class WallClock(TrainerCallback):
 
     def __init__(self, output_dir: Path):
         self.path = output_dir / "training_seconds.json"
+        self.started: float | None = None
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        resumed = state.global_step > 0 and self.path.is_file()
-        kept: dict[str, Any] = {"seconds": 0.0, "evaluations": {}}
-        if resumed:
-            try:
-                kept = read_object(self.path, seconds=(int, float), evaluations=dict)
-            except ValueError as error:
-                logger.warning("%s The time of this run counts from here.", error)
-        self.before, self.evaluations = kept["seconds"], kept["evaluations"]
+        kept = self._recorded() if state.global_step > 0 else {}
+        self.before, self.evaluations = kept.get("seconds", 0.0), kept.get("evaluations", {})
         self.started = self.clock()
 
     def on_evaluate(
@@ -53,8 +48,19 @@ class WallClock(TrainerCallback):
 
     @property
     def seconds(self) -> float:
-        """The seconds of training so far."""
+        """The seconds of training so far; before its begin those that the folder records."""
+        if self.started is None:
+            return self._recorded().get("seconds", 0.0)
         return self.before + self.clock() - self.started
+
+    def _recorded(self) -> dict[str, Any]:
+        if not self.path.is_file():
+            return {}
+        try:
+            return read_object(self.path, seconds=(int, float), evaluations=dict)
+        except ValueError as error:
+            logger.warning("%s The time of this run counts from here.", error)
+            return {}
 
 
 class TimeLimit(WallClock):
@@ -72,8 +78,7 @@ class TimeLimit(WallClock):
         if PartialState().num_processes > 1:  # the processes must agree, or some would wait for others for ever
             over = broadcast_object_list([over])[0]
         if over and state.global_step < state.max_steps:
-            done = f"{state.global_step} of {state.max_steps} iterations"
-            self.stop_reason = f"its {self.limit:g} seconds (max_seconds) were over after {done}"
+            self.stop_reason = f"its {self.limit:g} seconds (max_seconds) were over"
         if over:
             control.should_evaluate = control.should_save = control.should_training_stop = True
 

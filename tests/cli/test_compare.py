@@ -172,7 +172,7 @@ def test_a_run_with_its_baseline_ends_with_a_report(runs, tmp_path, capsys):
     assert f"The report is {folder / 'report' / 'report.md'}." in printed
     result = report(folder / "report")
     start = str(folder / "pretrained_generator")
-    assert list(result["rows"])[:3] == ["seqgan", "seqgan/pretrained_generator", "rnnlm"]
+    assert list(result["rows"])[:3] == ["seqgan", "seqgan/pretrained_generator", "seqgan/mle_baseline"]
     # The start is the last model of the pre-training, which its checkpoint holds too.
     saved = [
         load_file(place / "model.safetensors") for place in (folder / "pretrained_generator", folder / "checkpoint-8")

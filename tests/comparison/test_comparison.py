@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from hf_textgan.cli.compare import print_comparison
 from hf_textgan.comparison.compare import CompareConfig, compare, judge, summary
+from hf_textgan.comparison.measure import OracleMeasure, TextMeasure
 from hf_textgan.comparison.report import markdown, sentence, write_report
 from hf_textgan.comparison.sources import REAL_TEXT_LABEL, LinesSource, MarkovSource, split_in_halves
 from hf_textgan.comparison.statistics import (
@@ -20,6 +22,7 @@ from hf_textgan.comparison.statistics import (
     quality_at_equal_diversity,
     welch,
 )
+from hf_textgan.evaluation.descriptions import describe_metric
 
 
 AXES = (
@@ -235,7 +238,7 @@ class Known:
         return metrics, [f"{source.path} ```` {value} {seed}", "- two\n lines"]
 
 
-def known_result(**changes):
+def known_result(name="honest", path="run/1", **changes):
     honest = {
         "bleu_4": 0.3,
         "self_bleu_4": 0.4,
@@ -247,7 +250,7 @@ def known_result(**changes):
     copier = {**honest, "copied": 0.5, "bleu_4": 0.5}
     real = Constant(REAL_TEXT_LABEL, swept=False, **honest)
     config = CompareConfig(values=(0.8, 1.0), num_samples=50, num_seeds=3, **changes)
-    groups = {"honest": [Constant("run/1", **honest)], "copier": [Constant("run/2", **copier)]}
+    groups = {name: [Constant(path, **honest)], "copier": [Constant("run/2", **copier)]}
     seen = []
     return compare(groups, [real], Known(), config, seen.append), seen
 
@@ -269,6 +272,37 @@ def test_a_comparison_from_end_to_end(tmp_path):
     assert "No verdict on honest and copier: copier copies the training text" in text
     assert "| honest | 0.301 ± 0.001 |" in text and "`````" in text  # a fence longer than the one in a sample
     assert "| copier | 0.8 |" in text and "level 0.05" in text and "Welch's t-test" in text
+
+
+def test_the_report_explains_its_metrics_and_its_rows():
+    result = known_result()[0]
+    result["rows"]["honest/mle_baseline"] = result["rows"]["honest"]
+    text = markdown(result)
+    assert "- `bleu_4`: BLEU of the samples against held-out text (higher is better)" in text
+    assert (
+        "- `copied`: share of the samples that stand in the training text (best near the value of real text)" in text
+    )
+    assert "- honest/mle_baseline: the same generator" in text
+    for columns in (TextMeasure.columns, OracleMeasure.columns):
+        assert all(describe_metric(key) is not None for key in (*columns, "grammar_share"))
+        for key, higher in columns.items():
+            assert describe_metric(key).higher_is_better is higher, key
+
+
+def test_names_of_others_have_no_effect_in_the_report(tmp_path, capsys):
+    name = "_x</td><script> | $\\frac$ `a` \x1b[2J"
+    result = known_result(name=name, path="\x1b[31mred")[0]
+    write_report(result, tmp_path)
+    report = (tmp_path / "report.md").read_text()
+    assert "<script>" not in report and "\x1b" not in report
+    shown = r"_x&lt;/td&gt;&lt;script&gt; \| $\\frac$ \`a\` \\x1b\[2J"
+    assert f"| {shown} | 0.301 ± 0.001 |" in report and f"{shown}, temperature 0.8:" in report
+    assert "\n\\x1b[31mred " in report  # a sample
+    table = next(part for part in report.split("\n\n") if shown in part and "|---" in part).splitlines()
+    assert len({line.replace(r"\|", "").count("|") for line in table}) == 1  # as many cells in each row
+    print_comparison(result, tmp_path)
+    printed = capsys.readouterr().out
+    assert "\x1b" not in printed and r"_x</td><script> | $\frac$ `a` \x1b[2J" in printed
 
 
 def test_the_report_of_a_top_p_sweep():

@@ -43,6 +43,7 @@ def child(words: list[str], environment: dict[str, str], file_size: int | None) 
     if file_size is not None:  # a disk on which a file cannot grow further
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         return textgan(words)
     except SystemExit as error:
@@ -77,6 +78,7 @@ def run(
     pending = sorted(signals or [])
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         start = time.monotonic()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # until the command begins
         pid = os.fork()
         if pid == 0:
             null = os.open(os.devnull, os.O_RDONLY)
@@ -85,7 +87,6 @@ def run(
             status = 1
             try:
                 os.chdir(folder)
-                signal.signal(signal.SIGINT, signal.default_int_handler)
                 status = child(words, environment or {}, file_size)
             except BaseException:
                 traceback.print_exc()

@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 from hf_textgan.core.schedule import Phase, PhaseSchedule, Update
 from hf_textgan.core.step import StepResult
 from hf_textgan.trainer.health import DivergenceGuard
-from hf_textgan.trainer.summary import summarize
+from hf_textgan.trainer.summary import describe_stop, stop_position, summarize
 from tests.toys import ThreePlayers, text_data, toy_trainer
 
 
@@ -78,7 +78,9 @@ def test_a_collapse_is_warned_of_and_written_down(tmp_path, caplog):
 def test_a_collapse_ends_the_run_on_request(tmp_path):
     trainer = collapsing(tmp_path, on_collapse="stop")
     assert trainer.train().global_step == 4
-    assert trainer.summary()[-1].startswith("The run ended before its last iteration: it collapsed at step 4 (30% of")
+    assert trainer.summary()[-1].startswith(
+        "The run ended in the phase adversarial, after 2 of its 6 iterations: it collapsed at step 4 (30% of"
+    )
 
 
 def test_a_collapse_rolls_back_to_the_best_models_of_the_phase(tmp_path):
@@ -108,8 +110,28 @@ def test_the_summary_tells_each_phase_against_its_start():
         {"step": 13, "eval_nll_per_token": 2.5, "eval_bleu_4": 0.6, "eval_self_bleu_4": 0.4001},
     ]
     lines = summarize(log, schedule, "its 9 seconds were over")
-    assert lines[0] == "pretrain_generator, 10 iterations:" and lines[4] == "adversarial, 3 of 5 iterations:"
-    assert lines[5].startswith("  nll_per_token            2.5, was 2 (worse): NLL of held-out text")
-    assert lines[6].startswith("  bleu_4                   0.6, was 0.5 (better): BLEU of the samples")
-    assert lines[7].startswith("  self_bleu_4              0.4001, was 0.4 (the same)")
-    assert lines[-1] == "The run ended before its last iteration: its 9 seconds were over."
+    assert [" ".join(line.split()) for line in lines] == [
+        "pretrain_generator, 10 iterations, at its end:",
+        "nll_per_token 2 NLL of held-out text, nats per token (lower is better)",
+        "bleu_4 0.5 BLEU of the samples against held-out text (higher is better)",
+        "self_bleu_4 0.4 BLEU of each sample against the others; high means little diversity (lower is better)",
+        "adversarial, 3 of 5 iterations, at its start -> end:",
+        "nll_per_token 2 -> 2.5 worse NLL of held-out text, nats per token (lower is better)",
+        "bleu_4 0.5 -> 0.6 better BLEU of the samples against held-out text (higher is better)",
+        "self_bleu_4 0.4 -> 0.4001 the same BLEU of each sample against the others; high means little diversity "
+        "(lower is better)",
+        "The run ended in the phase adversarial, after 3 of its 5 iterations: its 9 seconds were over.",
+    ]
+
+
+def test_where_a_run_ended():
+    update = (Update("generator", "mle_loss"),)
+    schedule = PhaseSchedule([Phase("first", 3, update), Phase("second", 2, update), Phase("third", 1, update)])
+    assert stop_position(schedule, 0) == {"phase": "first", "iteration": 0, "of": 3}
+    assert stop_position(schedule, 3) == {"phase": "first", "iteration": 3, "of": 3}
+    assert stop_position(schedule, 4) == {"phase": "second", "iteration": 1, "of": 2}
+    assert stop_position(schedule, 6) is None
+    assert describe_stop(schedule, 1) == (
+        "The run ended in the phase first, after 1 of its 3 iterations, without second and third"
+    )
+    assert describe_stop(schedule, 6) == "The run ended at its last iteration"

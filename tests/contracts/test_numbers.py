@@ -8,6 +8,7 @@ import pytest
 import torch
 from transformers import AutoModel
 
+from hf_textgan.evaluation.generators import check_samples
 from hf_textgan.objectives import OBJECTIVES
 from hf_textgan.systems import get_system
 from hf_textgan.trainer.adversarial_config import _RANGES, UNSUPPORTED, AdversarialConfig
@@ -131,6 +132,12 @@ def test_what_memory_cannot_hold_is_refused_before_it_is_tried():
     message = r"eval_num_samples=9 need about [\d,]+ GiB, and this machine has [\d,]+ GiB; lower it"
     with pytest.raises(ValueError, match=message):
         check_memory("eval_num_samples=9", 10**18, "lower it")
+    check_samples(10, 20, "num_samples")
+    message = r"^num_samples=10 with max_length=1000000000000 takes about [\d,]+ GiB, .* GiB; lower one of them.$"
+    with pytest.raises(ValueError, match=message):
+        check_samples(10, 10**12, "num_samples")
+    with pytest.raises(ValueError, match="^num_samples=1000000000000 with max_length=20 takes about"):
+        check_samples(10**12, 20, "num_samples")
     check_number("name", None, (0.0, 0.5, True))
     with pytest.raises(ValueError, match="name is True; set it to a number."):
         check_number("name", True, (0.0, 0.5, True))

@@ -1,19 +1,31 @@
 """Lines of text as token ids."""
 
 import json
+import logging
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from datasets import Dataset, Features, List, Value
 from datasets.utils import tqdm
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from .cache import cached_dataset, fingerprint, write_arrow
 from .errors import DataError
-from .lines import check_lines, check_truncate, column_batches
+from .lines import check_lines, column_batches
+from .statistics import iterate_ids
+
+
+logger = logging.getLogger(__name__)
+
+# A line is an outlier if it has more tokens than this, and than so many times the 99.5th percentile of the lengths.
+_MIN_OUTLIER_LENGTH = 100
+_OUTLIER_FACTOR = 3
+_MIN_LINES = 100  # fewer lines have no outliers, which are so at most 1 in 100
 
 
 @dataclass
@@ -76,7 +88,8 @@ def encode_lines(
             Needs an `eos_token`, which also begins a line where there is no `bos_token`.
         max_length (`int`, *optional*):
             Maximum number of generated tokens of a line: its tokens and the end-of-sequence token, without the
-            beginning-of-sequence token. By default that of the longest line, so that no line is dropped.
+            beginning-of-sequence token. By default that of the longest line, so that no line is dropped; a warning
+            says if it is far longer than the others.
         truncate (`bool`, *optional*, defaults to `False`):
             Whether a line of `max_length` or more tokens becomes `[bos]` and its first `max_length` tokens, without
             an end-of-sequence token, instead of being dropped. Needs `max_length`.
@@ -91,7 +104,17 @@ def encode_lines(
     check_lines(lines)
     encoder = _Encoder(tokenizer, max_length, truncate=truncate)
     rows = [row for batch in column_batches(lines) for row in encoder(batch)["input_ids"]]
-    return EncodedText(Dataset.from_dict({"input_ids": rows}), **encoder.result())
+    encoded = EncodedText(Dataset.from_dict({"input_ids": rows}), **encoder.result())
+    lengths = _lengths(encoded.dataset)
+    limit = length_without_outliers(lengths)
+    if max_length is None and limit < encoded.max_length:
+        number = sum(count for length, count in lengths.items() if length > limit)
+        logger.warning(
+            "%d of %d lines are far longer than the others: they have up to %d tokens, the others at most %d, and the "
+            "longest decides the cost of all; pass max_length=%d to leave them out.",
+            *(number, encoded.num_lines, encoded.max_length, limit, limit),
+        )
+    return encoded
 
 
 def encode_text(
@@ -160,6 +183,60 @@ def encode_text(
     return EncodedText(encoded, **counts)
 
 
+def encode_training_text(
+    dataset: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int | None = None, **options: Any
+) -> EncodedText:
+    """
+    Encodes text as [`encode_text`], but without `max_length` leaves out lines that are far longer than nearly all
+    others, because the longest line decides the memory and the time that a training takes. A warning says so.
+
+    Args:
+        dataset, tokenizer, max_length, options:
+            As in [`encode_text`].
+    """
+    encoded = encode_text(dataset, tokenizer, max_length, **options)
+    if max_length is not None:
+        return encoded
+    limit = length_without_outliers(_lengths(encoded.dataset))
+    if limit == encoded.max_length:
+        return encoded
+    shorter = encode_text(dataset, tokenizer, limit, **options)
+    number = shorter.num_dropped - encoded.num_dropped
+    logger.warning("%s", outlier_warning(number, shorter.num_lines, encoded.max_length, limit))
+    return shorter
+
+
+def length_without_outliers(counts: Mapping[int, int]) -> int:
+    """Returns the largest of the lengths, given the number of lines of each, or of those that are no outliers."""
+    number = sum(counts.values())
+    if number < _MIN_LINES:
+        return max(counts)
+    longer = 0
+    for percentile in sorted(counts, reverse=True):
+        longer += counts[percentile]
+        if longer > max(1, number // 200):
+            bound = max(_MIN_OUTLIER_LENGTH, _OUTLIER_FACTOR * percentile)
+            return max(length for length in counts if length <= bound)
+    return max(counts)
+
+
+def outlier_warning(number: int, num_lines: int, longest: int, limit: int) -> str:
+    """Returns the sentence that says which lines of the training text are left out as outliers."""
+    return (
+        f"{number:,} of {num_lines:,} training lines are left out, because they are far longer than the others (up to "
+        f"{longest:,} tokens, the others at most {limit:,}); set --max_length {longest} to keep them."
+    )
+
+
+def _lengths(dataset: Dataset) -> Counter[int]:
+    """Returns the number of rows with each number of tokens, BOS not included."""
+    counts: Counter[int] = Counter()
+    for lengths, _ in iterate_ids(dataset):
+        values, numbers = np.unique(lengths, return_counts=True)
+        counts.update(dict(zip((values - 1).tolist(), numbers.tolist(), strict=True)))
+    return counts
+
+
 def truncate_texts(texts: Dataset | Sequence[str], tokenizer: PreTrainedTokenizerBase, max_length: int) -> list[str]:
     """
     Cuts texts where `truncate` of [`encode_lines`] cuts their tokens, for a comparison with generated texts.
@@ -202,6 +279,29 @@ def truncate_texts(texts: Dataset | Sequence[str], tokenizer: PreTrainedTokenize
         for text, offsets in zip(batch["text"], encoded["offset_mapping"], strict=True):
             cut.append(text[: offsets[max_length - 1][1]].rstrip() if len(offsets) > max_length else text)
     return cut
+
+
+def check_lengths(max_length: int | None, min_length: int | None, truncate: bool) -> None:
+    """Raises [`DataError`] if the lengths of lines are out of range or contradict each other."""
+    if max_length is not None and max_length < 2:
+        raise DataError(f"max_length={max_length} leaves no room for a token and the end of the line; use 2 or more.")
+    if truncate and max_length is None:
+        raise DataError(
+            "truncate is set and max_length is not; set max_length to the tokens to keep, or leave truncate out."
+        )
+    if min_length is not None and min_length < 1:
+        raise DataError(f"min_length={min_length} is not a number of tokens; use 1 or more.")
+    if min_length is not None and max_length is not None:
+        if truncate and min_length > max_length:
+            raise DataError(
+                f"min_length={min_length} is more than max_length={max_length}, at which lines are cut; use a "
+                f"min_length of at most {max_length}."
+            )
+        if not truncate and min_length >= max_length:
+            raise DataError(
+                f"min_length={min_length} and the end of the line do not fit into max_length={max_length}; use a "
+                f"min_length of at most {max_length - 1}."
+            )
 
 
 class Tokens:
@@ -258,24 +358,7 @@ class _Encoder:
     ):
         self.tokens = Tokens(tokenizer)
         self.condition_tokens = Tokens(tokenizer, "The condition of line")
-        if max_length is not None and max_length < 2:
-            raise DataError(
-                f"max_length={max_length} leaves no room for a token and the end of the line; use 2 or more."
-            )
-        check_truncate(truncate, max_length)
-        if min_length is not None and min_length < 1:
-            raise DataError(f"min_length={min_length} is not a number of tokens; use 1 or more.")
-        if min_length is not None and max_length is not None:
-            if truncate and min_length > max_length:
-                raise DataError(
-                    f"min_length={min_length} is more than max_length={max_length}, at which lines are cut; use a "
-                    f"min_length of at most {max_length}."
-                )
-            if not truncate and min_length >= max_length:
-                raise DataError(
-                    f"min_length={min_length} and the end of the line do not fit into max_length={max_length}; use a "
-                    f"min_length of at most {max_length - 1}."
-                )
+        check_lengths(max_length, min_length, truncate)
         if max_condition_length is not None and max_condition_length < 2:
             raise DataError(
                 f"max_condition_length={max_condition_length} leaves no room for a token and the end of the condition;"
@@ -362,4 +445,13 @@ def _tokenizer_state(tokenizer: PreTrainedTokenizerBase) -> list:
     return [type(tokenizer).__name__, backend, ids]
 
 
-__all__ = ["EncodedText", "encode_lines", "encode_text", "truncate_texts"]
+__all__ = [
+    "EncodedText",
+    "check_lengths",
+    "encode_lines",
+    "encode_text",
+    "encode_training_text",
+    "length_without_outliers",
+    "outlier_warning",
+    "truncate_texts",
+]

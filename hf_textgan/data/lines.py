@@ -184,12 +184,4 @@ def check_lines(lines: Dataset | Sequence[str]) -> None:
         raise DataError("There are 0 lines; pass at least 1 sentence.")
 
 
-def check_truncate(truncate: bool, max_length: int | None) -> None:
-    """Raises [`DataError`] if `truncate` comes without `max_length`."""
-    if truncate and max_length is None:
-        raise DataError(
-            "truncate is set and max_length is not; set max_length to the tokens to keep, or leave truncate out."
-        )
-
-
 __all__ = ["iterate_texts", "read_lines"]

@@ -171,26 +171,32 @@ def _choose_columns(source: Source, requested: Mapping[str, str | None]) -> dict
                 f"{source.name!r} has lines and no column {named[0]!r}; give a .csv or .jsonl file, or name no column."
             )
         return {"text": "text"}
-    is_text = source.columns()
+    kinds = source.columns()
     chosen = {role: name for role, name in requested.items() if name}
     for name in chosen.values():
-        if name not in is_text:
-            raise DataError(unknown_name(f"column of {source.name!r} (it has {', '.join(is_text)})", name, is_text))
+        if name not in kinds:
+            raise DataError(unknown_name(f"column of {source.name!r} (it has {', '.join(kinds)})", name, kinds))
     if len(set(chosen.values())) < len(chosen):
         raise DataError(
             f"The columns {', '.join(map(repr, chosen.values()))} are given for {', '.join(chosen)}; give each column "
             "once."
         )
     if requested["label"] is None:
-        default = [name for name in _LABEL_COLUMNS if name in is_text and name not in chosen.values()]
+        default = [name for name in _LABEL_COLUMNS if name in kinds and name not in chosen.values()]
         chosen.update({"label": default[0]} if default else {})
     if "text" not in chosen:
-        free = [name for name, text in is_text.items() if text and name not in chosen.values()]
-        if "text" in is_text and "text" not in chosen.values():
+        free = [name for name, kind in kinds.items() if kind == "text" and name not in chosen.values()]
+        if "text" in kinds and "text" not in chosen.values():
             free = ["text"]
+        lists = [name for name, kind in kinds.items() if kind == "list" and name not in chosen.values()]
+        if not free and lists:
+            raise DataError(
+                f"{source.name!r} has no column of text, and lists in {', '.join(lists)}; join the tokens of each row "
+                "to a text, as in ' '.join(tokens), and save them as the column text."
+            )
         if not free:
             raise DataError(
-                f"{source.name!r} has no column of text left among {', '.join(is_text)}; name it with text_column."
+                f"{source.name!r} has no column of text left among {', '.join(kinds)}; name it with text_column."
             )
         if len(free) > 1:
             raise DataError(

@@ -11,8 +11,8 @@ from datasets import ClassLabel, Dataset
 from datasets.utils import tqdm
 from transformers import PreTrainedTokenizerBase
 
-from .encoding import Tokens
-from .lines import check_lines, check_truncate, column_batches
+from .encoding import Tokens, check_lengths, length_without_outliers, outlier_warning
+from .lines import check_lines, column_batches
 
 
 # Shares above which `data_report` warns.
@@ -42,7 +42,8 @@ def data_report(
         tokenizer ([`~transformers.PreTrainedTokenizerBase`]):
             The tokenizer that will encode them.
         max_length (`int`, *optional*):
-            As in [`encode_lines`]. Without it no line counts as dropped.
+            As in [`encode_lines`]. Without it only the lines count as dropped that a training leaves out because they
+            are far longer than the others.
         min_length (`int`, *optional*):
             As in [`encode_text`].
         progress (`bool`, *optional*, defaults to `True`):
@@ -53,11 +54,11 @@ def data_report(
     Returns:
         `dict`: Plain numbers and strings, fit for JSON:
 
-        - `max_length`: the one given, else the length of the longest training line.
+        - `max_length`: the one given, else the length of the longest training line that is not left out.
         - `vocab_size`: number of ids of the tokenizer.
         - `train`, `eval` (`None` without evaluation text): `lines`, `tokens` (without beginning- and end-of-sequence
           tokens), `mean_length`, `median_length`, `longest` (tokens of a line with the end-of-sequence token),
-          `dropped` (lines longer than the given `max_length`; with `truncate` instead `cut`, lines that lose tokens)
+          `dropped` (lines longer than `max_length`; with `truncate` instead `cut`, lines that lose tokens)
           and `unknown_rate` (share of the tokens). All lines count, the dropped ones too. With labels also `labels`
           (class to number of lines), with conditions `condition_mean_length` and `condition_longest` (with the
           end-of-sequence token), and with a `min_length` `short` (lines below it).
@@ -68,21 +69,28 @@ def data_report(
     Raises:
         [`DataError`]: As [`encode_lines`], but not if every line is too long.
     """
-    check_truncate(truncate, max_length)
+    check_lengths(max_length, min_length, truncate)
     describe = functools.partial(
         _describe,
         tokenizer=tokenizer,
-        max_length=max_length,
         min_length=min_length,
         progress=progress,
-        truncate=truncate,
     )
-    train_part, train_hashes = describe(train)
-    eval_part, eval_hashes = (None, None) if eval_ is None else describe(eval_)
+    train_part, train_hashes, train_lengths = describe(train)
+    limit = max_length
+    if limit is None and length_without_outliers(train_lengths) < max(train_lengths):
+        limit = length_without_outliers(train_lengths)
+    parts = [(train_part, train_lengths)]
+    eval_part, eval_hashes = None, None
+    if eval_ is not None:
+        eval_part, eval_hashes, eval_lengths = describe(eval_)
+        parts.append((eval_part, eval_lengths))
+    for part, lengths in parts:
+        part["cut" if truncate else "dropped"] = _count_longer(lengths, limit, truncate)
     train_hashes.sort()
     repeated = int(np.count_nonzero(train_hashes[1:] == train_hashes[:-1]))
     report: dict[str, Any] = {
-        "max_length": train_part["longest"] if max_length is None else max_length,
+        "max_length": train_part["longest"] if limit is None else limit,
         "vocab_size": len(tokenizer),
         "train": train_part,
         "eval": eval_part,
@@ -94,6 +102,9 @@ def data_report(
         indices[indices == len(train_hashes)] = 0
         report["overlap_rate"] = int(np.count_nonzero(train_hashes[indices] == eval_hashes)) / len(eval_hashes)
     report["warnings"] = _warnings(report)
+    if max_length is None and limit is not None:
+        numbers = (train_part["dropped"], train_part["lines"], train_part["longest"], limit)
+        report["warnings"].insert(0, outlier_warning(*numbers))
     return report
 
 
@@ -147,12 +158,10 @@ def format_report(report: Mapping[str, Any]) -> str:
 def _describe(
     lines: Dataset | Sequence[str],
     tokenizer: PreTrainedTokenizerBase,
-    max_length: int | None,
     min_length: int | None,
     progress: bool,
-    truncate: bool,
-) -> tuple[dict[str, Any], np.ndarray]:
-    """Returns the numbers of one text, and a hash of each line."""
+) -> tuple[dict[str, Any], np.ndarray, Counter[int]]:
+    """Returns the numbers of one text, a hash of each line, and the number of lines of each length."""
     check_lines(lines)
     tokenize, tokenize_condition = Tokens(tokenizer), Tokens(tokenizer, "The condition of line")
     lengths: Counter[int] = Counter()
@@ -174,15 +183,12 @@ def _describe(
             bar.update(len(tokens))
     total = sum(length * count for length, count in lengths.items())
     num_tokens = total - len(lines)
-    # A cut line has no end, so a line that exceeds `max_length` by its end only loses nothing.
-    limit = None if max_length is None else max_length + int(truncate)
     part: dict[str, Any] = {
         "lines": len(lines),
         "tokens": num_tokens,
         "mean_length": total / len(lines),
         "median_length": _median(lengths),
         "longest": max(lengths),
-        "cut" if truncate else "dropped": 0 if limit is None else sum(lengths[n] for n in lengths if n > limit),
         "unknown_rate": unknown / num_tokens,
     }
     if min_length is not None:
@@ -195,7 +201,15 @@ def _describe(
     if conditions:
         part["condition_mean_length"] = sum(length * n for length, n in conditions.items()) / len(lines)
         part["condition_longest"] = max(conditions)
-    return part, hashes
+    return part, hashes, lengths
+
+
+def _count_longer(lengths: Mapping[int, int], max_length: int | None, truncate: bool) -> int:
+    """Returns the number of lines that are dropped, or cut."""
+    if max_length is None:
+        return 0
+    # A cut line has no end, so a line that exceeds `max_length` by its end only loses nothing.
+    return sum(count for length, count in lengths.items() if length > max_length + int(truncate))
 
 
 def _median(counts: Mapping[int, int]) -> float:

@@ -14,7 +14,7 @@ from typing import Any
 import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
-from datasets import ClassLabel, Dataset, Features, Value
+from datasets import ClassLabel, Dataset, Features, LargeList, List, Value
 from datasets.exceptions import DatasetNotFoundError
 from huggingface_hub import HfApi
 
@@ -41,7 +41,9 @@ _TEXT_NAMES = (
     "content",
     "document",
 )
-_SPLIT_FILE = r"(-\d+-of-\d+)?"  # after the name of the split, as in the files of the Hub
+_SPLIT_FILE = r"(-\d+-of-\d+(-[0-9a-f]{16})?)?"  # after the name of the split, as in the files of the Hub
+_HUB_FOLDER = "data"  # of the files of a repository on the Hub
+_LFS_POINTER = b"version https://git-lfs"
 _SPLIT_ALIASES = {"valid": "validation", "val": "validation", "dev": "validation"}
 
 
@@ -74,6 +76,11 @@ class Batch:
             if value is None:
                 raise DataError(
                     f"{self.row_name(index)} has no text in the column {column!r}; fill it in, or remove the row."
+                )
+            if isinstance(value, list):
+                raise DataError(
+                    f"{self.row_name(index)} has the list {repr(value)[:40]} in the column {column!r} and no text; "
+                    "join the tokens of each row to a text, as in ' '.join(tokens)."
                 )
             raise DataError(
                 f"{self.row_name(index)} has the {type(value).__name__} {repr(value)[:40]} in the column {column!r} "
@@ -114,8 +121,8 @@ class Source:
     num_rows: int | None = None
     untyped = False  # whether numbers are given as text
 
-    def columns(self) -> dict[str, bool]:
-        """Returns the columns, and whether each holds text."""
+    def columns(self) -> dict[str, str]:
+        """Returns the columns, and what each holds: `text`, `list` or `other`."""
         raise NotImplementedError
 
     def class_names(self, column: str) -> list[str] | None:
@@ -147,16 +154,19 @@ class Files(Source):
         """Yields the rows of a file, with all columns if `columns` is `None`."""
         raise NotImplementedError
 
-    def columns(self) -> dict[str, bool]:
+    def columns(self) -> dict[str, str]:
         first = next(self.read(self.paths[0], None), None)
         if first is None or not first.numbers:
             raise amount_error(self.name, self.unit, 0)
-        return {name: self.holds_text(values) for name, values in first.columns.items()}
+        return {name: self.kind_of(values) for name, values in first.columns.items()}
 
     @staticmethod
-    def holds_text(values: list) -> bool:
+    def kind_of(values: list) -> str:
         values = [value for value in values if value is not None]
-        return bool(values) and all(isinstance(value, str) for value in values)
+        for kind, type_ in (("text", str), ("list", list)):
+            if values and all(isinstance(value, type_) for value in values):
+                return kind
+        return "other"
 
 
 class Lines(Files):
@@ -164,8 +174,8 @@ class Lines(Files):
 
     unit = "line"
 
-    def columns(self) -> dict[str, bool]:
-        return {"text": True}
+    def columns(self) -> dict[str, str]:
+        return {"text": "text"}
 
     def read(self, path: Path, columns: list[str] | None) -> Iterator[Batch]:
         lines, first = [], 1
@@ -207,9 +217,9 @@ class Table(Files):
             )
 
     @staticmethod
-    def holds_text(values: list) -> bool:
+    def kind_of(values: list) -> str:
         values = [value for value in map(str.strip, values) if value]
-        return any(isinstance(parse_number(value), str) for value in values)
+        return "text" if any(isinstance(parse_number(value), str) for value in values) else "other"
 
     def read(self, path: Path, columns: list[str] | None) -> Iterator[Batch]:
         rows = self.rows(path)
@@ -311,14 +321,19 @@ class Parquet(Files):
         for path in paths:
             if path.stat().st_size == 0:
                 raise DataError(f"{str(path)!r} is empty; give a Parquet file with at least 2 sentences.")
+            with path.open("rb") as file:
+                if file.read(len(_LFS_POINTER)) == _LFS_POINTER:
+                    raise DataError(
+                        f"{str(path)!r} is a pointer of Git LFS and not the data; run git lfs pull in its folder."
+                    )
             with _parquet_file(path) as file:
                 self.num_rows += file.metadata.num_rows
                 features = Features.from_arrow_schema(file.schema_arrow)
             if path == paths[0]:
                 self.features = features
 
-    def columns(self) -> dict[str, bool]:
-        return _text_features(self.features)
+    def columns(self) -> dict[str, str]:
+        return _kinds_of(self.features)
 
     def class_names(self, column: str) -> list[str] | None:
         return _names_of(self.features[column])
@@ -341,10 +356,10 @@ class Rows(Source):
         self.state = ["dataset", dataset._fingerprint, str(dataset.features)]
         self.num_rows = len(dataset)
 
-    def columns(self) -> dict[str, bool]:
+    def columns(self) -> dict[str, str]:
         if self.num_rows == 0:
             raise amount_error(self.name, self.unit, 0)
-        return _text_features(self.dataset.features)
+        return _kinds_of(self.dataset.features)
 
     def class_names(self, column: str) -> list[str] | None:
         return _names_of(self.dataset.features[column])
@@ -366,8 +381,8 @@ class Stream(Source):
         revision = from_hub(name, lambda name, _: HfApi().dataset_info(name).sha, None)
         self.state = ["stream", name, revision, split, config_name]
 
-    def columns(self) -> dict[str, bool]:
-        return _text_features(self.dataset.features)
+    def columns(self) -> dict[str, str]:
+        return _kinds_of(self.dataset.features)
 
     def class_names(self, column: str) -> list[str] | None:
         return _names_of(self.dataset.features[column])
@@ -408,11 +423,13 @@ def _check_header(path: Path, header: list[str], columns: list[str] | None) -> N
             raise DataError(unknown_name(f"column of {str(path)!r} (it has {', '.join(header)})", name, header))
 
 
-def _text_features(features: Features) -> dict[str, bool]:
-    return {
-        name: isinstance(feature, Value) and feature.dtype in ("string", "large_string", "string_view")
-        for name, feature in features.items()
-    }
+def _kinds_of(features: Features) -> dict[str, str]:
+    kinds = {}
+    for name, feature in features.items():
+        is_text = isinstance(feature, Value) and feature.dtype in ("string", "large_string", "string_view")
+        is_list = isinstance(feature, List | LargeList)
+        kinds[name] = "text" if is_text else "list" if is_list else "other"
+    return kinds
 
 
 def _names_of(feature: Any) -> list[str] | None:
@@ -485,6 +502,12 @@ def _open_folder(path: Path, split: str | None, dialect: Dialect) -> Source:
         return _saved(path)
     splits = folder_splits(path)
     if not splits:
+        inner = [folder for folder in sorted(path.iterdir()) if folder.is_dir() and folder_splits(folder)]
+        if inner:  # a clone of a repository whose configurations are folders
+            raise DataError(
+                f"{str(path)!r} holds data sets in the folders {', '.join(folder.name for folder in inner)}; give one "
+                f"of them, such as {str(inner[0])!r}."
+            )
         raise DataError(
             f"{str(path)!r} is a folder without a data set; give a file, a folder written by save_to_disk, or one "
             "with files called after their splits, such as train.csv."
@@ -513,6 +536,8 @@ def folder_splits(path: Path) -> Mapping[str, Path | list[Path]]:
         stem = re.sub(_SPLIT_FILE + "$", "", file.stem)
         if file.is_file() and file.suffix.lower() in SUFFIXES and stem:
             splits.setdefault(_SPLIT_ALIASES.get(stem, stem), []).append(file)
+    if not splits and (path / _HUB_FOLDER).is_dir():
+        return folder_splits(path / _HUB_FOLDER)
     return splits
 
 

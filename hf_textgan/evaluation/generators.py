@@ -13,6 +13,7 @@ from ..data.lines import one_line
 from ..data.rows import Rows
 from ..sampling.engine import RolloutEngine
 from ..sampling.samples import Samples
+from ..utils.numbers import check_memory
 from ..utils.random import fork_rng
 
 
@@ -86,11 +87,18 @@ def sample_sequences(
     Returns:
         `torch.LongTensor` of shape `(num_blocks * SAMPLE_BLOCK, max_length)`; the last block is drawn whole.
     """
+    check_samples(num_samples, engine.max_length, "num_samples")
     blocks = []
     for block in range(rank, math.ceil(num_samples / SAMPLE_BLOCK), world_size):
         with fork_rng("samples", seed, block):
             blocks.append(engine.sample(model, SAMPLE_BLOCK, **options).sequences)
     return torch.cat(blocks) if blocks else torch.empty(0, engine.max_length, dtype=torch.long, device=model.device)
+
+
+def check_samples(num_samples: int, max_length: int, name: str) -> None:
+    """Raises `ValueError` if so many samples of `max_length` tokens do not fit into memory; `name` is their option."""
+    num_bytes = max(num_samples, SAMPLE_BLOCK) * max_length * 2 * 8  # ids and mask
+    check_memory(f"{name}={num_samples} with max_length={max_length}", num_bytes, "lower one of them")
 
 
 def sample_texts(
@@ -133,6 +141,7 @@ def _plain_line(text: str) -> str:
 __all__ = [
     "NLL_METRICS",
     "SAMPLE_BLOCK",
+    "check_samples",
     "corpus_nll",
     "decode",
     "nll_metrics",

@@ -8,10 +8,11 @@ from accelerate import PartialState
 from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from ..data.encoding import encode_text
+from ..data.encoding import encode_training_text
 from ..data.oracle import dataset_samples, make_oracle, oracle_sizes, sample_oracle
 from ..data.report import format_report
 from ..data.tokenizers import special_token_ids
+from ..evaluation.generators import check_samples
 from ..evaluation.oracle import OracleMetrics
 from ..evaluation.text_metrics import TextMetrics
 from ..sampling.samples import Samples
@@ -82,7 +83,9 @@ def text_task(
         texts = load_texts(data) if texts is None else texts
         if tokenizer is None:
             tokenizer = make_tokenizer(data, texts)
-        encoded = encode_text(texts.train, tokenizer, max_length, data.min_length, truncate=data.truncate)
+        options = {"min_length": data.min_length, "truncate": data.truncate}
+        encoded = encode_training_text(texts.train, tokenizer, max_length, **options)
+        check_samples(arguments.training.eval_num_samples, encoded.max_length, "eval_num_samples")
         held_out, references = None, None
         if texts.eval is not None:
             held_out = encode_held_out(texts.eval, tokenizer, encoded.max_length, data.truncate)
@@ -113,9 +116,9 @@ def oracle_task(arguments: TrainArguments) -> Task:
     raise_if_set(arguments.data, TEXT_OPTIONS, "--dataset_name oracle")
     vocab_size, hidden_size = options.oracle_vocab_size or 1, options.oracle_hidden_size or 1
     check_memory("An oracle of these sizes", 8 * (vocab_size + 4 * hidden_size) * hidden_size, "lower oracle_*_size")
-    for name in ("oracle_train_size", "oracle_eval_size"):
-        number = getattr(options, name)
-        check_memory(f"{name}={number}", 16 * number * length, "lower it")
+    check_samples(arguments.training.eval_num_samples, length, "eval_num_samples")
+    check_samples(options.oracle_train_size, length, "oracle_train_size")
+    check_samples(options.oracle_eval_size, length, "oracle_eval_size")
     oracle = make_oracle(
         options.oracle_path, options.oracle_seed, options.oracle_vocab_size, options.oracle_hidden_size
     )

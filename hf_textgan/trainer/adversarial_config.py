@@ -162,7 +162,7 @@ class AdversarialConfig(TrainingArguments):
     > Sampling
 
     max_length (`int`, *optional*):
-        Generated tokens, EOS included. Defaults to the longest training text.
+        Generated tokens, EOS included. Defaults to the longest training text that is no outlier.
     temperature (`float`, *optional*, defaults to `1.0`):
         Sampling temperature of the generator in training and evaluation.
     rollout_chunk_size (`int`, *optional*):
@@ -211,7 +211,10 @@ class AdversarialConfig(TrainingArguments):
 
     max_length: int | None = field(
         default=None,
-        metadata={"help": "Generated tokens, EOS included; longer training texts are left out. Default: the longest."},
+        metadata={
+            "help": "Generated tokens, EOS included; longer training texts are left out. Default: the longest, or "
+            "less where a few are far longer than all others."
+        },
     )
     temperature: float = field(default=1.0, metadata={"help": "Sampling temperature in training and evaluation."})
     rollout_chunk_size: int | None = field(

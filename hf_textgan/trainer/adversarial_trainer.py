@@ -39,7 +39,6 @@ from ..sampling.capabilities import capabilities_of
 from ..sampling.samples import Samples
 from ..utils.files import clear_partial, strict_json, writing_folder, writing_into
 from ..utils.lock import locked
-from ..utils.numbers import check_memory
 from ..utils.random import fork_rng, seed_iteration
 from . import checkpoints, inputs
 from .adversarial_config import AdversarialConfig
@@ -135,8 +134,7 @@ class AdversarialTrainer(Trainer):
                 "must have the same length; set eos_token_id, or cut them."
             )
         check_data(args, objective, phases, train_dataset, eval_dataset, self.engine)
-        number, length = args.eval_num_samples, self.engine.max_length
-        check_memory(f"{number} samples (eval_num_samples) of {length} tokens (max_length)", number * length * 16)
+        evaluation.check_samples(args.eval_num_samples, self.engine.max_length, "eval_num_samples")
         check_players(model, self.other_players, args, objective, phases, self.engine, processing_class)
         measure = functools.partial(self._measure, tokenizer=processing_class) if self._samples_are_measured else None
         check_held_out_lengths(eval_dataset, model)

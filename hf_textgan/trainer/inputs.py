@@ -8,7 +8,7 @@ from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainingArguments
 
 from ..core.objective import Objective
-from ..data.encoding import EncodedText, encode_text
+from ..data.encoding import EncodedText, encode_text, encode_training_text
 from ..data.loading import load_text
 from ..data.rows import Rows
 from ..objectives import OBJECTIVES
@@ -135,7 +135,8 @@ def as_encoded(
         )
     if isinstance(dataset, Sequence) and not isinstance(dataset, str | Dataset):
         dataset = Dataset.from_dict({"text": list(dataset)})
-    return encode_text(load_text(dataset), tokenizer, max_length).dataset
+    encode = encode_training_text if name == "train_dataset" else encode_text
+    return encode(load_text(dataset), tokenizer, max_length).dataset
 
 
 __all__ = ["as_config", "as_encoded", "as_generator", "as_objective", "check_instances", "check_unsupported"]

@@ -137,7 +137,7 @@ def test_contradictions_are_errors(options, message):
 
 
 def test_the_report(capsys):
-    assert main(["report", "train.txt", "--eval_file", "test.txt", "--max_length", "4", "--min_length", "4"]) == 0
+    assert main(["report", "train.txt", "--eval_file", "test.txt", "--max_length", "5", "--min_length", "4"]) == 0
     assert capsys.readouterr().out.split("\n")[:10] == [
         "                  train    eval",
         "lines                 3       2",
@@ -145,7 +145,7 @@ def test_the_report(capsys):
         "mean length         5.0     4.5",
         "median length         5     4.5",
         "longest line          5       5",
-        "dropped lines         3       1",
+        "dropped lines         0       0",
         "unknown tokens    0.00%  14.29%",
         "short lines           0       1",
         "duplicate lines   0.00%",
@@ -199,6 +199,11 @@ def test_units_of_metrics():
             "report train.txt --train_file test.txt",
             "--train_file and the file train.txt are both given; leave one of them out.",
         ),
+        (
+            "report train.txt --max_length -1",
+            "max_length=-1 leaves no room for a token and the end of the line; use 2 or more.",
+        ),
+        ("report train.txt --min_length 0", "min_length=0 is not a number of tokens; use 1 or more."),
         (
             "report train.txt --max_length x",
             "Argument --max_length/--max-length: invalid int value: 'x'; see `textgan data report --help`.",

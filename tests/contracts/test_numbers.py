@@ -8,6 +8,7 @@ import pytest
 import torch
 from transformers import AutoModel
 
+from hf_textgan.evaluation.generators import check_samples
 from hf_textgan.objectives import OBJECTIVES
 from hf_textgan.systems import get_system
 from hf_textgan.trainer.adversarial_config import _RANGES, UNSUPPORTED, AdversarialConfig
@@ -112,7 +113,7 @@ def test_arguments_without_a_meaning_are_refused(options, message, tmp_path):
     [
         ({"hidden_size": 10**12}, "generator.hidden_size is 1000000000000; set it to 16,777,216 or less."),
         ({"num_hidden_layers": 10**9}, "generator.num_hidden_layers is 1000000000; set it to 10,000 or less."),
-        ({"hidden_size": 10**6}, r"parameters need about .* GiB, and this machine has .*hidden_size=1000000\)"),
+        ({"hidden_size": 10**6}, r"parameters would take about .* GiB, and this machine has .*hidden_size=1000000\)"),
         ({"initializer_range": -0.5}, "The generator cannot be built .*; change its values"),
         ({"eos_token_id": 7}, "generator.eos_token_id is 7 and the data have 2; leave it out."),
     ],
@@ -132,9 +133,15 @@ def test_shapes_are_found_without_memory_and_without_random_numbers():
 
 def test_what_memory_cannot_hold_is_refused_before_it_is_tried():
     check_memory("nothing", 0, "do nothing")
-    message = r"eval_num_samples=9 need about [\d,]+ GiB, and this machine has [\d,]+ GiB; lower it"
+    message = r"eval_num_samples=9 would take about [\d,]+ GiB, and this machine has [\d,]+ GiB; lower it"
     with pytest.raises(ValueError, match=message):
         check_memory("eval_num_samples=9", 10**18, "lower it")
+    check_samples(10, 20, "num_samples")
+    message = r"^num_samples=10 with max_length=1000000000000 would take about [\d,]+ GiB, .* GiB; lower one of them.$"
+    with pytest.raises(ValueError, match=message):
+        check_samples(10, 10**12, "num_samples")
+    with pytest.raises(ValueError, match="^num_samples=1000000000000 with max_length=20 would take about"):
+        check_samples(10**12, 20, "num_samples")
     check_number("name", None, (0.0, 0.5, True))
     with pytest.raises(ValueError, match="name is True; set it to a number."):
         check_number("name", True, (0.0, 0.5, True))

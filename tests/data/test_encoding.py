@@ -13,7 +13,13 @@ from transformers import ByT5Tokenizer, PreTrainedTokenizerFast
 
 from hf_textgan.data import lines as lines_module
 from hf_textgan.data.collator import collate
-from hf_textgan.data.encoding import encode_lines, encode_text, truncate_texts
+from hf_textgan.data.encoding import (
+    encode_lines,
+    encode_text,
+    encode_training_text,
+    length_without_outliers,
+    truncate_texts,
+)
 from hf_textgan.data.errors import DataError
 from hf_textgan.data.lines import check_batch, iterate_texts, read_lines
 from hf_textgan.data.loading import load_text
@@ -552,3 +558,51 @@ def test_text_without_blanks_at_character_level(tmp_path):
     encoded = encode_text(dataset, tokenizer)
     assert encoded.max_length == 6
     assert [tokenizer.decode(row[1:-1]) for row in encoded.dataset["input_ids"]] == ["白日依山尽", "黄河入海流"]
+
+
+@pytest.mark.parametrize(
+    ("counts", "longest"),
+    [
+        ({5: 90, 12: 8, 3000: 1}, 3000),  # of 99 lines none is an outlier
+        ({5: 90, 12: 9, 3000: 1}, 12),  # of 100 lines one may be, and 12 is the longest of the others
+        ({5: 90, 12: 8, 3000: 2}, 3000),  # two of 100 are not
+        ({5: 397, 12: 1, 900: 1, 3000: 1}, 12),  # two of 400 are: the third longest has 12
+        ({5: 398, 20: 1, 100: 1}, 100),  # not above 100
+        ({5: 398, 20: 1, 101: 1}, 20),  # above 100 and 3 * 5
+        ({5: 380, 40: 18, 120: 1, 121: 1}, 120),  # up to 3 * 40
+    ],
+)
+def test_lengths_without_outliers(counts, longest):
+    assert length_without_outliers(counts) == longest
+
+
+def outlier_lines() -> list[str]:
+    return [*(["a dog .", "a red dog sits ."] * 100), " ".join(["very"] * 300)]
+
+
+def test_an_outlier_does_not_decide_the_length_of_a_training(tokenizer, tmp_path, caplog):
+    data = Dataset.from_dict({"text": outlier_lines()})
+    encoded = encode_training_text(data, tokenizer, cache_dir=tmp_path)
+    assert (encoded.max_length, encoded.num_dropped, encoded.num_lines, len(encoded.dataset)) == (6, 1, 201, 200)
+    sentence = (
+        "1 of 201 training lines are left out, because they are far longer than the others (up to 301 tokens, the "
+        "others at most 6); set --max_length 301 to keep them."
+    )
+    assert caplog.messages == [sentence]
+    assert encode_training_text(data, tokenizer, 301, cache_dir=tmp_path).num_dropped == 0
+    assert encode_text(data, tokenizer, cache_dir=tmp_path).max_length == 301, "held-out text is kept whole"
+    assert caplog.messages == [sentence]
+    report = data_report(data, data, tokenizer)
+    assert (report["max_length"], report["train"]["dropped"], report["eval"]["dropped"]) == (6, 1, 1)
+    assert report["warnings"][0] == sentence
+    assert sentence not in data_report(data, None, tokenizer, max_length=6)["warnings"]
+
+
+def test_an_outlier_of_a_list_is_said(tokenizer, caplog):
+    assert encode_lines(outlier_lines(), tokenizer).max_length == 301
+    assert caplog.messages == [
+        "1 of 201 lines are far longer than the others: they have up to 301 tokens, the others at most 6, and the "
+        "longest decides the cost of all; pass max_length=6 to leave them out."
+    ]
+    assert encode_lines(outlier_lines(), tokenizer, max_length=301).num_dropped == 0
+    assert len(caplog.messages) == 1

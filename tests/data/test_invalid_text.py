@@ -3,9 +3,10 @@
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from datasets import Dataset
 
 from hf_textgan.data.errors import DataError
-from hf_textgan.data.loading import _Labels, load_text
+from hf_textgan.data.loading import _Labels, load_text, split_names
 from tests.data.files import as_file, write
 
 
@@ -277,7 +278,7 @@ def test_bad_parquet_files(tmp_path):
     for column, message in [
         ("text", "^Row 2 of '.*' has no text in the column 'text'; fill it in, or remove the row.$"),
         ("n", "^Row 1 of '.*' has the int 1 in the column 'n' and no text; name another column, or make it text.$"),
-        ("l", r"^Row 1 of '.*' has the list \['a'\] in the column 'l' and no text; name another column"),
+        ("l", r"^Row 1 of '.*' has the list \['a'\] in the column 'l' and no text; join the tokens of each row to a"),
         ("txt", r"^There is no column of '.*' \(it has text, n, l\) called 'txt'; did you mean 'text'\?$"),
     ]:
         with pytest.raises(DataError, match=message):
@@ -310,3 +311,38 @@ def test_too_many_names_are_no_classes(monkeypatch):
         DataError, match="^7 has one label more than the 2 that the column 'id' may have; name the col"
     ):
         labels("c", str, 7)
+
+
+def test_lists_of_tokens_are_named(tmp_path):
+    message = (
+        r"^{} has no column of text, and lists in tokens; join the tokens of each row to a text, as in "
+        r"' '.join\(tokens\), and save them as the column text.$"
+    )
+    rows = [{"id": 1, "tokens": ["a", "dog"]}, {"id": 2, "tokens": []}]
+    with pytest.raises(DataError, match=message.format("'.*a.jsonl'")):
+        load_text(write(tmp_path / "a.jsonl", rows))
+    with pytest.raises(DataError, match=message.format("'the data set'")):
+        load_text(Dataset.from_list(rows))
+
+
+def test_a_clone_of_a_data_set_on_the_hub(tmp_path):
+    pq.write_table(pa.table({"text": ["a", "b"]}), tmp_path / "train-00000-of-00001.parquet")
+    content = (tmp_path / "train-00000-of-00001.parquet").read_bytes()
+    (tmp_path / "train-00000-of-00001.parquet").unlink()
+    clone = tmp_path / "clone"
+    write(clone / ".git/config", "")
+    write(clone / "README.md", "card")
+    write(clone / "data/train-00000-of-00001-0123456789abcdef.parquet", content)
+    write(clone / "data/test-00000-of-00001.parquet", content)
+    assert split_names(clone) == ["test", "train"]
+    assert load_text(clone)["text"][:] == ["a", "b"]
+    write(clone / "data/test-00000-of-00001.parquet", "version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
+    with pytest.raises(DataError, match="test-.*' is a pointer of Git LFS and not the data; run git lfs pull in its"):
+        load_text(clone, split="test")
+    (clone / "data").rename(clone / "plain")
+    with pytest.raises(
+        DataError, match="clone' holds data sets in the folders plain; give one of them, such as '.*pl"
+    ):
+        load_text(clone)
+    write(clone / "plain/deep/notes.md", "no data")
+    assert load_text(clone / "plain")["text"][:] == ["a", "b"]

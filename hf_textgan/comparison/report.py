@@ -127,7 +127,7 @@ def _meanings(keys: list[str], columns: dict[str, bool | None]) -> list[str]:
     for key in keys:
         described = describe_metric(key)
         if described is not None:
-            meaning = described.meaning.removesuffix("; best near the value of real text")
+            meaning = described.meaning.removesuffix("; best near real text")
             lines.append(f"- `{key}`: {meaning} ({good[columns[key]]})")
     return [*lines, ""] if lines else []
 

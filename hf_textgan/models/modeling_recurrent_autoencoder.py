@@ -144,13 +144,22 @@ class RecurrentAutoencoder(RecurrentAutoencoderPreTrainedModel):
     @torch.no_grad()
     def interpolate(self, first: torch.Tensor, second: torch.Tensor, num_steps: int = 7) -> torch.Tensor:
         """
-        Returns the sequences between two sequences of shape `(length,)`, without BOS: the decoded codes on the line
-        between their codes, both ends included (ARAE, arXiv 1706.04223). With `normalize_code` these are normalized.
+        Returns the sequences between two sequences of shape `(length,)`, or `(1, length)` as tokenizers return them,
+        without BOS: the decoded codes on the line between their codes, both ends included (ARAE, arXiv 1706.04223).
+        With `normalize_code` these are normalized.
 
         Returns:
             `torch.LongTensor` of shape `(num_steps, sequence_length)`.
+
+        Raises:
+            `ValueError`: If one of them is not a single sequence.
         """
-        ends = torch.cat([self.encode(ids[None].to(self.device)) for ids in (first, second)])  # (2, H)
+        for ids in (first, second):
+            if ids.dim() not in (1, 2) or (ids.dim() == 2 and len(ids) != 1):
+                raise ValueError(
+                    f"A sequence has the shape {tuple(ids.shape)}; pass ids of shape (length,), one text."
+                )
+        ends = torch.cat([self.encode(ids.reshape(1, -1).to(self.device)) for ids in (first, second)])  # (2, H)
         alpha = torch.linspace(0, 1, num_steps, device=ends.device)[:, None]
         codes = ends[0] + alpha * (ends[1] - ends[0])
         return self.decode(F.normalize(codes, dim=1) if self.config.normalize_code else codes)

@@ -34,7 +34,12 @@ def summarize(log_history: list[dict], schedule: PhaseSchedule, stop_reason: str
         cut = "" if done == phase.iterations else f" of {phase.iterations:,}"
         if done:
             title = f"{phase.name}, {done:,}{cut} iterations"
-            lines += _changes(title, before[-1] if before else None, within[-1] if within else None)
+            if within:
+                lines += _changes(title, before[-1] if before else None, within[-1])
+            elif any(update.player == "generator" for update in phase.updates):
+                lines.append(f"{title}: no evaluation")
+            else:
+                lines.append(f"{title}: the generator stays as it was")
         start = end
     lines += [f"warning at step {e['step']}: {e['warning']}" for e in log_history if "warning" in e]
     if stop_reason is not None:
@@ -71,10 +76,8 @@ def stop_reason_of(callbacks: Sequence[Any]) -> str | None:
     return next((reason for reason in reasons if reason), None)
 
 
-def _changes(title: str, before: dict | None, after: dict | None) -> list[str]:
+def _changes(title: str, before: dict | None, after: dict) -> list[str]:
     """Returns a table of the metrics at the end of a phase, beside those at its start where they are known."""
-    if after is None:
-        return [f"{title}: the generator was not measured here"]
     lines = [f"{title}, at its {'end' if before is None else 'start -> end'}:"]
     for name in SUMMARY_METRICS:
         value, described = after.get(f"eval_{name}"), describe_metric(name)

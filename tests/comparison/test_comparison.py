@@ -278,7 +278,7 @@ def test_the_report_explains_its_metrics_and_its_rows():
     result = known_result()[0]
     result["rows"]["honest/mle_baseline"] = result["rows"]["honest"]
     text = markdown(result)
-    assert "- `bleu_4`: BLEU of the samples against held-out text (higher is better)" in text
+    assert "- `bleu_4`: BLEU-4 of the samples against held-out text (higher is better)" in text
     assert (
         "- `copied`: share of the samples that stand in the training text (best near the value of real text)" in text
     )

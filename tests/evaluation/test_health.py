@@ -33,3 +33,6 @@ def test_metrics_have_a_meaning_and_a_direction():
     assert describe_metric("bleu_2").direction == "higher is better"
     assert describe_metric("nll_div").direction == "neither is better by itself"
     assert describe_metric("something_else") is None
+    assert str(describe_metric("distinct_2")) == (
+        "share of the 2-grams of the samples that are different; best near real text (neither is better by itself)"
+    )

@@ -370,6 +370,12 @@ def test_interpolation(normalize):
         line = line / line.norm(dim=1, keepdim=True)
     torch.testing.assert_close(codes, line)
     assert model.interpolate(first, second).shape == (7, LENGTH)
+    # As a tokenizer returns them, with a dimension of the batch.
+    assert torch.equal(model.interpolate(first[None], second[None], num_steps=5), sequences)
+    with pytest.raises(
+        ValueError, match=r"A sequence has the shape \(2, 4\); pass ids of shape \(length,\), one text."
+    ):
+        model.interpolate(torch.stack([first, first]), second)
 
 
 @pytest.mark.parametrize(

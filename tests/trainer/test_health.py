@@ -113,14 +113,22 @@ def test_the_summary_tells_each_phase_against_its_start():
     assert [" ".join(line.split()) for line in lines] == [
         "pretrain_generator, 10 iterations, at its end:",
         "nll_per_token 2 NLL of held-out text, nats per token (lower is better)",
-        "bleu_4 0.5 BLEU of the samples against held-out text (higher is better)",
-        "self_bleu_4 0.4 BLEU of each sample against the others; high means little diversity (lower is better)",
+        "bleu_4 0.5 BLEU-4 of the samples against held-out text (higher is better)",
+        "self_bleu_4 0.4 BLEU-4 of each sample against the others; high means little diversity (lower is better)",
         "adversarial, 3 of 5 iterations, at its start -> end:",
         "nll_per_token 2 -> 2.5 worse NLL of held-out text, nats per token (lower is better)",
-        "bleu_4 0.5 -> 0.6 better BLEU of the samples against held-out text (higher is better)",
-        "self_bleu_4 0.4 -> 0.4001 the same BLEU of each sample against the others; high means little diversity "
+        "bleu_4 0.5 -> 0.6 better BLEU-4 of the samples against held-out text (higher is better)",
+        "self_bleu_4 0.4 -> 0.4001 the same BLEU-4 of each sample against the others; high means little diversity "
         "(lower is better)",
         "The run ended in the phase adversarial, after 3 of its 5 iterations: its 9 seconds were over.",
+    ]
+
+
+def test_the_summary_of_phases_without_an_evaluation():
+    phases = [Phase("first", 2, (Update("discriminator", "d_loss"),)), Phase("second", 2, (Update("generator", "g"),))]
+    assert summarize([{"step": 4}], PhaseSchedule(phases)) == [
+        "first, 2 iterations: the generator stays as it was",
+        "second, 2 iterations: no evaluation",
     ]
 
 

@@ -12,7 +12,7 @@ from ..core.optimizer_arguments import OPTIMIZER_ARGUMENTS
 from ..objectives import OBJECTIVES, Objective
 from ..systems import SystemSpec, get_system
 from ..systems.spec import config_fields
-from ..trainer.adversarial_config import AdversarialConfig
+from ..trainer.adversarial_config import UNSUPPORTED, AdversarialConfig
 from ..utils.names import unknown_name
 from ..utils.numbers import AT_LEAST_ONE, NOT_NEGATIVE, check_numbers
 from .data import FOR_NEW_TOKENIZERS, TEXT_OPTIONS, DataArguments
@@ -209,6 +209,8 @@ def resolve_arguments(system_name: str, *layers: tuple[Mapping[str, Any], str]) 
                     if not isinstance(arguments, Mapping):
                         raise ValueError(f"{key}[{player!r}] is {arguments!r}; {_PLAYER_OPTIMIZERS_FORM}.")
                     optimizers.setdefault(player, {}).update(arguments)
+            elif key == "num_train_epochs":  # 3 is its default, which the configuration cannot tell from a wish
+                raise ValueError(f"{key} is {value!r} in {origin}, but {UNSUPPORTED[key]}.")
             elif key in known:
                 values[key] = value
             else:

@@ -6,7 +6,8 @@ from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from transformers import TrainingArguments
+import torch
+from transformers import TrainingArguments, get_scheduler
 from transformers.optimization import TYPE_TO_SCHEDULER_FUNCTION
 from transformers.trainer_utils import HubStrategy, SchedulerType
 from transformers.training_args import OptimizerNames
@@ -100,13 +101,17 @@ def _number(value: Any) -> Any:
 _SCHEDULES_OF_A_METRIC = {"reduce_lr_on_plateau", "greedy"}
 
 
-def _check_schedule(owner: str, kind: Any, options: Any) -> None:
-    """Raises `ValueError` if there is no such schedule, or it does not take the options."""
+def _check_schedule_name(owner: str, kind: Any) -> None:
+    """Raises `ValueError` if there is no such schedule."""
     schedules = sorted({str(kind.value) for kind in SchedulerType} - _SCHEDULES_OF_A_METRIC)
     if kind not in schedules:
         raise ValueError(f"{owner}lr_scheduler_type is {kind!r}; use one of {', '.join(schedules)}.")
-    if options in (None, ""):
-        return
+
+
+def _check_schedule(owner: str, kind: Any, options: Any) -> None:
+    """Raises `ValueError` if there is no such schedule, or it does not take the options."""
+    _check_schedule_name(owner, kind)
+    options = options or {}
     if not isinstance(options, dict):
         raise ValueError(f'{owner}lr_scheduler_kwargs is {options!r}; give a mapping, such as {{"num_cycles": 2}}.')
     known = inspect.signature(TYPE_TO_SCHEDULER_FUNCTION[SchedulerType(kind)]).parameters
@@ -116,6 +121,15 @@ def _check_schedule(owner: str, kind: Any, options: Any) -> None:
                 f"{owner}lr_scheduler_kwargs has the name {name!r}, which the {SchedulerType(kind).value} schedule "
                 f"does not take; it takes {', '.join(known)}."
             )
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
+    try:
+        get_scheduler(kind, optimizer, 1, 10, scheduler_specific_kwargs=options)
+    except (TypeError, ValueError) as error:  # an option that is missing, or has no meaning
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise ValueError(
+            f"{owner}lr_scheduler_kwargs is {options!r}, of which the {SchedulerType(kind).value} schedule cannot be "
+            f"made ({reason}); change it."
+        ) from error
 
 
 @dataclass
@@ -233,7 +247,7 @@ class AdversarialConfig(TrainingArguments):
             self.greater_is_better = not any(word in self.metric_for_best_model for word in smaller)
         self._check_unsupported()  # before TrainingArguments fills in what is not set
         check_numbers(self, _RANGES)
-        _check_schedule("", self.lr_scheduler_type, None)
+        _check_schedule_name("", self.lr_scheduler_type)
         try:
             super().__post_init__()
         except TypeError as error:  # an unknown name in one of the mappings

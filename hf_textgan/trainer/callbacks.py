@@ -16,7 +16,7 @@ from .plots import draw_curves, merge_panels
 from .summary import describe_stop, stop_position, stop_reason_of
 
 
-# A phase that is shorter than the intervals of the run is logged and evaluated as often as this all the same.
+# A phase that is short beside the intervals of the run is logged and evaluated as often as this all the same.
 _LOGS_OF_A_PHASE = 20
 _EVALUATIONS_OF_A_PHASE = 4
 _SHORTEST_PHASE = 20  # iterations; the end of a shorter phase is enough
@@ -58,8 +58,9 @@ class PhaseCallback(TrainerCallback):
         if iterations >= _SHORTEST_PHASE:
             if args.logging_strategy != "no" and _is_due(done, iterations, _LOGS_OF_A_PHASE, state.logging_steps):
                 control.should_log = True
-            if args.eval_strategy != "no" and _is_due(done, iterations, _EVALUATIONS_OF_A_PHASE, state.eval_steps):
-                control.should_evaluate = True
+            if args.eval_strategy != "no" and iterations <= state.eval_steps:
+                if _is_due(done, iterations, _EVALUATIONS_OF_A_PHASE, state.eval_steps):
+                    control.should_evaluate = True
         if control.should_evaluate:
             evaluations = (e for e in reversed(state.log_history) if any(key.startswith("eval_") for key in e))
             last = next(evaluations, None)

@@ -195,7 +195,7 @@ def test_a_run_with_its_baseline_ends_with_a_report(runs, tmp_path, capsys):
 
 
 def test_the_time_of_a_baseline_counts_what_went_before_an_interruption(tmp_path):
-    (tmp_path / "training_seconds.json").write_text('{"seconds": 90.0}')
+    (tmp_path / "training_seconds.json").write_text('{"seconds": 90.0, "evaluations": {}}')
     for steps, limit, stops in ((5, 80.0, True), (5, 100.0, False), (0, 80.0, False)):  # 0: a new run
         clock, control = TimeLimit(tmp_path, limit), TrainerControl()
         clock.on_train_begin(None, TrainerState(global_step=steps), control)

@@ -216,7 +216,10 @@ SIX = "--per_device_train_batch_size 6"
         (f"train seqgan {GOOD} --preset huge", "There is no preset of seqgan called 'huge'"),
         (f"train seqgan {GOOD} --num_rollouts 0", "num_rollouts is 0; set it to 1 or more."),
         (f"train seqgan {GOOD} --temperature 0", "temperature is 0.0; set it above 0."),
-        (f"train seqgan {GOOD} --num_train_epochs 2", "num_train_epochs is 2.0"),
+        (
+            f"train seqgan {GOOD} --num_train_epochs 3",  # also the default of transformers
+            "num_train_epochs is 3.0 in the command line, but adversarial training counts iterations; set max_steps",
+        ),
         (f"train seqgan {GOOD} {SIX} --generator.hidden_size big", "Field 'hidden_size' expected int, got str"),
         (
             f"train seqgan {GOOD} {SIX} --discriminator.window_sizes [1]",

@@ -94,6 +94,10 @@ def test_arguments_of_players_are_a_mapping(options, message, tmp_path):
         ({"accelerator_config": {"foo": 1}}, "unexpected keyword argument 'foo'); correct that name or leave it out."),
         ({"player_optimizers": {"generator": {"optim": "x"}}}, "generator.optim is 'x'; use one of adamw_torch"),
         (
+            {"lr_scheduler_type": "cosine_with_min_lr"},
+            "of which the cosine_with_min_lr schedule cannot be made (One of min_lr or min_lr_rate should be set",
+        ),
+        (
             {"player_optimizers": {"generator": {"lr_scheduler_kwargs": 5}}},
             "generator.lr_scheduler_kwargs is 5; give a mapping",
         ),

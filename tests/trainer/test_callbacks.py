@@ -26,11 +26,12 @@ def test_a_short_phase_is_seen_on_its_way(tmp_path):
     callback, args = PhaseCallback(schedule), arguments(tmp_path, eval_strategy="steps", save_strategy="no")
     seen: dict[str, list[int]] = {"log": [], "evaluate": []}
     for step in range(1, schedule.total + 1):
-        state = TrainerState(global_step=step, logging_steps=5, eval_steps=20)
+        state = TrainerState(global_step=step, logging_steps=5, eval_steps=60)
         control = callback.on_step_end(args, state, TrainerControl())
         seen["log"] += [step] if control.should_log else []
         seen["evaluate"] += [step] if control.should_evaluate else []
-    # 20 parts of 100 and 4 parts of 100 are no shorter than the run's own intervals; 60 has parts of 3 and of 15.
+    # A part of 20 of 100 is no shorter than the run's interval of 5, and 100 is longer than its interval of 60; parts
+    # of 60 are 3 and 15.
     assert seen["log"] == [100, *range(103, 161, 3), 179]
     assert seen["evaluate"] == [100, 115, 130, 145, 160, 179]
 

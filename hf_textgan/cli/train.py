@@ -1,7 +1,10 @@
 """`textgan train`."""
 
 import functools
+import shlex
 from pathlib import Path
+
+from huggingface_hub import constants
 
 from ..runs.arguments import TrainArguments
 from ..runs.build import build_trainer, checkpoint_to_resume
@@ -12,9 +15,10 @@ from ..systems import get_system
 from ..trainer.adversarial_trainer import AdversarialTrainer
 from ..trainer.interrupts import InterruptCallback
 from ..trainer.wall_clock import WallClock
+from ..utils.escaping import printable
 from .arguments import parse_train_arguments
 from .compare import print_comparison
-from .errors import Interrupted, user_errors
+from .errors import Interrupted, UserError, user_errors
 from .help import train_help
 from .training_errors import training_errors
 
@@ -83,16 +87,38 @@ def train(trainer: AdversarialTrainer, arguments: TrainArguments) -> None:
         checkpoint = checkpoint_to_resume(trainer, arguments)
     interrupts = InterruptCallback()
     trainer.add_callback(interrupts)
-    output_dir = arguments.training.output_path
+    output_dir, pushed = arguments.training.output_path, arguments.training.push_to_hub
+    if pushed and trainer.is_world_process_zero():
+        print(f"When the training is over, the models go to {_repository_url(trainer)}.\n", flush=True)
     with training_errors(output_dir), interrupts.handling():
         trainer.train(resume_from_checkpoint=checkpoint)
         if interrupts.stop_reason is not None:
             what = interrupts.stop_reason.removeprefix("it ")
             raise Interrupted(interrupts.signal, f"the run {what}; add --resume to continue it in {output_dir}.")
-        trainer.save_model()
+        trainer.save_model(_internal_call=True)  # a push that fails is told on its own
     if trainer.is_world_process_zero():
         print("\n" + "\n".join(trainer.summary()))
-        _print_folder(arguments.training.output_path)
+        _print_run(output_dir)
+    if pushed:
+        _push(trainer, output_dir)
+
+
+def _push(trainer: AdversarialTrainer, output_dir: Path) -> None:
+    """Pushes the saved models to the Hub and prints where they are."""
+    try:
+        trainer.push_to_hub(commit_message="Model save", revision=trainer.args.hub_revision)
+    except Exception as error:  # huggingface_hub and its HTTP client each raise their own
+        reason = " ".join(str(error).split())[:300]
+        raise UserError(
+            f"The push to {_repository_url(trainer)} failed ({type(error).__name__}: {reason}); the models are in "
+            f"{output_dir}, and the same command with --resume pushes them again."
+        ) from error
+    if trainer.is_world_process_zero():
+        print(f"The models are on the Hub: {_repository_url(trainer)}")
+
+
+def _repository_url(trainer: AdversarialTrainer) -> str:
+    return f"{constants.ENDPOINT}/{trainer.hub_model_id}"
 
 
 def train_mle_baseline(trainer: AdversarialTrainer, arguments: TrainArguments) -> None:
@@ -107,9 +133,21 @@ def train_mle_baseline(trainer: AdversarialTrainer, arguments: TrainArguments) -
     with user_errors():
         train_baseline(arguments, trainer, clock.seconds, report=_report)
     if trainer.is_world_process_zero():
-        _print_folder(arguments.training.output_path / BASELINE_FOLDER)
+        print(f"\nThe MLE baseline is in {arguments.training.output_path / BASELINE_FOLDER}.\n", flush=True)
 
 
-def _print_folder(folder: Path) -> None:
-    print(f"\nThe trained models are in {folder}; try")
-    print(f"    textgan generate {folder} --num_samples 10")
+def _print_run(folder: Path) -> None:
+    """Prints what lies in the folder of a run and what to do with it."""
+    lines = [f"The trained models are in {folder}."]
+    lines += [
+        f"  {(folder / name).as_posix()}: {what}"
+        for name, what in (
+            ("curves.png", "the curves of these metrics and of the losses"),
+            ("samples.txt", "the samples of the last evaluation, those of the others in samples/"),
+            ("metrics.json", "the metrics of all evaluations"),
+        )
+        if (folder / name).is_file()
+    ]
+    lines += ["Next:", f"  textgan generate {shlex.quote(str(folder))} --num_samples 10"]
+    lines += [f"  textgan evaluate {shlex.quote(str(folder))}"]
+    print("\n" + "\n".join(map(printable, lines)), flush=True)

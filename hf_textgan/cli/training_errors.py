@@ -13,7 +13,7 @@ from .errors import UserError
 
 
 # Words of errors at a full disk that have no number, of PyTorch, safetensors and zip files.
-_FULL = ("No space left", "File too large", "PytorchStreamWriter", "unexpected pos")
+_FULL = ("No space left", "File too large", "PytorchStreamWriter", "unexpected pos", "iostream error")
 
 
 @contextmanager

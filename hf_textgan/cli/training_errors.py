@@ -12,6 +12,10 @@ from ..utils.lock import FolderLocked
 from .errors import UserError
 
 
+# Words of errors at a full disk that have no number, of PyTorch, safetensors and zip files.
+_FULL = ("No space left", "File too large", "PytorchStreamWriter", "unexpected pos", "iostream error")
+
+
 @contextmanager
 def training_errors(output_dir: Path) -> Iterator[None]:
     """Turns what ends a training from outside (a full disk, a folder that is gone, no memory) into [`UserError`]."""
@@ -37,15 +41,14 @@ def _disk_problem(error: BaseException, output_dir: Path) -> str | None:
     """Returns a sentence if an error comes from the disk, else `None`."""
     text = _one_line(error)
     number = getattr(error, "errno", None)
-    # What PyTorch and safetensors raise at a full disk has no number.
-    full = number in (errno.ENOSPC, errno.EDQUOT) or "No space left" in text or "PytorchStreamWriter" in text
-    if full or "unexpected pos" in text:
+    full = number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    if full or any(words in text for words in _FULL):
         return f"The disk of {output_dir} is full ({text}); make room on it."
     if number in (errno.EACCES, errno.EPERM, errno.EROFS):
         return f"{output_dir} cannot be written ({text}); give the permission."
     if not output_dir.is_dir():
         return f"{output_dir} is gone ({text}); restore it."
-    if isinstance(error, OSError):
+    if isinstance(error, OSError | SafetensorError):
         return f"A file could not be read or written ({text}); mend that."
     return None
 

@@ -37,7 +37,7 @@ from ..data.statistics import scan_dataset
 from ..data.tokenizers import discriminator_tokenizer
 from ..sampling.capabilities import capabilities_of
 from ..sampling.samples import Samples
-from ..utils.files import clear_partial, strict_json, writing_folder, writing_into
+from ..utils.files import clear_partial, make_folder, strict_json, writing_folder, writing_into
 from ..utils.lock import locked
 from ..utils.random import fork_rng, seed_iteration
 from . import checkpoints, inputs
@@ -661,8 +661,7 @@ class AdversarialTrainer(Trainer):
         self.best[phase] = {"step": self.state.global_step, "value": value, "metric": key}
         self.state.best_metric, self.state.best_global_step = value, self.state.global_step  # for stock callbacks
         if self.args.should_save and self.args.save_strategy != "no":
-            folder = self.args.output_path / "best" / phase
-            with writing_folder(folder) as partial:
+            with writing_folder(make_folder(self.args.output_path / "best") / phase) as partial:
                 self._save_models(partial)
                 (partial / "metrics.json").write_text(strict_json(metrics))
         self.accelerator.wait_for_everyone()

@@ -67,7 +67,8 @@ def check_memory(what: str, num_bytes: int, fix: str = "lower one of these numbe
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if num_bytes > total:
         raise ValueError(
-            f"{what} would take about {num_bytes / 2**30:,.0f} GiB, and this machine has {total / 2**30:,.0f} GiB; {fix}."
+            f"{what} would take about {num_bytes / 2**30:,.0f} GiB, and this machine has {total / 2**30:,.0f} GiB; "
+            f"{fix}."
         )
 
 

@@ -87,7 +87,7 @@ def values(hint: Any, table: dict[type, list[str]]) -> Iterator[str]:
     """Yields the values of a table for an annotation; a word is always possible where one type of several is `str`."""
     found = kinds(hint)
     choices = [kind for kind in found if kind == "choice" or issubclass(kind, Enum)]
-    if choices:
+    if choices and str not in found:
         if table is IMPOSSIBLE:
             yield "no_such_choice"
         elif choices != ["choice"]:  # some need a package that is not there

@@ -5,6 +5,7 @@ Nothing of a user's is lost, nothing ends in a traceback, nothing wrong is silen
 shows them). `test_kill.py` kills runs, `test_interrupts.py` runs two in one folder.
 """
 
+import itertools
 import json
 import os
 import shutil
@@ -292,27 +293,31 @@ def damage(path: Path, how: str) -> None:
 
 
 def test_damaged_files_of_a_run(commands, finished, texts, tmp_path):
-    """A command says what is wrong, or does not need the file."""
+    """A command says what is wrong, or does not need the file; the commands take turns."""
     faults, number, ends = {}, 0, Counter()
     files = sorted(path.relative_to(finished) for path in finished.iterdir() if path.is_file())
     assert {"config.json", "textgan.json", "model.safetensors", "tokenizer.json"} <= {str(path) for path in files}
-    for file in files:
-        for how in DAMAGES:
-            run = tmp_path / "run"
-            shutil.copytree(finished, run)
-            damage(run / file, how)
-            for words in (
-                ["generate", run, "--num_samples", 4],
-                ["evaluate", run, "--eval_file", texts, "--num_samples", 8, "--overwrite"],
-                ["compare", run, "--eval_file", texts, "--num_samples", 16],
-                train(run, "--resume", pretrain_generator_steps=8),
-            ):
-                number += 1
-                answer = commands.run(words)
-                ends[answer.get("rc")] += 1
-                if fault_of(answer) is not None:
-                    faults[f"{file} {how}, {words[0]}"] = f"{fault_of(answer)}: {answer['err'][-200:]}"
-            shutil.rmtree(run)
+    run = tmp_path / "run"
+    turns = itertools.cycle(
+        [
+            ["generate", run, "--num_samples", 4],
+            ["evaluate", run, "--eval_file", texts, "--num_samples", 8, "--overwrite"],
+            ["compare", run, "--eval_file", texts, "--num_samples", 16, "--output_dir", tmp_path / "report"],
+            train(run, "--resume", pretrain_generator_steps=8),
+            ["compare", run / "best" / "pretrain_generator", "--eval_file", texts, "--num_samples", 16],
+        ]
+    )
+    for file, how in itertools.product(files, DAMAGES):
+        shutil.copytree(finished, run)
+        damage(run / file, how)
+        words = next(turns)
+        number += 1
+        answer = commands.run(words)
+        ends[answer.get("rc")] += 1
+        if fault_of(answer) is not None:
+            faults[f"{file} {how}, {words[0]}"] = f"{fault_of(answer)}: {answer['err'][-200:]}"
+        shutil.rmtree(run)
+        shutil.rmtree(tmp_path / "report", ignore_errors=True)
     sys.stdout.write(f"\nexit status: {dict(ends)}\n")
     report("commands on damaged runs", faults, number)
 
@@ -369,7 +374,7 @@ def test_a_full_disk(commands, finished, tmp_path):
     """What a full disk ends says so, and goes on to the same weights when there is room."""
     faults, number, full = {}, 0, 0
     largest = max(path.stat().st_size for path in finished.rglob("*") if path.is_file())
-    for size in [*(largest * part // 8 for part in range(8)), 300, 2000]:
+    for size in [largest * part // 16 for part in range(3, 16)]:  # what is printed must fit, too
         number += 1
         run = tmp_path / f"{number}"
         answer = commands.run(train(run), file_size=size)

@@ -31,9 +31,12 @@ IMPOSSIBLE: dict[type, list[str]] = {
     float: ["nan", "fast", "1e"],
     dict: ["{", "5"],
 }
+HUGE = str(10**12)
+# A run of so many steps is what it says it is.
+ENDLESS = {"max_steps", "pretrain_generator_steps", "pretrain_discriminator_steps", "pretrain_autoencoder_steps"}
 # Values that some options take and others refuse; an option that takes one must do what it says.
 EXTREME: dict[type, list[str]] = {
-    int: ["-7", "0", str(10**12)],
+    int: ["-7", "0", HUGE],
     float: ["-0.5", "inf", "1e300"],
     dict: ['{"no_such_name": 1}'],
     str: ["", "no/such\x1b[2J\nthing"],

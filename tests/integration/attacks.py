@@ -123,7 +123,8 @@ def attacks(output_dir: str = "output_dir") -> list[Attack]:
         for option, hint in hints.items():
             for table in (IMPOSSIBLE, EXTREME):
                 for value in values(hint, table):
-                    found.setdefault((option, value), Attack(name, option, value, table is IMPOSSIBLE))
+                    if option not in ENDLESS or value != HUGE:
+                        found.setdefault((option, value), Attack(name, option, value, table is IMPOSSIBLE))
     return list(found.values())
 
 

@@ -1,7 +1,6 @@
 """Lines of text, one by one and in batches."""
 
 import logging
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -10,6 +9,7 @@ import pyarrow as pa
 from datasets import Dataset
 
 from .errors import DataError
+from .white_space import one_line
 
 
 logger = logging.getLogger(__name__)
@@ -17,17 +17,6 @@ logger = logging.getLogger(__name__)
 LINES_PER_BATCH = 10_000  # lines read, tokenized and written at once; bounds the memory for texts of any size
 _MAX_LINE_BYTES = 1 << 24  # a file without line ends is not read into memory as one line
 _BLOCK_BYTES = 1 << 20
-_OTHER_SPACE = re.compile(r"[^\S ]")  # the white space of `str.split`, but for the blank
-
-
-def one_line(text: str) -> str:
-    """
-    Returns a text as one line whose words are separated by blanks: white space around it is removed, and all other
-    white space of `str.split` (line breaks, tabs, no-break spaces) becomes a blank.
-    """
-    text = text.strip()
-    # Among white space only the blank is printable, and this test is ten times as fast as the replacement.
-    return text if text.isprintable() else _OTHER_SPACE.sub(" ", text)
 
 
 def read_lines(path: str | Path) -> list[str]:

@@ -22,7 +22,8 @@ from ..utils.files import file_digest
 from ..utils.names import is_hub_name, unknown_name
 from .dialect import Dialect, find_delimiter
 from .errors import DataError
-from .lines import LINES_PER_BATCH, amount_error, arrow_batches, decoded_lines, one_line
+from .lines import LINES_PER_BATCH, amount_error, arrow_batches, decoded_lines
+from .white_space import one_line
 
 
 logger = logging.getLogger(__name__)

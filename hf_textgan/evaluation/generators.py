@@ -9,8 +9,8 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging
 
-from ..data.lines import one_line
 from ..data.rows import Rows
+from ..data.white_space import one_line
 from ..sampling.engine import RolloutEngine
 from ..sampling.samples import Samples
 from ..utils.numbers import check_memory

@@ -7,9 +7,10 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from hf_textgan.data.errors import DataError
-from hf_textgan.data.lines import one_line, read_lines
+from hf_textgan.data.lines import read_lines
 from hf_textgan.data.loading import load_text
 from hf_textgan.data.tokenizers import word_tokenizer
+from hf_textgan.data.white_space import one_line
 from hf_textgan.evaluation.generators import decode
 from hf_textgan.metrics.sentences import tokenize
 from hf_textgan.runs.data import DataArguments

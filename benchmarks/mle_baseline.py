@@ -15,9 +15,9 @@ from pathlib import Path
 from common import make_parser, run_arguments, train_run, write_result
 from environment import describe
 
-from hf_textgan.runs.build import build_trainer
+from hf_textgan.runs.build import build_trainer, checkpoint_to_resume
 from hf_textgan.runs.folder import BASELINE_FOLDER
-from hf_textgan.studies.mle_baseline import compare_with_baseline, train_baseline
+from hf_textgan.studies.mle_baseline import build_baseline, compare_with_baseline
 
 
 STEPS = ("pretrain_generator_steps", "pretrain_discriminator_steps", "max_steps")
@@ -46,7 +46,9 @@ def main(argv: list[str] | None = None) -> None:
     seconds = json.loads((folder / "training_seconds.json").read_text())["seconds"]
     if not (folder / BASELINE_FOLDER / "config.json").is_file():
         arguments = run_arguments("seqgan", folder, **values)
-        train_baseline(arguments, build_trainer(arguments), seconds, report=print)
+        trainer, baseline = build_baseline(arguments, build_trainer(arguments), seconds, report=print)
+        trainer.train(resume_from_checkpoint=checkpoint_to_resume(trainer, baseline))
+        trainer.save_model()
     report = folder / "report" / "report.json"
     if not report.is_file():
         compare_with_baseline(folder)

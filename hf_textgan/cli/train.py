@@ -9,7 +9,7 @@ from huggingface_hub import constants
 from ..runs.arguments import TrainArguments
 from ..runs.build import build_trainer, checkpoint_to_resume
 from ..runs.folder import BASELINE_FOLDER
-from ..studies.mle_baseline import compare_with_baseline, train_baseline
+from ..studies.mle_baseline import build_baseline, compare_with_baseline
 from ..studies.seeds import compare_seeds, is_finished, seed_arguments, summarize_seeds
 from ..systems import get_system
 from ..trainer.adversarial_trainer import AdversarialTrainer
@@ -83,24 +83,30 @@ def train_seeds(arguments: TrainArguments) -> None:
 
 def train(trainer: AdversarialTrainer, arguments: TrainArguments) -> None:
     """Trains from the start or a checkpoint, saves the models and prints their folder."""
-    with user_errors():
-        checkpoint = checkpoint_to_resume(trainer, arguments)
-    interrupts = InterruptCallback()
-    trainer.add_callback(interrupts)
     output_dir, pushed = arguments.training.output_path, arguments.training.push_to_hub
     if pushed and trainer.is_world_process_zero():
         print(f"When the training is over, the models go to {_repository_url(trainer)}.\n", flush=True)
-    with training_errors(output_dir), interrupts.handling():
-        trainer.train(resume_from_checkpoint=checkpoint)
-        if interrupts.stop_reason is not None:
-            what = interrupts.stop_reason.removeprefix("it ")
-            raise Interrupted(interrupts.signal, f"the run {what}; add --resume to continue it in {output_dir}.")
-        trainer.save_model(_internal_call=True)  # a push that fails is told on its own
+    _train_and_save(trainer, arguments, output_dir)
     if trainer.is_world_process_zero():
         print("\n" + "\n".join(trainer.summary()))
         _print_run(output_dir)
     if pushed:
         _push(trainer, output_dir)
+
+
+def _train_and_save(trainer: AdversarialTrainer, arguments: TrainArguments, run: Path) -> None:
+    """Trains from the start or a checkpoint and saves the models; an interruption says how to continue the run."""
+    with user_errors():
+        checkpoint = checkpoint_to_resume(trainer, arguments)
+    interrupts = InterruptCallback()
+    trainer.add_callback(interrupts)
+    output_dir = arguments.training.output_path
+    with training_errors(output_dir), interrupts.handling():
+        trainer.train(resume_from_checkpoint=checkpoint)
+        if interrupts.stop_reason is not None:
+            what = interrupts.stop_reason.removeprefix("it ")
+            raise Interrupted(interrupts.signal, f"the run {what}; add --resume to continue it in {run}.")
+        trainer.save_model(_internal_call=True)  # a push that fails is told on its own
 
 
 def _push(trainer: AdversarialTrainer, output_dir: Path) -> None:
@@ -131,7 +137,8 @@ def train_mle_baseline(trainer: AdversarialTrainer, arguments: TrainArguments) -
             flush=True,
         )
     with user_errors():
-        train_baseline(arguments, trainer, clock.seconds, report=_report)
+        baseline = build_baseline(arguments, trainer, clock.seconds, report=_report)
+    _train_and_save(*baseline, arguments.training.output_path)
     if trainer.is_world_process_zero():
         print(f"\nThe MLE baseline is in {arguments.training.output_path / BASELINE_FOLDER}.\n", flush=True)
 

@@ -6,17 +6,18 @@ from typing import Any
 
 from ..comparison.prepare import ComparisonArguments, run_comparison
 from ..runs.arguments import TrainArguments
-from ..runs.build import build_trainer, checkpoint_to_resume
+from ..runs.build import build_trainer
 from ..runs.folder import BASELINE_FOLDER, PRETRAINED_FOLDER
 from ..runs.mle_baseline import baseline_arguments, early_stopping
 from ..trainer.adversarial_trainer import AdversarialTrainer
 
 
-def train_baseline(
+def build_baseline(
     arguments: TrainArguments, trainer: AdversarialTrainer, seconds: float, report: Callable[[str], Any] | None = None
-) -> AdversarialTrainer:
+) -> tuple[AdversarialTrainer, TrainArguments]:
     """
-    Trains the baseline of a trained run by maximum likelihood, for at most as long as the run took.
+    Builds the trainer of the baseline of a trained run, which trains by maximum likelihood for at most as long as the
+    run took.
 
     Args:
         arguments ([`TrainArguments`]):
@@ -29,15 +30,14 @@ def train_baseline(
             Called with the description of data and models.
 
     Returns:
-        [`AdversarialTrainer`]: of the baseline, whose models are saved in the folder `mle_baseline` of the run.
+        [`AdversarialTrainer`] and [`TrainArguments`]: of the baseline, whose models belong in the folder
+        `mle_baseline` of the run.
     """
     baseline = baseline_arguments(arguments, trainer.model)
     baseline.run.max_seconds = seconds
     baseline_trainer = build_trainer(baseline, report=report)
     baseline_trainer.add_callback(early_stopping())
-    baseline_trainer.train(resume_from_checkpoint=checkpoint_to_resume(baseline_trainer, baseline))
-    baseline_trainer.save_model()
-    return baseline_trainer
+    return baseline_trainer, baseline
 
 
 def compare_with_baseline(output_dir: Path) -> dict[str, Any]:
@@ -53,4 +53,4 @@ def compare_with_baseline(output_dir: Path) -> dict[str, Any]:
     )
 
 
-__all__ = ["compare_with_baseline", "train_baseline"]
+__all__ = ["build_baseline", "compare_with_baseline"]

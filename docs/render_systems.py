@@ -27,6 +27,7 @@ MODES = {
     "policy-gradient": "policy gradient",
     "gumbel": "Gumbel-softmax",
     "wgan-gp": "WGAN-GP",
+    "density": "density of the generator",
 }
 STATUS = {
     "experimental": "experimental: no outcome over at least three training seeds backs it yet",

@@ -5,6 +5,7 @@ from types import ModuleType
 from ..core.objective import Objective
 from .arae import *
 from .iwgan import *
+from .jsdgan import *
 from .mle import *
 from .rewards import *
 from .seqgan import *

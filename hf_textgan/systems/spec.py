@@ -40,7 +40,8 @@ class SystemSpec:
         name (`str`):
             Its name on the command line.
         mode (`str`):
-            The source of the generator's gradient: `"mle"`, `"policy-gradient"`, `"gumbel"` or `"wgan-gp"`.
+            The source of the generator's gradient: `"mle"`, `"policy-gradient"`, `"gumbel"`, `"wgan-gp"`, or its own
+            `"density"`.
         status (`"validated"` or `"experimental"`):
             Whether a measured outcome backs it.
         paper ([`Paper`]):
@@ -62,7 +63,7 @@ class SystemSpec:
     """
 
     name: str
-    mode: Literal["mle", "policy-gradient", "gumbel", "wgan-gp"]
+    mode: Literal["mle", "policy-gradient", "gumbel", "wgan-gp", "density"]
     status: Literal["validated", "experimental"]
     paper: Paper
     players: dict[str, tuple[str, dict[str, Any]]]

@@ -16,7 +16,12 @@ ROOT = Path(__file__).parents[2]
 
 def start(words: list[str]) -> subprocess.Popen:
     command = [sys.executable, "-m", "hf_textgan.cli.main", *words]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def hear_signals() -> None:  # a job in the background of a shell ignores SIGINT, and so would its children
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(command, cwd=ROOT, preexec_fn=hear_signals, **pipes)
 
 
 def wait_for(path: Path, process: subprocess.Popen) -> None:

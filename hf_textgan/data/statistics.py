@@ -12,12 +12,22 @@ from .rows import Rows
 
 
 def scan_dataset(dataset: Rows) -> tuple[int, int, int]:
-    """Returns the number of ids of the shortest and of the longest row, and a checksum of all rows."""
+    """
+    Returns the number of ids of the shortest and of the longest row, and a checksum of all rows with their labels and
+    conditions.
+    """
     shortest, longest, checksum = sys.maxsize, 0, 0
     for lengths, ids in iterate_ids(dataset):
         shortest, longest = min(shortest, int(lengths.min())), max(longest, int(lengths.max()))
         for part in (lengths, ids):
             checksum = zlib.crc32(part.astype(np.int64).tobytes(), checksum)
+    for column in ("labels", "condition_ids"):
+        if column in dataset[0]:
+            for start in range(0, len(dataset), LINES_PER_BATCH):
+                values = [dataset[i][column] for i in range(start, min(start + LINES_PER_BATCH, len(dataset)))]
+                rows = [np.atleast_1d(np.asarray(value)).astype(np.int64) for value in values]
+                for part in (np.array([len(row) for row in rows]), np.concatenate(rows)):
+                    checksum = zlib.crc32(part.tobytes(), checksum)
     return shortest, longest, checksum
 
 

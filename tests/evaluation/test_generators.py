@@ -2,6 +2,7 @@
 
 import functools
 
+import datasets
 import pytest
 import torch
 
@@ -126,4 +127,6 @@ def test_the_checksum_covers_labels_and_conditions():
     moved = [{**row, "condition_ids": ids} for row, ids in zip(ROWS, ([1], [0, 1, 1], [1, 2]), strict=True)]
     checksums = [scan_dataset(rows)[2] for rows in (plain, ROWS, paired, changed, moved)]
     assert len(set(checksums)) == 5
-    assert scan_dataset([dict(row) for row in ROWS])[2] == checksums[1]
+    for rows, checksum in ((ROWS, checksums[1]), (paired, checksums[2])):  # in whatever form they are held
+        dataset = datasets.Dataset.from_list(rows)
+        assert scan_dataset(dataset)[2] == scan_dataset(dataset.with_format("torch"))[2] == checksum

@@ -4,14 +4,12 @@ import pytest
 import torch
 from torch import nn
 
-from hf_textgan.sampling import engine as engine_module
 from hf_textgan.sampling.checks import check_causal
 from hf_textgan.sampling.engine import RolloutEngine
-from hf_textgan.sampling.reader import Reader
 from hf_textgan.sampling.samples import Samples, concatenate_samples
 from tests.helpers import BOS, EOS, PAD, all_sequences, chi_square_p, tiny_lstm
 from tests.labelled import LABELLED, Labelled, LabelledRecurrentLM, joint, labelled
-from tests.sampling.tools import ALPHA, BUILDERS, counts, engine_of, model_of, with_and_without_eos
+from tests.sampling.tools import ALPHA, BUILDERS, counts, engine_of, model_of, recorded_samples, with_and_without_eos
 
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -23,48 +21,14 @@ T = 3
 # ---- Scores ---------------------------------------------------------------------------------------------------------
 
 
-class RecordingReader(Reader):
-    """Keeps the log-probability of every draw, by the number of its sample."""
-
-    records: list[list[tuple[torch.Tensor, torch.Tensor]]] = []
-
-    def __init__(self, *arguments, **options):
-        super().__init__(*arguments, **options)
-        self.rows = torch.tensor([0])
-        self.records.append([])
-
-    def read(self, tokens):
-        super().read(tokens)
-        if self.num_read == tokens.numel() // len(tokens):  # the first
-            self.rows = torch.arange(len(tokens))
-
-    def draw(self, rows, num_draws=None, top_k=None, top_p=None):
-        tokens = super().draw(rows, num_draws, top_k, top_p)
-        logits = self.output if self.head is None else self.head(self.output)
-        logps = (logits / self.temperature).log_softmax(-1)
-        if num_draws is not None:  # of one row, which is then copied
-            logps, self.rows = logps.expand(num_draws, -1), torch.arange(num_draws)
-        self.records[-1].append((self.rows, logps.gather(1, tokens.view(-1, 1)).squeeze(1)))
-        return tokens
-
-    def select(self, rows):
-        self.rows = self.rows[rows] if self.size == len(self.rows) else self.rows
-        super().select(rows)
-
-
 @with_and_without_eos
 @pytest.mark.parametrize("temperature", (1.0, 0.7))
 @pytest.mark.parametrize("build", (*BUILDERS, *LABELLED))
 def test_a_score_is_what_was_recorded_while_the_sample_was_drawn(build, temperature, eos, monkeypatch):
     """For any generator: scored twice, a sample has the log-probabilities of its draws."""
-    monkeypatch.setattr(engine_module, "Reader", RecordingReader)
-    RecordingReader.records.clear()
     model = labelled(LABELLED[build], 4, eos) if build in LABELLED else model_of(BUILDERS[build], 4, eos)
     engine = engine_of(eos, max_length=5).at(temperature)
-    samples = engine.sample(model, 60)
-    recorded = torch.zeros(60, 5)
-    for position, (rows, logps) in enumerate(RecordingReader.records[0]):
-        recorded[rows, position] = logps.detach()
+    samples, recorded = recorded_samples(engine, model, 60, monkeypatch)
     first, second = engine.score(model, samples), engine.score(model, samples)
     assert torch.equal(first, second)
     torch.testing.assert_close(first, recorded, atol=1e-5, rtol=1e-5)

@@ -149,7 +149,7 @@ def measure(name: str, options: argparse.Namespace, references: list[str]) -> di
     keys += ("eval_reconstruction_accuracy", "eval_nll_per_token", "eval_generator_code_norm")
     run = load_run(str(folder))
     pretraining = run.record["objective"].get("pretrain_autoencoder_steps", 0)
-    sequences = sample_sequences(run.model, run.engine, SAMPLES, seed=0)[:SAMPLES]
+    sequences = sample_sequences(run.model, run.engine, SAMPLES, seed=0)[:SAMPLES].sequences
     texts = decode(run.tokenizer, sequences)
     return {
         "command": as_words(*run_options(name, options)),

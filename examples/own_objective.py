@@ -10,12 +10,15 @@ discriminator are inherited.
 import argparse
 from dataclasses import dataclass
 
+import torch
+
 from hf_textgan import (
     AdversarialConfig,
     AdversarialTrainer,
     CaptionGrammar,
     ObjectiveOutput,
     RolloutEngine,
+    Samples,
     SeqGANObjective,
     StepContext,
     encode_lines,
@@ -39,9 +42,11 @@ class BaselineObjective(SeqGANObjective):
     ) -> ObjectiveOutput:
         policy, discriminator = players.unwrap("generator"), players["discriminator"]
         samples = engine.sample(policy, len(batch["input_ids"]))
-        rewards = rollout_rewards(
-            engine, policy, samples, lambda sequences: probability_of_real(discriminator, sequences), self.num_rollouts
-        )  # (B, T), 0 at padding
+
+        def score(completions: Samples) -> torch.Tensor:
+            return probability_of_real(discriminator, completions.sequences)
+
+        rewards = rollout_rewards(engine, policy, samples, score, self.num_rollouts)  # (B, T), 0 at padding
         mask = samples.attention_mask
         baseline = rewards.sum() / mask.sum()
         logps = engine.per_token_logps(players["generator"], samples)  # through the wrapped model, with gradient

@@ -103,8 +103,9 @@ class ModelSource:
 
     @property
     def likelihood(self) -> bool:
-        """Returns whether texts have an exact likelihood."""
-        return capabilities_of(self.run.model).likelihood == "exact"
+        """Returns whether texts alone, without labels or conditions, have an exact likelihood."""
+        known = capabilities_of(self.run.model)
+        return known.likelihood == "exact" and not known.row_inputs and not known.step_inputs
 
     @property
     def run_config(self) -> str:
@@ -159,7 +160,7 @@ class ModelSource:
 
 def _draw(run: Run, num_samples: int, seed: int, temperature: float, top_p: float | None = None) -> Samples:
     engine = run.engine.at(temperature)
-    return engine.as_samples(sample_sequences(run.model, engine, num_samples, seed, top_p=top_p)[:num_samples])
+    return sample_sequences(run.model, engine, num_samples, seed, top_p=top_p)[:num_samples]
 
 
 def _nll(run: Run, held_out: Dataset, temperature: float) -> float:

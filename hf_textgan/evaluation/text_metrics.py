@@ -36,7 +36,7 @@ class TextMetrics:
         self.max_order = max_order
         self.table = ReferenceTable([split(text) for text in references], max_order) if references else None
 
-    def __call__(self, texts: list[str]) -> dict[str, float]:
+    def __call__(self, texts: list[str], rows: list[dict] | None = None) -> dict[str, float]:
         tokens = [self.split(text) for text in texts]
         metrics: dict[str, float] = {}
         if self.table is not None:

@@ -8,7 +8,6 @@ from ..core.players import Players
 from ..core.schedule import Update
 from ..losses.likelihood import token_nll
 from ..sampling.engine import RolloutEngine
-from ..sampling.samples import Samples
 from ..utils.numbers import PROBABILITY
 
 
@@ -41,13 +40,13 @@ class MLEObjective(Objective):
 
     def mle_loss(self, players: Players, engine: RolloutEngine, batch: dict, context: StepContext) -> ObjectiveOutput:
         engine = engine.at(1.0)  # likelihood is that of the model's own distribution
-        real = Samples(batch["input_ids"][:, 1:], batch["attention_mask"][:, 1:])
+        real = engine.real_samples(players.unwrap("generator"), batch)
         if self.scheduled_sampling == 0.0:
             logps = engine.per_token_logps(players["generator"], real)
         else:
             probability = self.scheduled_sampling * context.progress
-            inputs = engine.mix_inputs(players.unwrap("generator"), real, probability)
-            logps = engine.per_token_logps(players["generator"], real, inputs=inputs)
+            input_ids = engine.mix_inputs(players.unwrap("generator"), real, probability)
+            logps = engine.per_token_logps(players["generator"], real, input_ids)
         loss, num_tokens = token_nll(logps, real.attention_mask)
         if self.scheduled_sampling == 0.0:
             metrics = {"generator/nll_per_token": float(loss.detach())}

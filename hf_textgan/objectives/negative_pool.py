@@ -9,6 +9,7 @@ from transformers import PreTrainedModel
 
 from ..core.context import StepContext
 from ..sampling.engine import RolloutEngine
+from ..sampling.samples import Samples, concatenate_samples
 from ..utils.random import fork_rng
 
 
@@ -17,8 +18,8 @@ _SAMPLING_BATCH_SIZE = 1024
 
 class NegativePool:
     """
-    A pool of negatives as in SeqGAN's reference schedule: `size` sequences are drawn from the generator, serve for
-    `epochs` epochs, each in an order of its own, and are then replaced.
+    A pool of negatives as in SeqGAN's reference schedule: `size` sequences are drawn from the generator, with what it
+    reads beside tokens, serve for `epochs` epochs, each in an order of its own, and are then replaced.
 
     The rows of a step are a pure function of its number in the phase, and all processes draw the same pool. So the
     negatives of a step do not depend on the number of processes. The pool itself is state, because the generator may
@@ -36,6 +37,7 @@ class NegativePool:
         self.epochs = epochs
         self._key: tuple[str, int] | None = None  # phase, number of the pool in it
         self._sequences: torch.Tensor | None = None
+        self._inputs: dict[str, torch.Tensor] = {}
 
     def steps_per_epoch(self, num_examples: int) -> int:
         """
@@ -48,10 +50,8 @@ class NegativePool:
             )
         return self.size // num_examples
 
-    def batch(
-        self, engine: RolloutEngine, model: PreTrainedModel, batch_size: int, context: StepContext
-    ) -> torch.Tensor:
-        """Returns the negatives of this step and shard, of shape `(batch_size, max_length)`."""
+    def batch(self, engine: RolloutEngine, model: PreTrainedModel, batch_size: int, context: StepContext) -> Samples:
+        """Returns the `batch_size` negatives of this step and shard."""
         steps_per_epoch = self.steps_per_epoch(batch_size * context.num_shards)
         number, step = divmod(context.step, steps_per_epoch * self.epochs)
         # A phase begins with a new pool, even where an earlier run has left one of this name and number.
@@ -60,8 +60,8 @@ class NegativePool:
                 counts = [
                     min(_SAMPLING_BATCH_SIZE, self.size - start) for start in range(0, self.size, _SAMPLING_BATCH_SIZE)
                 ]
-                blocks = [engine.sample(model, count).sequences for count in counts]
-            self._key, self._sequences = (context.phase, number), torch.cat(blocks)
+                drawn = concatenate_samples([engine.sample(model, count) for count in counts])
+            self._key, self._sequences, self._inputs = (context.phase, number), drawn.sequences, drawn.inputs
         epoch, step = divmod(step, steps_per_epoch)
         order = np.random.Generator(
             np.random.PCG64([context.seed, zlib.crc32(context.phase.encode()), number, epoch])
@@ -69,17 +69,23 @@ class NegativePool:
         start = (step * context.num_shards + context.shard) * batch_size
         assert self._sequences is not None
         rows = torch.from_numpy(order[start : start + batch_size]).to(self._sequences.device)
-        return self._sequences[rows].to(model.device)
+        inputs = {name: value[rows] for name, value in self._inputs.items()}
+        return engine.as_samples(self._sequences[rows], inputs).to(model.device)
 
     def state_dict(self) -> dict[str, Any]:
         if self._key is None or self._sequences is None:
             return {}
-        return {"key": list(self._key), "sequences": self._sequences.to("cpu", torch.int32)}
+        return {
+            "key": list(self._key),
+            "sequences": self._sequences.to("cpu", torch.int32),
+            "inputs": {name: value.cpu() for name, value in self._inputs.items()},
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self._key, self._sequences = None, None
+        self._key, self._sequences, self._inputs = None, None, {}
         if state:
             self._key, self._sequences = tuple(state["key"]), state["sequences"].long()
+            self._inputs = state.get("inputs", {})  # older checkpoints have none
 
 
 __all__ = ["NegativePool"]

@@ -1,6 +1,6 @@
 """Rewards of sequences and of their prefixes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 
 import numpy as np
@@ -18,24 +18,36 @@ _SCORING_BATCH_SIZE = 512
 
 
 def score_distinct(
-    score: Callable[[torch.Tensor], torch.Tensor],
-    sequences: torch.Tensor,
+    score: Callable[[Samples], torch.Tensor],
+    samples: Samples,
     batch_size: int | None = _SCORING_BATCH_SIZE,
 ) -> torch.Tensor:
     """
-    Applies `score` to the distinct sequences among `(num_sequences, sequence_length)`, because a trained generator
+    Applies `score` to the distinct samples, which differ in a token or in an input, because a trained generator
     completes a long prefix in few ways. At most `batch_size` are scored at once, which bounds the memory, or all
     (`None`).
     """
-    rows = np.ascontiguousarray(sequences.cpu().numpy())
-    rows = rows.view(np.dtype((np.void, rows.itemsize * rows.shape[1]))).ravel().tolist()  # bytes
+    rows = _bytes(samples.sequences)
+    if samples.inputs:
+        rows = [b"".join(parts) for parts in zip(rows, *map(_bytes, samples.inputs.values()), strict=True)]
     first: dict[bytes, int] = {}
     for index, row in enumerate(rows):
         first.setdefault(row, index)
     numbers = {row: number for number, row in enumerate(first)}
-    distinct = sequences[list(first.values())]
-    scores = torch.cat([score(part).float() for part in distinct.split(batch_size or len(distinct) or 1)])
+    distinct = samples[torch.tensor(list(first.values()), dtype=torch.long, device=samples.sequences.device)]
+    size = batch_size or len(distinct) or 1
+    parts = [distinct[start : start + size] for start in range(0, max(1, len(distinct)), size)]
+    scores = torch.cat([score(part).float() for part in parts])
     return scores[[numbers[row] for row in rows]]
+
+
+def _bytes(values: torch.Tensor) -> list[bytes]:
+    """Returns the bytes of each row."""
+    rows = values.detach().cpu().reshape(len(values), -1).contiguous()
+    if rows.dtype == torch.bfloat16:  # which NumPy does not have
+        rows = rows.view(torch.int16)
+    rows = rows.numpy()
+    return rows.view(np.dtype((np.void, rows.itemsize * rows.shape[1]))).ravel().tolist()
 
 
 @torch.no_grad()
@@ -74,9 +86,10 @@ def rollout_rewards(
     engine: RolloutEngine,
     model: PreTrainedModel,
     samples: Samples,
-    score: Callable[[torch.Tensor], torch.Tensor],
+    score: Callable[[Samples], torch.Tensor],
     num_rollouts: int,
     batch_size: int | None = _SCORING_BATCH_SIZE,
+    inputs: Sequence[str] | None = None,
 ) -> torch.Tensor:
     """
     Returns action values by Monte-Carlo search (SeqGAN, arXiv 1609.05473, equation 4): ``Q_t`` is the mean score of
@@ -90,23 +103,31 @@ def rollout_rewards(
         samples ([`Samples`]):
             `batch_size` sequences of `engine.max_length` positions.
         score (`Callable`):
-            Maps sequences of shape `(n, max_length)` to `n` scores.
+            Maps [`Samples`] of `n` sequences, with what the generator read beside their tokens, to `n` scores.
         num_rollouts (`int`):
             Completions per prefix.
         batch_size (`int`, *optional*, defaults to `512`):
             How many sequences `score` gets at once; `None` for all, if it bounds its own memory.
+        inputs (`Sequence[str]`, *optional*):
+            The inputs of the generator that `score` depends on, by default all; it gets no others. Equal sequences
+            with equal inputs are scored once, so leave out the noise that it does not read.
 
     Returns:
         `torch.FloatTensor` of shape `(batch_size, max_length)`: 0 at padding.
     """
+
+    def judge(drawn: Samples) -> torch.Tensor:
+        kept = {name: value for name, value in drawn.inputs.items() if inputs is None or name in inputs}
+        return score_distinct(score, Samples(drawn.sequences, drawn.attention_mask, kept), batch_size)
+
     lengths = samples.attention_mask.sum(1)
-    final = score_distinct(score, samples.sequences, batch_size)  # (B,)
+    final = judge(samples)  # (B,)
     rewards = torch.zeros(samples.sequences.shape, device=samples.sequences.device)
     rewards[torch.arange(len(lengths), device=lengths.device), lengths - 1] = final
     for chunk in engine.rollout(model, samples, num_rollouts):
         if len(chunk.row):
-            scores = score_distinct(score, chunk.sequences, batch_size)
-            rewards.index_put_((chunk.row, chunk.prefix_length - 1), scores / num_rollouts, accumulate=True)
+            scores = judge(chunk.samples) / num_rollouts
+            rewards.index_put_((chunk.row, chunk.prefix_length - 1), scores, accumulate=True)
     return rewards
 
 

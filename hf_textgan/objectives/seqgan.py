@@ -168,15 +168,18 @@ class SeqGANObjective(MLEObjective):
         if self.reward == "bleu":
             if self._bleu is None:
                 raise ValueError("reward is 'bleu', but prepare(train_dataset, engine) was not called; call it first.")
-            score = self._bleu
+            bleu = self._bleu
+
+            def score(samples: Samples) -> torch.Tensor:
+                return bleu(samples.sequences)
         else:
             discriminator = players["discriminator"]
 
-            def score(sequences: torch.Tensor) -> torch.Tensor:
-                return probability_of_real(discriminator, sequences, self.bf16_rewards)
+            def score(samples: Samples) -> torch.Tensor:
+                return probability_of_real(discriminator, samples.sequences, self.bf16_rewards)
 
         policy = players.unwrap("generator")
-        return rollout_rewards(engine, policy, samples, score, self.num_rollouts, batch_size=None)
+        return rollout_rewards(engine, policy, samples, score, self.num_rollouts, batch_size=None, inputs=())
 
     def discriminator_loss(
         self, players: Players, engine: RolloutEngine, batch: dict, context: StepContext
@@ -186,7 +189,7 @@ class SeqGANObjective(MLEObjective):
         if self._pool is None:
             fake = engine.sample(players["generator"], len(real)).sequences
         else:
-            fake = self._pool.batch(engine, players["generator"], len(real), context)
+            fake = self._pool.batch(engine, players["generator"], len(real), context).sequences
 
         # One call for both, so that a data-parallel wrapper sees one forward pass per step.
         logits = discriminator(input_ids=torch.cat([real, fake])).logits

@@ -8,6 +8,7 @@ from ..data.caption_grammar import CaptionGrammar
 from ..data.collator import collate
 from ..data.encoding import encode_text
 from ..data.oracle import dataset_samples, load_oracle, sample_oracle
+from ..data.rows import Rows
 from ..evaluation.generators import corpus_nll, decode, nll_metrics, sample_nll, sample_sequences
 from ..evaluation.oracle import OracleMetrics
 from ..evaluation.text_metrics import TextMetrics
@@ -76,14 +77,16 @@ def _evaluate_texts(arguments: EvaluationArguments, run: Run, data: dict) -> dic
     if texts is None:
         raise ValueError(f"{arguments.model} names no held-out text; add --eval_file FILE.")
     references = reference_texts(texts, run.tokenizer, run.engine.max_length, options.truncate)
-    samples = _draw(arguments, run)
+    held_out = encode_held_out(texts, run.tokenizer, run.engine.max_length, options.truncate)
+    samples = _draw(arguments, run, held_out)
     metrics = {}
-    if capabilities_of(run.model).likelihood == "exact":
-        held_out = encode_held_out(texts, run.tokenizer, run.engine.max_length, options.truncate)
+    likelihood = capabilities_of(run.model).likelihood
+    if likelihood is not None:
         collator = functools.partial(collate, pad_token_id=run.engine.pad_token_id)
-        metrics = nll_metrics(corpus_nll(run.model, run.engine, held_out, collator))
+        metrics = nll_metrics(corpus_nll(run.model, run.engine, held_out, collator), likelihood == "bound")
+    if likelihood == "exact":
         metrics["nll_div"] = _entropy(arguments, run, samples)
-    elif train is not None:
+    elif likelihood is None and train is not None:
         rows = encode_text(train, run.tokenizer, run.engine.max_length, truncate=options.truncate).dataset
         metrics.update(TokenJSD(rows, run.engine)(samples))
     texts = decode(run.tokenizer, samples.sequences)
@@ -110,10 +113,11 @@ def _evaluate_oracle(arguments: EvaluationArguments, run: Run, data: dict) -> di
     return {"metrics": metrics, "num_references": len(held_out), "samples": decode(None, samples.sequences[:20])}
 
 
-def _draw(arguments: EvaluationArguments, run: Run) -> Samples:
+def _draw(arguments: EvaluationArguments, run: Run, given: Rows | None = None) -> Samples:
     engine = run.engine.at(arguments.temperature)
-    sequences = sample_sequences(run.model, engine, arguments.num_samples, arguments.seed)
-    return engine.as_samples(sequences[: arguments.num_samples])
+    return sample_sequences(run.model, engine, arguments.num_samples, arguments.seed, given=given)[
+        : arguments.num_samples
+    ]
 
 
 def _entropy(arguments: EvaluationArguments, run: Run, samples: Samples) -> float:

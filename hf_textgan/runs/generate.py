@@ -38,8 +38,8 @@ def generate_texts(
     run = load_run(name_or_path, max_length)
     ids = _prompt_ids(run, name_or_path, prompt) if prompt else ()
     options = {"top_k": top_k, "top_p": top_p, "prompt": ids}
-    sequences = sample_sequences(run.model, run.engine.at(temperature), num_samples, seed, **options)
-    return decode(run.tokenizer, sequences[:num_samples])
+    samples = sample_sequences(run.model, run.engine.at(temperature), num_samples, seed, **options)
+    return decode(run.tokenizer, samples[:num_samples].sequences)
 
 
 def _prompt_ids(run: Run, name: str, prompt: str) -> list[int]:

@@ -6,6 +6,7 @@ from transformers import PreTrainedModel
 
 from ..utils.random import fork_rng
 from .capabilities import capabilities_of
+from .inputs import draw_inputs
 from .reader import evaluating
 
 
@@ -50,7 +51,13 @@ def check_causal(model: PreTrainedModel) -> None:
     sequences = torch.full((3, length), tokens[0], device=model.device)
     sequences[1, -1] = tokens[1]
     with evaluating(model), fork_rng("causality"), torch.no_grad():
-        logits = model(input_ids=sequences, use_cache=False).logits[:, :-1].float()
+        known = capabilities_of(model)
+        names = (*known.row_inputs, *known.step_inputs)
+        drawn = draw_inputs(model, 1, length) if names else {}
+        if any(name not in drawn for name in names):
+            return  # it reads conditions, which only data have
+        inputs = {name: drawn[name].expand(3, *drawn[name].shape[1:]) for name in names}
+        logits = model(input_ids=sequences, **inputs, use_cache=False).logits[:, :-1].float()
     difference, rounding = (float((logits[0] - logits[row]).abs().amax()) for row in (1, 2))
     if difference > 1e-5 * float(logits.abs().amax()) + 10 * rounding:
         raise ValueError(

@@ -4,6 +4,9 @@ Sampling, Monte-Carlo rollouts and log-probabilities for any causal language mod
 A generator that keeps a state between steps returns it under one of the names that `generate` accepts (a key-value
 cache, or the recurrent state of the generators of this package), and the state has `reorder_cache`. Nothing else is
 assumed, so the same engine samples from an LSTM and from a pretrained transformer.
+
+What a generator reads beside tokens (labels, latents, noise, conditions; see `inputs`) is part of its samples: it is
+drawn with them and read again when they are scored, and a completion keeps that of its prefix.
 """
 
 import copy
@@ -19,6 +22,7 @@ from transformers import PreTrainedModel
 from ..models.modeling_latent_generation_utils import truncate_at_eos
 from .capabilities import capabilities_of
 from .categorical import check_sampling
+from .inputs import at_positions, capabilities_of_wrapped, draw_missing, inputs_of_columns
 from .likelihood import linear_logps
 from .reader import Reader, evaluating, passing_through, state_bytes
 from .samples import RolloutChunk, Samples
@@ -95,6 +99,7 @@ class RolloutEngine:
         top_k: int | None = None,
         top_p: float | None = None,
         prompt: Sequence[int] = (),
+        inputs: dict[str, torch.Tensor] | None = None,
     ) -> Samples:
         """
         Draws sequences from the unwrapped `model` by ancestral sampling, with dropout off and without gradient.
@@ -107,14 +112,17 @@ class RolloutEngine:
             top_k, top_p:
                 See [`draw_categorical`].
             prompt (`Sequence[int]`, *optional*):
-                First tokens of every sequence, without BOS; read once for all sequences.
+                First tokens of every sequence, without BOS.
+            inputs (`dict[str, torch.Tensor]`, *optional*):
+                What the model reads beside tokens, by name, a row per sequence. It draws what is not given.
 
         Returns:
-            [`Samples`] of `num_samples` sequences, padded to `max_length`.
+            [`Samples`] of `num_samples` sequences, padded to `max_length`, with the inputs that the model read.
         """
         check_sampling(self.temperature, top_k, top_p)
+        inputs = draw_missing(model, inputs, num_samples, self.max_length)
         if capabilities_of(model).sampling == "one-shot":
-            return self._sample_one_shot(model, num_samples, top_k, top_p, prompt)
+            return self._sample_one_shot(model, num_samples, top_k, top_p, prompt, inputs)
         if len(prompt) >= self.max_length:
             raise ValueError(
                 f"The prompt has {len(prompt)} tokens and max_length is {self.max_length}; shorten it, or raise "
@@ -125,14 +133,18 @@ class RolloutEngine:
         sequences[:, : len(prompt)] = torch.tensor(list(prompt), dtype=torch.long, device=device)
         lengths = torch.full((num_samples,), self.max_length, device=device)
         if not num_samples:
-            return Samples(sequences, self._mask(lengths))
+            return Samples(sequences, self._mask(lengths), inputs)
         alive = torch.arange(num_samples, device=device)  # rows still growing
-        reader = Reader(model, self.temperature)
+        reader = Reader(model, self.temperature, inputs)
         with evaluating(model):
-            # All sequences begin with the same prompt: one row reads it, and they are draws from its distribution.
-            reader.read(torch.tensor([[self.bos_token_id, *prompt]], device=device))
-            tokens = reader.draw(slice(None), num_samples, top_k, top_p)[0]
-            reader.select(torch.zeros_like(alive))
+            start = torch.tensor([[self.bos_token_id, *prompt]], device=device)
+            if inputs:
+                reader.read(start.expand(num_samples, -1))
+                tokens = reader.draw(slice(None), None, top_k, top_p)
+            else:  # all sequences begin alike: one row reads it, and they are draws from its distribution
+                reader.read(start)
+                tokens = reader.draw(slice(None), num_samples, top_k, top_p)[0]
+                reader.select(torch.zeros_like(alive))
             for position in range(len(prompt), self.max_length):
                 if position > len(prompt):
                     reader.read(tokens)
@@ -147,7 +159,7 @@ class RolloutEngine:
                         if not len(alive):
                             break
                         reader.select(kept)
-        return Samples(sequences, self._mask(lengths))
+        return Samples(sequences, self._mask(lengths), inputs)
 
     @torch.no_grad()
     def rollout(self, model: PreTrainedModel, samples: Samples, num_rollouts: int) -> Iterator[RolloutChunk]:
@@ -156,7 +168,8 @@ class RolloutEngine:
         1609.05473, equation 3). The prefixes have lengths 1 to `length - 1`; a finished sequence needs no completion.
 
         All continuations of a chunk advance together, with one model call per position. A continuation enters the
-        batch with the state of its prefix, which is read once, and leaves it at EOS.
+        batch with the state of its prefix, which is read once, and leaves it at EOS. It has the inputs with which its
+        prefix was drawn, and draws of its own of those of later positions.
 
         Yields:
             [`RolloutChunk`] of about `chunk_size` completions at most (those of one sequence, if they are more), with
@@ -164,17 +177,101 @@ class RolloutEngine:
         """
         if num_rollouts < 1:
             raise ValueError(f"num_rollouts is {num_rollouts}; set it to 1 or more.")
+        if not len(samples):
+            return
         per_row = num_rollouts * max(1, self.max_length - 1)
-        chunk_size = self.chunk_size or self._default_chunk_size(model)
-        batch_size = max(1, chunk_size // per_row)
-        for start in range(0, len(samples.sequences), batch_size):
+        batch_size = max(1, (self.chunk_size or self._default_chunk_size(model, samples[:1].inputs)) // per_row)
+        positions = torch.arange(self.max_length, device=samples.sequences.device)
+        starts = (positions > 0) & (positions < samples.attention_mask.sum(1, keepdim=True))  # (B, T)
+        for start in range(0, len(samples), batch_size):
             rows = slice(start, start + batch_size)
-            chunk = self._rollout_chunk(model, samples.sequences[rows], samples.attention_mask[rows], num_rollouts)
+            chunk = self._completions(model, samples[rows], starts[rows], num_rollouts)
             chunk.row += start
             yield chunk
 
+    @torch.no_grad()
+    def complete(
+        self, model: PreTrainedModel, samples: Samples, lengths: torch.Tensor, num_completions: int = 1
+    ) -> Samples:
+        """
+        Completes one prefix of every sequence `num_completions` times. A prefix that ends with EOS or has `max_length`
+        tokens stays as it is.
+
+        Args:
+            model (`PreTrainedModel`):
+                The bare generator.
+            samples ([`Samples`]):
+                Sequences without BOS with what their generator reads beside tokens: samples, real text (see
+                [`~RolloutEngine.real_samples`]), or prompts. At most `max_length` columns.
+            lengths (`torch.LongTensor` of shape `(batch_size,)`):
+                Number of tokens of each sequence to keep, from 0 to its own number.
+            num_completions (`int`, *optional*, defaults to `1`):
+                Completions of each prefix.
+
+        Returns:
+            [`Samples`] of `batch_size * num_completions` sequences, padded to `max_length`: those of the first prefix,
+            then those of the second. With dropout off and without gradient.
+        """
+        if num_completions < 1:
+            raise ValueError(f"num_completions is {num_completions}; set it to 1 or more.")
+        lengths, longest = lengths.to(samples.sequences.device), samples.attention_mask.sum(1)
+        if bool(((lengths < 0) | (lengths > longest)).any()):
+            row = int(((lengths < 0) | (lengths > longest)).nonzero()[0])
+            raise ValueError(
+                f"The length {int(lengths[row])} of prefix {row} is not between 0 and the {int(longest[row])} tokens "
+                "of its sequence; keep at most these."
+            )
+        samples = self._padded(model, samples)
+        positions = torch.arange(self.max_length, device=lengths.device)
+        starts = positions == lengths[:, None]  # (B, T); nothing starts at `max_length`
+        if self.eos_token_id is not None:
+            last = samples.sequences.gather(1, (lengths - 1).clamp(min=0)[:, None])
+            starts &= (last != self.eos_token_id) | (lengths[:, None] == 0)
+
+        row = torch.arange(len(samples), device=lengths.device).repeat_interleave(num_completions)
+        completed = samples[row]
+        completed.sequences[positions >= lengths[row, None]] = self.pad_token_id
+        batch_size = max(1, len(samples))
+        if len(samples):
+            batch_size = max(
+                1, (self.chunk_size or self._default_chunk_size(model, samples[:1].inputs)) // num_completions
+            )
+        for start in range(0, len(samples), batch_size):
+            rows = slice(start, start + batch_size)
+            chunk = self._completions(model, samples[rows], starts[rows], num_completions)
+            # The completions of a prefix follow each other.
+            number = torch.arange(len(chunk.row), device=lengths.device) % num_completions
+            where = (chunk.row + start) * num_completions + number
+            completed.sequences[where] = chunk.sequences
+            for name, value in chunk.samples.inputs.items():
+                completed.inputs[name][where] = value
+        return Samples(
+            completed.sequences, self._mask(self._lengths(completed.sequences, lengths[row])), completed.inputs
+        )
+
+    def _padded(self, model: PreTrainedModel, samples: Samples) -> Samples:
+        """Returns samples of `max_length` positions; the new ones of `step_inputs` are 0 until they are drawn."""
+        missing = self.max_length - samples.sequences.shape[1]
+        if missing < 0:
+            raise ValueError(
+                f"The sequences have {samples.sequences.shape[1]} positions and max_length is {self.max_length}; cut "
+                "them, or raise max_length."
+            )
+        inputs = dict(samples.inputs)
+        for name in capabilities_of(model).step_inputs:
+            value = inputs[name]
+            inputs[name] = torch.cat([value, value.new_zeros(len(value), missing, *value.shape[2:])], dim=1)
+        sequences = F.pad(samples.sequences, (0, missing), value=self.pad_token_id)
+        return Samples(sequences, F.pad(samples.attention_mask, (0, missing)), inputs)
+
     def _sample_one_shot(
-        self, model: Any, num_samples: int, top_k: int | None, top_p: float | None, prompt: Sequence[int]
+        self,
+        model: Any,
+        num_samples: int,
+        top_k: int | None,
+        top_p: float | None,
+        prompt: Sequence[int],
+        inputs: dict[str, torch.Tensor],
     ) -> Samples:
         """Samples from a one-shot generator; top-k, top-p and prompts are not supported."""
         name = type(model).__name__
@@ -191,80 +288,118 @@ class RolloutEngine:
                 "set readout to 'sample' in its configuration."
             )
         with evaluating(model):
-            sequences = model.generate(num_samples, temperature=self.temperature)
+            sequences = model.generate(num_samples, temperature=self.temperature, **inputs)
         missing = self.max_length - sequences.shape[1]
-        return self.as_samples(F.pad(sequences, (0, missing), value=self.pad_token_id))
+        return self.as_samples(F.pad(sequences, (0, missing), value=self.pad_token_id), inputs)
 
-    def _default_chunk_size(self, model: PreTrainedModel) -> int:
-        """Returns a number of continuations whose states, and scores if all are computed, take little memory."""
-        reader = Reader(model, self.temperature)
+    def _default_chunk_size(self, model: PreTrainedModel, inputs: dict[str, torch.Tensor] | None = None) -> int:
+        """
+        Returns a number of continuations whose states, and scores if all are computed, take little memory; `inputs`
+        are those of one sequence.
+        """
+        reader = Reader(model, self.temperature, inputs)
         with evaluating(model):
             reader.read(torch.full((1,), self.bos_token_id, device=model.device))
         # A key-value cache grows with the sequence and a recurrent state does not: this bound covers both.
-        state_size = max(1, state_bytes(reader.state) * self.max_length)
+        state_size = max(1, state_bytes(reader.state) * self.max_length + state_bytes(inputs))
         chunk_size = min(_MAX_CONTINUATIONS, _MAX_STATE_BYTES // state_size)
         if reader.head is None:
             chunk_size = min(chunk_size, _max_logits(model.device) // model.config.vocab_size)
         return max(1, chunk_size)
 
-    def _rollout_chunk(
-        self,
-        model: PreTrainedModel,
-        sequences: torch.Tensor,
-        attention_mask: torch.Tensor,
-        num_rollouts: int,
+    def _completions(
+        self, model: PreTrainedModel, samples: Samples, starts: torch.Tensor, num_completions: int
     ) -> RolloutChunk:
-        device = sequences.device
-        lengths = attention_mask.sum(1)  # (B,)
+        """
+        Completes prefixes of samples of `max_length` positions, `num_completions` times each.
+
+        Args:
+            starts (`torch.BoolTensor` of shape `(batch_size, max_length)`):
+                Whether a completion of each sequence starts at each position, which is the length of its prefix.
+        """
+        sequences, device = samples.sequences, samples.sequences.device
+        steps = capabilities_of(model).step_inputs
         # All completions as (row, prefix_length), ordered by prefix length, so that they join the batch in order.
-        prefix_lengths = torch.arange(1, self.max_length, device=device)
-        prefix, row = (prefix_lengths[:, None] < lengths).nonzero(as_tuple=True)
-        row = row.repeat_interleave(num_rollouts)
-        prefix = prefix_lengths[prefix].repeat_interleave(num_rollouts)
+        prefix, row = starts.T.nonzero(as_tuple=True)
+        row, prefix = row.repeat_interleave(num_completions), prefix.repeat_interleave(num_completions)
         completions = sequences[row]
         positions = torch.arange(self.max_length, device=device)
         completions[positions >= prefix[:, None]] = self.pad_token_id
+        inputs = self._inputs_of_completions(model, samples, row, prefix)
 
-        reader = Reader(model, self.temperature)
+        reader = Reader(model, self.temperature, samples.inputs)
         trunk = torch.arange(len(sequences), device=device)  # sequences whose prefixes are being read
         alive = torch.empty(0, dtype=torch.long, device=device)  # completions still growing
-        tokens = torch.full((len(sequences),), self.bos_token_id, device=device)
+        needed = starts.flip(1).cumsum(1).flip(1) > 0  # whether a completion starts at a position or later
         joined = 0
         with evaluating(model):
-            reader.read(tokens)
-            for position in range(1, self.max_length):
+            for position in range(self.max_length):
                 # The batch is [trunk, alive]; it reads the token before `position`.
-                kept = (lengths[trunk] > position).nonzero().squeeze(1)
-                if not len(kept) and not len(alive):
-                    break
-                if len(kept) < len(trunk):
-                    reader.select(torch.cat([kept, torch.arange(len(trunk), reader.size, device=device)]))
-                    trunk = trunk[kept]
-                tokens = torch.cat([sequences[trunk, position - 1], completions[alive, position - 1]])
-                reader.read(tokens)
-
-                # Completions of the prefixes of this length join: `num_rollouts` copies of each row of the trunk.
-                copies = torch.arange(len(trunk), device=device).repeat_interleave(num_rollouts)
+                if position:
+                    kept = needed[trunk, position].nonzero().squeeze(1)
+                    if not len(kept) and not len(alive):
+                        break
+                    if len(kept) < len(trunk):
+                        reader.select(torch.cat([kept, torch.arange(len(trunk), reader.size, device=device)]))
+                        trunk = trunk[kept]
+                # Completions of the prefixes of this length join: `num_completions` copies of rows of the trunk.
+                joins = starts[trunk, position].nonzero().squeeze(1)
+                copies = joins.repeat_interleave(num_completions)
                 joining = torch.arange(joined, joined + len(copies), device=device)
                 joined += len(copies)
-                source = torch.cat([torch.arange(len(trunk), reader.size, device=device), copies])
-                alive = torch.cat([alive, joining])
-                # The copies of a prefix share its distribution.
-                first = reader.draw(slice(len(trunk)), num_rollouts)
-                drawn = torch.cat([reader.draw(slice(len(trunk), None)), first.flatten()])
+                if steps and len(copies):  # each reads the last token of its prefix with its own inputs
+                    if position:
+                        reader.select(torch.cat([torch.arange(reader.size, device=device), copies]))
+                    alive = torch.cat([alive, joining])
+                    reader.inputs = {
+                        name: torch.cat([samples.inputs[name][trunk], inputs[name][alive]]) for name in inputs
+                    }
+                if position:
+                    reader.read(torch.cat([sequences[trunk, position - 1], completions[alive, position - 1]]))
+                else:
+                    reader.read(torch.full((len(trunk) + len(alive),), self.bos_token_id, device=device))
+                size = reader.size
+                source = torch.arange(len(trunk), size, device=device)
+                if steps:
+                    drawn = reader.draw(source)
+                else:  # the copies of a prefix share its distribution
+                    rows = slice(len(trunk)) if len(joins) == len(trunk) else joins
+                    first = reader.draw(rows, num_completions).flatten() if len(joins) else copies
+                    drawn = torch.cat([reader.draw(slice(len(trunk), None)), first])
+                    alive, source = torch.cat([alive, joining]), torch.cat([source, copies])
                 completions[alive, position] = drawn
 
                 if self.eos_token_id is not None:
                     growing = (drawn != self.eos_token_id).nonzero().squeeze(1)
                     alive, source = alive[growing], source[growing]
-                reader.select(torch.cat([torch.arange(len(trunk), device=device), source]))
-        return RolloutChunk(row, prefix, completions)
+                chosen = torch.cat([torch.arange(len(trunk), device=device), source])
+                if not torch.equal(chosen, torch.arange(size, device=device)):
+                    reader.select(chosen)
+        mask = self._mask(self._lengths(completions, prefix))
+        return RolloutChunk(row, prefix, Samples(completions, mask, inputs))
+
+    def _inputs_of_completions(
+        self, model: PreTrainedModel, samples: Samples, row: torch.Tensor, prefix: torch.Tensor
+    ) -> dict[str, torch.Tensor]:
+        """
+        Returns the inputs of completions: those of their rows, but new draws of `step_inputs` from the position of the
+        first drawn token on.
+        """
+        known = capabilities_of(model)
+        inputs = {name: samples.inputs[name][row] for name in known.row_inputs}
+        if known.step_inputs:
+            inputs = draw_missing(model, inputs, len(row), self.max_length)
+        for name in known.step_inputs:
+            kept = torch.arange(self.max_length, device=row.device) < prefix[:, None]
+            kept = kept.view(*kept.shape, *[1] * (inputs[name].dim() - 2))
+            inputs[name] = torch.where(kept, samples.inputs[name][row], inputs[name])
+        return inputs
 
     @torch.no_grad()
     def mix_inputs(self, model: PreTrainedModel, samples: Samples, probability: float) -> torch.Tensor:
         """
-        Draws the inputs of scheduled sampling (Bengio et al. 2015, arXiv 1506.03099, section 2.4). With `probability`,
-        an input after BOS is the model's draw given the inputs before it, else the true token.
+        Draws the tokens that a model reads under scheduled sampling (Bengio et al. 2015, arXiv 1506.03099, section
+        2.4). With `probability`, a token after BOS is the model's draw given the tokens before it, else the true one.
 
         Args:
             model (`PreTrainedModel`):
@@ -275,35 +410,37 @@ class RolloutEngine:
                 Probability of a draw, from 0 (teacher forcing) to 1 (the model reads only its draws).
 
         Returns:
-            `torch.LongTensor` of shape `(batch_size, max(lengths))`: inputs of [`~RolloutEngine.per_token_logps`].
+            `torch.LongTensor` of shape `(batch_size, max(lengths))`: `input_ids` of
+            [`~RolloutEngine.per_token_logps`].
         """
         targets = samples.sequences[:, : max(1, int(samples.attention_mask.sum(1).max()))]
-        inputs = torch.cat([torch.full_like(targets[:, :1], self.bos_token_id), targets[:, :-1]], dim=1)
-        is_drawn = torch.rand(inputs.shape, device=inputs.device) < probability
-        reader = Reader(model, self.temperature)
+        read = torch.cat([torch.full_like(targets[:, :1], self.bos_token_id), targets[:, :-1]], dim=1)
+        is_drawn = torch.rand(read.shape, device=read.device) < probability
+        reader = Reader(model, self.temperature, samples.inputs)
         with evaluating(model):
-            for position in range(1, inputs.shape[1]):
-                reader.read(inputs[:, position - 1])
+            for position in range(1, read.shape[1]):
+                reader.read(read[:, position - 1])
                 drawn = reader.draw(slice(None))
-                inputs[:, position] = torch.where(is_drawn[:, position], drawn, inputs[:, position])
-        return inputs
+                read[:, position] = torch.where(is_drawn[:, position], drawn, read[:, position])
+        return read
 
     def per_token_logps(
         self,
         model: Callable,
         samples: Samples,
-        inputs: torch.Tensor | None = None,
+        input_ids: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """
-        Returns the log-probabilities of given sequences with gradient, in one teacher-forced call.
+        Returns the log-probabilities of given sequences with gradient, in one teacher-forced call. The model reads
+        the inputs of the samples.
 
         Args:
             model (`torch.nn.Module`):
                 The generator, wrapped if it is trained under data parallelism.
             samples ([`Samples`]):
                 Sequences without BOS.
-            inputs (`torch.LongTensor` of shape `(batch_size, max(lengths))`, *optional*):
-                Inputs of the model instead of BOS and the sequences (see [`~RolloutEngine.mix_inputs`]).
+            input_ids (`torch.LongTensor` of shape `(batch_size, max(lengths))`, *optional*):
+                What the model reads instead of BOS and the sequences (see [`~RolloutEngine.mix_inputs`]).
 
         Returns:
             `torch.FloatTensor` of shape `(batch_size, sequence_length)`: ``log p(y_t | y_1..y_{t-1})`` in nats, 0 at
@@ -312,18 +449,19 @@ class RolloutEngine:
         sequences, mask = samples.sequences, samples.attention_mask
         width = max(1, int(mask.sum(1).max()))  # padding at the end costs nothing
         targets = sequences[:, :width]
-        if inputs is None:
+        if input_ids is None:
             bos = torch.full_like(targets[:, :1], self.bos_token_id)
-            inputs = torch.cat([bos, targets[:, :-1]], dim=1)
+            input_ids = torch.cat([bos, targets[:, :-1]], dim=1)
+        inputs = at_positions(capabilities_of_wrapped(model), samples.inputs, 0, width)
         # The padding is on the right and the model is causal, so it needs no mask.
-        head = self._head_to_skip(model)
+        head = self._head_to_skip(model, samples)
         if head is not None:
             with passing_through(head):
-                hidden = model(input_ids=inputs, use_cache=False).logits  # the input of the output layer
+                hidden = model(input_ids=input_ids, **inputs, use_cache=False).logits  # the input of the output layer
             logps = linear_logps(hidden.flatten(0, 1), head, targets.flatten(), self.temperature).view_as(targets)
             logps = logps.masked_fill(mask[:, :width] == 0, 0.0)
             return F.pad(logps, (0, sequences.shape[1] - width))  # (B, T)
-        logits = model(input_ids=inputs, use_cache=False).logits.float()
+        logits = model(input_ids=input_ids, **inputs, use_cache=False).logits.float()
         if self.temperature != 1.0:
             logits = logits / self.temperature
         # Flat rows: with the vocabulary in the middle dimension the CPU kernels take more than twice as long.
@@ -331,7 +469,7 @@ class RolloutEngine:
         logps = logps.masked_fill(mask[:, :width] == 0, 0.0)
         return F.pad(logps, (0, sequences.shape[1] - width))  # (B, T)
 
-    def _head_to_skip(self, model: Callable) -> nn.Linear | None:
+    def _head_to_skip(self, model: Callable, samples: Samples) -> nn.Linear | None:
         """
         Returns the output layer if its scores are faster to compute a few rows at a time: on CPU, in single precision,
         with a large vocabulary, if nothing comes after the layer. Under data parallelism the layer stays in the
@@ -343,7 +481,7 @@ class RolloutEngine:
             return None
         head = self._heads.get(model)
         if model not in self._heads or head not in (None, model.get_output_embeddings()):  # new, or resized
-            reader = Reader(model, self.temperature)
+            reader = Reader(model, self.temperature, samples[:1].inputs)
             with evaluating(model), torch.no_grad():
                 reader.read(torch.full((1,), self.bos_token_id))
             self._heads[model] = reader.head
@@ -360,10 +498,27 @@ class RolloutEngine:
         parts = []
         with evaluating(model):
             for start in range(0, len(samples.sequences), rows):
-                part = slice(start, start + rows)
-                part = Samples(samples.sequences[part].to(device), samples.attention_mask[part].to(device))
+                part = samples[start : start + rows].to(device)
                 parts.append(self.per_token_logps(model, part))
         return torch.cat(parts) if parts else samples.sequences.float()
+
+    def inputs_of(self, model: Callable, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """
+        Returns what a generator reads beside the tokens of a batch of real text: the columns that it has, where
+        `class_labels` are the column `labels`, and draws of the others.
+
+        Args:
+            model (`PreTrainedModel`):
+                The bare generator.
+            batch (`dict[str, torch.Tensor]`):
+                `input_ids` of shape `(batch_size, length)` from BOS to EOS, and further columns.
+        """
+        num_rows, length = batch["input_ids"].shape
+        return draw_missing(model, inputs_of_columns(model, batch), num_rows, length - 1)
+
+    def real_samples(self, model: Callable, batch: dict[str, torch.Tensor]) -> Samples:
+        """Returns a batch of real text as [`Samples`] of the bare generator `model`, with its inputs."""
+        return Samples(batch["input_ids"][:, 1:], batch["attention_mask"][:, 1:], self.inputs_of(model, batch))
 
     def real_sequences(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         """Returns the sequences of a batch of real text without BOS, padded to `(batch_size, max_length)`."""
@@ -374,14 +529,23 @@ class RolloutEngine:
         """Returns sequences truncated at their first EOS or padding: EOS at that position, padding after it."""
         return truncate_at_eos(sequences, self.eos_token_id, self.pad_token_id)
 
-    def as_samples(self, sequences: torch.Tensor) -> Samples:
-        """Returns [`Samples`] of sequences `(batch_size, sequence_length)`, each of which ends with its first EOS."""
+    def as_samples(self, sequences: torch.Tensor, inputs: dict[str, torch.Tensor] | None = None) -> Samples:
+        """
+        Returns [`Samples`] of sequences `(batch_size, sequence_length)`, each of which ends with its first EOS, with
+        the inputs of their generator.
+        """
+        positions = torch.arange(sequences.shape[1], device=sequences.device)
+        return Samples(sequences, (positions < self._lengths(sequences)[:, None]).long(), inputs or {})
+
+    def _lengths(self, sequences: torch.Tensor, prefix: torch.Tensor | None = None) -> torch.Tensor:
+        """Returns the number of tokens through the first EOS; one before the last token of a prefix does not count."""
         length = sequences.shape[1]
         if self.eos_token_id is None:
-            return Samples(sequences, torch.ones_like(sequences))
+            return torch.full((len(sequences),), length, device=sequences.device)
         ended = sequences == self.eos_token_id
-        lengths = torch.where(ended.any(1), ended.long().argmax(1) + 1, length)
-        return Samples(sequences, (torch.arange(length, device=sequences.device) < lengths[:, None]).long())
+        if prefix is not None:
+            ended = ended & (torch.arange(length, device=sequences.device) >= prefix[:, None] - 1)
+        return torch.where(ended.any(1), ended.long().argmax(1) + 1, length)
 
     def _mask(self, lengths: torch.Tensor) -> torch.Tensor:
         return (torch.arange(self.max_length, device=lengths.device) < lengths[:, None]).long()

@@ -10,7 +10,9 @@ from transformers import PreTrainedModel
 from transformers.generation.utils import ALL_CACHE_NAMES
 from transformers.utils.generic import ModelOutput
 
+from .capabilities import capabilities_of
 from .categorical import draw_categorical, draw_from_hidden
+from .inputs import at_positions
 from .output_layer import OutputLayer
 
 
@@ -37,11 +39,18 @@ class Reader:
             The bare generator.
         temperature (`float`, *optional*, defaults to `1.0`):
             Temperature of every draw.
+        inputs (`dict[str, torch.Tensor]`, *optional*):
+            What the model reads beside tokens, a row per sequence; `select` selects them as well.
     """
 
-    def __init__(self, model: PreTrainedModel, temperature: float = 1.0):
+    def __init__(
+        self, model: PreTrainedModel, temperature: float = 1.0, inputs: dict[str, torch.Tensor] | None = None
+    ):
         self.model = model
         self.temperature = temperature
+        self.inputs = inputs or {}
+        self.capabilities = capabilities_of(model)
+        self.num_read = 0  # tokens of each sequence
         self.state_name: str | None = None
         self.state: Any = None
         self.history: torch.Tensor | None = None  # for a model that keeps no state
@@ -57,11 +66,13 @@ class Reader:
         """Feeds one token per row, `(R,)`, or several, `(R, length)`."""
         self.size = len(tokens)
         tokens = tokens if tokens.dim() == 2 else tokens[:, None]
+        start, self.num_read = self.num_read, self.num_read + tokens.shape[1]
         if self.state is not None and self.state_name is not None:
-            inputs = {"input_ids": tokens, self.state_name: self.state}
+            inputs: dict[str, Any] = {"input_ids": tokens, self.state_name: self.state}
         else:
             self.history = tokens if self.history is None else torch.cat([self.history, tokens], dim=1)
-            inputs = {"input_ids": self.history}
+            inputs, start = {"input_ids": self.history}, 0
+        inputs |= at_positions(self.capabilities, self.inputs, start, self.num_read)
         if self.head is not None and not self.first:
             with passing_through(self.head):
                 output = self.model(**inputs, use_cache=True)
@@ -89,7 +100,7 @@ class Reader:
 
     def draw(
         self,
-        rows: slice,
+        rows: slice | torch.Tensor,
         num_draws: int | None = None,
         top_k: int | None = None,
         top_p: float | None = None,
@@ -105,6 +116,7 @@ class Reader:
     def select(self, rows: torch.Tensor) -> None:
         """Keeps `rows`, in this order; rows may repeat."""
         self.size = len(rows)
+        self.inputs = {name: value[rows] for name, value in self.inputs.items()}
         if self.state is not None:
             self.state.reorder_cache(rows)
         else:

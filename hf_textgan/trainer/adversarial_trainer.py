@@ -44,10 +44,18 @@ from . import checkpoints, inputs
 from .adversarial_config import AdversarialConfig
 from .callbacks import AdversarialProgressCallback, PhaseCallback, SamplesCallback
 from .engine import build_engine, set_generation_config
+from .gathering import gather_samples
 from .health import CollapseCallback, DivergenceGuard
 from .optimizers import create_player_optimizer, optimizer_class
 from .summary import stop_reason_of, summarize
-from .validation import check_accelerator, check_data, check_held_out_lengths, check_metric, check_players
+from .validation import (
+    check_accelerator,
+    check_columns,
+    check_data,
+    check_held_out_lengths,
+    check_metric,
+    check_players,
+)
 from .weights import config_file, load_weights, save_player
 
 
@@ -82,7 +90,8 @@ class AdversarialTrainer(Trainer):
         players (`dict[str, PreTrainedModel]`, *optional*):
             The other models by name, for example `{"discriminator": ...}`.
         text_metrics (`Callable[[list[str]], dict[str, float]]`, *optional*):
-            Metrics of the texts sampled at an evaluation, for example [`~evaluation.TextMetrics`].
+            Metrics of the texts sampled at an evaluation, for example [`~evaluation.TextMetrics`]. Of a generator
+            that reads labels or conditions it also gets the rows of held-out data that the texts were drawn for.
         sequence_metrics (`Callable[[Samples], dict[str, float]]`, *optional*):
             Metrics of their token ids, for example [`~data.oracle.OracleMetrics`].
         callbacks (`list[TrainerCallback]`, *optional*):
@@ -107,7 +116,7 @@ class AdversarialTrainer(Trainer):
         eval_dataset: Any = None,
         processing_class: PreTrainedTokenizerBase | None = None,
         players: dict[str, PreTrainedModel] | None = None,
-        text_metrics: Callable[[list[str]], dict[str, float]] | None = None,
+        text_metrics: Callable[..., dict[str, float]] | None = None,
         sequence_metrics: Callable[[Samples], dict[str, float]] | None = None,
         callbacks: list[TrainerCallback] | None = None,
         **unsupported: Any,
@@ -135,6 +144,7 @@ class AdversarialTrainer(Trainer):
             )
         check_data(args, objective, phases, train_dataset, eval_dataset, self.engine)
         evaluation.check_samples(args.eval_num_samples, self.engine.max_length, "eval_num_samples")
+        check_columns(model, train_dataset)
         check_players(model, self.other_players, args, objective, phases, self.engine, processing_class)
         measure = functools.partial(self._measure, tokenizer=processing_class) if self._samples_are_measured else None
         check_held_out_lengths(eval_dataset, model)
@@ -442,7 +452,9 @@ class AdversarialTrainer(Trainer):
 
         Returns:
             `dict[str, float]`: of the held-out text `eval_nll_per_token` (the field's NLL-test) and
-            `eval_nll_per_sequence` in nats, and `eval_loss` (the former); of the samples `eval_nll_div`, their mean
+            `eval_nll_per_sequence` in nats, given its labels and conditions if the generator reads them (or
+            `eval_nll_bound_per_token` and `eval_nll_bound_per_sequence`, if its likelihood has only a bound), and
+            `eval_loss` (the former); of the samples `eval_nll_div`, their mean
             negative log-likelihood per token under the generator itself, which is its entropy rate, and the text and
             sequence metrics under the same prefix.
         """
@@ -459,19 +471,13 @@ class AdversarialTrainer(Trainer):
         metrics: dict[str, float] = {}
         try:
             with fork_rng("evaluation", self.args.eval_seed), self.accelerator.autocast():
-                if has_text and capabilities_of(model).likelihood == "exact":
-                    sums = evaluation.corpus_nll(
-                        model,
-                        self.engine,
-                        dataset,
-                        self._collate,
-                        self.args.per_device_eval_batch_size,
-                        rank,
-                        world_size,
-                    )
-                    metrics.update(evaluation.nll_metrics(self._sum_over_processes(sums)))
-                    metrics["loss"] = metrics["nll_per_token"]
-                metrics.update(self._sample_metrics(model, rank, world_size))
+                likelihood = capabilities_of(model).likelihood
+                if has_text and likelihood is not None:
+                    share = (self.args.per_device_eval_batch_size, rank, world_size)
+                    sums = evaluation.corpus_nll(model, self.engine, dataset, self._collate, *share)
+                    metrics.update(evaluation.nll_metrics(self._sum_over_processes(sums), likelihood == "bound"))
+                    metrics["loss"] = next(iter(metrics.values()))  # per token
+                metrics.update(self._sample_metrics(model, dataset, rank, world_size))
                 metrics.update(self._report(dataset if has_text else self.train_dataset))
         finally:
             model.train(was_training)
@@ -493,28 +499,21 @@ class AdversarialTrainer(Trainer):
     def _samples_are_measured(self) -> bool:
         return self.text_metrics is not None or self.sequence_metrics is not None
 
-    def _sample_metrics(self, model: PreTrainedModel, rank: int, world_size: int) -> dict[str, float]:
+    def _sample_metrics(self, model: PreTrainedModel, given: Rows, rank: int, world_size: int) -> dict[str, float]:
         if not self._samples_are_measured:
             return {}
         number = self.args.eval_num_samples
         engine = self.engine.at(self.args.temperature)
-        own = evaluation.sample_sequences(model, engine, number, self.args.eval_seed, rank, world_size)
-        padded = self.accelerator.pad_across_processes(own, pad_index=self.engine.pad_token_id)
-        blocks = cast(torch.Tensor, self.accelerator.gather(padded))
-        if world_size > 1:
-            # (world, blocks, SAMPLE_BLOCK, T): block b of rank r is block b * world_size + r of the whole.
-            blocks = blocks.view(world_size, -1, evaluation.SAMPLE_BLOCK, self.engine.max_length)
-            blocks = blocks.transpose(0, 1).reshape(-1, self.engine.max_length)
-        samples = self.engine.as_samples(blocks[:number])
+        own = evaluation.sample_sequences(model, engine, number, self.args.eval_seed, rank, world_size, given)
+        samples = gather_samples(self.accelerator, own, self.engine, number)
         metrics: dict[str, float] = {}
         if capabilities_of(model).likelihood == "exact":
-            part = Samples(samples.sequences[rank::world_size], samples.attention_mask[rank::world_size])
-            sums = evaluation.sample_nll(model, engine, part)
+            sums = evaluation.sample_nll(model, engine, samples[rank::world_size])
             metrics["nll_div"] = evaluation.nll_metrics(self._sum_over_processes(sums))["nll_per_token"]
         result: list = [None]
         if self.is_world_process_zero():
             self.last_samples = evaluation.decode(self.processing_class, samples.sequences)
-            result = [{**metrics, **self._measure(samples, self.processing_class, self.last_samples)}]
+            result = [{**metrics, **self._measure(samples, self.processing_class, self.last_samples, given)}]
         if world_size > 1:
             broadcast_object_list(result)
         return result[0]
@@ -524,7 +523,8 @@ class AdversarialTrainer(Trainer):
         rows = [dataset[i] for i in range(min(self.num_report_lines, len(dataset)))]
         batch = self._collate(rows)
         width = self.engine.max_length + 1  # held-out text may be longer than the generated
-        batch = {k: (v[:, :width] if v.dim() == 2 else v).to(self.args.device) for k, v in batch.items()}
+        cut = ("input_ids", "attention_mask")
+        batch = {k: (v[:, :width] if k in cut else v).to(self.args.device) for k, v in batch.items()}
         models: dict[str, Any] = {
             "generator": self._unwrap(cast(torch.nn.Module, self.model_wrapped)),
             **self.other_players,
@@ -544,13 +544,16 @@ class AdversarialTrainer(Trainer):
         return report.metrics
 
     def _measure(
-        self, samples: Samples, tokenizer: PreTrainedTokenizerBase | None, texts: list[str] | None = None
+        self, samples: Samples, tokenizer: Any, texts: list[str] | None = None, given: Rows = ()
     ) -> dict[str, float]:
         metrics = {}
         if self.sequence_metrics is not None:
             metrics.update(self.sequence_metrics(samples))
         if self.text_metrics is not None:
-            metrics.update(self.text_metrics(texts or evaluation.decode(tokenizer, samples.sequences)))
+            texts = texts or evaluation.decode(tokenizer, samples.sequences)
+            # Of a generator that reads labels or conditions also the rows that gave them.
+            rows = [evaluation.given_rows(given, range(len(texts)))] if samples.inputs and len(given) else []
+            metrics.update(self.text_metrics(texts, *rows))
         return metrics
 
     # ---- Saving and loading ---------------------------------------------------------------------------------------
@@ -645,7 +648,8 @@ class AdversarialTrainer(Trainer):
         Keeps the best models of each phase in `best/<phase>`: an adversarial phase is not measured against the
         maximum-likelihood phase before it, which no GAN matches in likelihood.
         """
-        name = self.args.metric_for_best_model or "nll_per_token"
+        bound = capabilities_of(self.model).likelihood == "bound"
+        name = self.args.metric_for_best_model or ("nll_bound_per_token" if bound else "nll_per_token")
         key = name if name.startswith("eval_") else f"eval_{name}"
         phase = self.phase_after(self.state.global_step)
         updated = any(

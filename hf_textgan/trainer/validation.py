@@ -15,10 +15,12 @@ from ..data.collator import collate
 from ..data.lines import check_batch
 from ..data.rows import Rows
 from ..data.statistics import iterate_ids
-from ..evaluation import NLL_METRICS
-from ..sampling import RolloutEngine, Samples, capabilities_of
+from ..evaluation import NLL_BOUND_METRICS, NLL_METRICS
+from ..sampling import RolloutEngine, capabilities_of
 from ..sampling.checks import check_causal, check_finite
+from ..sampling.inputs import draw_missing, inputs_of_columns, unread_columns
 from ..utils.numbers import check_memory
+from ..utils.random import fork_rng
 from .adversarial_config import UNSUPPORTED, AdversarialConfig
 from .weights import check_adapter
 
@@ -153,6 +155,16 @@ def check_accelerator(accelerator: Accelerator) -> None:
         )
 
 
+def check_columns(generator: PreTrainedModel, train_dataset: Rows) -> None:
+    """Warns if the data have labels or conditions that the generator does not read: it is trained as without them."""
+    unread = unread_columns(generator, train_dataset[0])
+    if unread:
+        logger.warning_once(
+            f"The training data have {' and '.join(unread)}, which a {type(generator).__name__} does not read: it "
+            "learns the text alone; choose a system that uses them, or leave the column out."
+        )
+
+
 def check_held_out_lengths(eval_dataset: Rows | None, generator: PreTrainedModel) -> None:
     """Raises `ValueError` if a held-out text has more tokens than the generator reads."""
     positions = getattr(generator.config, "max_position_embeddings", None)
@@ -171,19 +183,24 @@ def check_metric(
     engine: RolloutEngine,
     train_dataset: Rows,
     has_text: bool,
-    measure: Callable[[Samples], dict[str, float]] | None,
+    measure: Callable[..., dict[str, float]] | None,
 ) -> None:
     """Raises `ValueError` if `metric_for_best_model` is not among the metrics that the evaluations will have."""
     name = args.metric_for_best_model
     if name is None or args.eval_strategy == "no":
         return
-    likelihood = capabilities_of(model).likelihood == "exact"
-    names = {*NLL_METRICS, "loss"} if has_text and likelihood else set()
+    kind = capabilities_of(model).likelihood
+    likelihood = kind == "exact"
+    nll_names = NLL_METRICS if likelihood else NLL_BOUND_METRICS
+    names = {*nll_names, "loss"} if has_text and kind is not None else set()
     if measure is not None and name.removeprefix("eval_") not in names:
         rows = [train_dataset[i] for i in range(min(8, len(train_dataset)))]
-        sequences = engine.real_sequences(collate(rows, engine.pad_token_id))
+        batch = collate(rows, engine.pad_token_id)
+        sequences = engine.real_sequences(batch)
         names |= {"nll_div"} if likelihood else set()
-        names |= set(measure(engine.as_samples(sequences)))
+        with fork_rng("metrics"):
+            inputs = draw_missing(model, inputs_of_columns(model, batch), len(rows), engine.max_length)
+        names |= set(measure(engine.as_samples(sequences, inputs), given=rows))
     if name.removeprefix("eval_") not in names:
         raise ValueError(
             f"metric_for_best_model is {name!r}, but the evaluations of this run have "
@@ -191,4 +208,11 @@ def check_metric(
         )
 
 
-__all__ = ["check_accelerator", "check_data", "check_held_out_lengths", "check_metric", "check_players"]
+__all__ = [
+    "check_accelerator",
+    "check_columns",
+    "check_data",
+    "check_held_out_lengths",
+    "check_metric",
+    "check_players",
+]

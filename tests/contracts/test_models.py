@@ -6,10 +6,11 @@ import sys
 
 import pytest
 import torch
-from transformers import AutoConfig, AutoModel
+from transformers import AutoConfig, AutoModel, AutoModelForCausalLM
 
 from hf_textgan.models import MODELS
 from hf_textgan.sampling import Capabilities, RolloutEngine, capabilities_of
+from tests.sampling.tools import recorded_samples
 
 
 # Values with which every model is tiny; each takes those that its configuration has.
@@ -106,3 +107,15 @@ def test_all_models_load_after_nothing_but_the_import_of_the_package(tmp_path):
     )
     command = [sys.executable, "-c", code, str(tmp_path)]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() == "loaded"
+
+
+@every_model
+def test_a_score_is_what_was_recorded_while_the_sample_was_drawn(model_class, monkeypatch):
+    """A sample scored twice has equal values, those of its draws: what the generator read beside tokens is kept."""
+    if AutoModelForCausalLM not in MODELS[model_class] or capabilities_of(model_class).sampling != "autoregressive":
+        pytest.skip("it writes no sequences token by token")
+    model, engine = tiny(model_class), RolloutEngine(6, 0, 0, 1)
+    samples, recorded = recorded_samples(engine, model, 40, monkeypatch)
+    scores = engine.score(model, samples)
+    assert torch.equal(scores, engine.score(model, samples)) and (recorded < 0).any(1).all()
+    torch.testing.assert_close(scores, recorded, atol=1e-5, rtol=1e-5)

@@ -14,13 +14,16 @@ from hf_textgan.core.context import StepContext
 from hf_textgan.core.players import Players
 from hf_textgan.core.schedule import Update
 from hf_textgan.core.step import PlayerOptimizer, take_step
+from hf_textgan.evaluation.generators import sample_sequences
 from hf_textgan.objectives.arae import ARAEObjective
 from hf_textgan.objectives.iwgan import IWGANObjective
 from hf_textgan.objectives.mle import MLEObjective
 from hf_textgan.objectives.seqgan import SeqGANObjective
 from hf_textgan.objectives.textkd_gan import TextKDObjective
 from hf_textgan.sampling.engine import RolloutEngine
+from hf_textgan.trainer.gathering import gather_samples
 from tests.helpers import BOS, EOS, PAD, randomize, tiny_lstm
+from tests.labelled import LabelledRecurrentLM, labelled
 from tests.toys import (
     checkpoint_state,
     differences,
@@ -179,6 +182,19 @@ def wasserstein(output_dir: Path, name: str, world_size: int) -> dict[str, Any]:
     }
 
 
+def gathered(accelerator: Accelerator) -> dict[str, list]:
+    """The samples of a generator that reads labels and noise, of numbers that do and do not fill the processes."""
+    model, engine, rows = labelled(LabelledRecurrentLM), RolloutEngine(4, BOS, PAD, EOS), [{"input_ids": [BOS, EOS]}]
+    rows = [{**rows[0], "labels": label} for label in (1, 0, 1)]
+    report = {}
+    for number in (200, 300, 600):
+        own = sample_sequences(model, engine, number, 1, accelerator.process_index, accelerator.num_processes, rows)
+        samples = gather_samples(accelerator, own, engine, number)
+        values = {"sequences": samples.sequences, "mask": samples.attention_mask, **samples.inputs}
+        report[str(number)] = {name: value.tolist() for name, value in values.items()}
+    return report
+
+
 def main(scenario: str, tmp_path: Path) -> None:
     torch.set_num_threads(1)
     accelerator = Accelerator(cpu=True)
@@ -188,6 +204,7 @@ def main(scenario: str, tmp_path: Path) -> None:
         parts = {"per_device_train_batch_size": 1, "gradient_accumulation_steps": 2}
         others = {name: wasserstein(tmp_path / name, name, 2) for name in WASSERSTEIN}
         report = {**record(tmp_path / "run", **parts), "step": one_step(rank, 2), "wasserstein": others}
+        report["gathered"] = gathered(accelerator)
     else:
         report = resume(tmp_path, accelerator)
     (tmp_path / f"rank-{rank}.json").write_text(json.dumps(report))

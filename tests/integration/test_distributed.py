@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from accelerate import Accelerator
 
 from tests.integration import distributed_runs
 
@@ -68,6 +69,14 @@ def test_two_processes_train_one_model(trained):
     assert mine["grad_norm"] == yours["grad_norm"] == pytest.approx(whole["grad_norm"], rel=1e-5)
     assert mine["weights"] == yours["weights"]
     torch.testing.assert_close(torch.tensor(mine["weights"]), torch.tensor(whole["weights"]), rtol=0, atol=1e-6)
+
+
+def test_two_processes_gather_what_the_generator_read(trained):
+    first, second = (report["gathered"] for report in trained[1])
+    single = distributed_runs.gathered(Accelerator(cpu=True))
+    assert first == second == single
+    assert set(single["300"]) == {"sequences", "mask", "class_labels", "noise"}
+    assert single["300"]["class_labels"] == [1, 0, 1] * 100
 
 
 @pytest.mark.slow

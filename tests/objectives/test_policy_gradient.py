@@ -42,6 +42,7 @@ from tests.helpers import (
     tiny_gpt2,
     tiny_lstm,
 )
+from tests.labelled import LABELLED, joint, labelled
 
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -54,6 +55,7 @@ every_model_in_time = pytest.mark.parametrize(
     "build",
     [pytest.param(build, id=name, marks=[pytest.mark.slow] * (name == "gpt2")) for name, build in BUILDERS.items()],
 )
+every_labelled = pytest.mark.parametrize("kind", LABELLED.values(), ids=LABELLED)
 with_and_without_eos = pytest.mark.parametrize("eos", (EOS, None), ids=("eos", "fixed"))
 
 TICKS, BATCH = 40, 400  # sampled gradients, and sequences in each
@@ -282,7 +284,7 @@ class Faulty(SeqGANObjective):
         policy, judge = players.unwrap("generator"), players["discriminator"]
         samples = self.change_samples(engine.sample(policy, len(batch["input_ids"])))
         rewards = rollout_rewards(
-            engine, policy, samples, lambda sequences: real_probability(judge, sequences), self.num_rollouts
+            engine, policy, samples, lambda drawn: real_probability(judge, drawn.sequences), self.num_rollouts
         )
         logps = engine.per_token_logps(players["generator"], samples)
         rewards = self.change_rewards(rewards, logps, samples)
@@ -369,8 +371,8 @@ def test_rewards_are_conditional_expectations(build, eos):
     judge, known = discriminator(), all_sequences(V, T, eos)
     mean, variance = exact_values(model, judge, known, eos)
 
-    def score(sequences):
-        return real_probability(judge, sequences)
+    def score(samples):
+        return real_probability(judge, samples.sequences)
 
     for num_rollouts in (16, 256, 4096):  # the error falls as 1 / sqrt(N): the z-scores stay the same
         rewards = rollout_rewards(engine, model, known, score, num_rollouts)
@@ -384,14 +386,14 @@ def test_rewards_are_conditional_expectations(build, eos):
 
     last = known.attention_mask.sum(1) - 1
     with torch.no_grad():
-        assert torch.equal(rewards[torch.arange(len(last)), last], score(known.sequences))
+        assert torch.equal(rewards[torch.arange(len(last)), last], score(known))
     assert (rewards[known.attention_mask == 0] == 0).all()
 
 
 @every_model
 def test_a_constant_score_gives_constant_rewards(build):
     model, engine, samples = drawn(build, EOS, 40)
-    rewards = rollout_rewards(engine, model, samples, lambda sequences: torch.full((len(sequences),), 0.3), 7)
+    rewards = rollout_rewards(engine, model, samples, lambda drawn: torch.full((len(drawn),), 0.3), 7)
     torch.testing.assert_close(rewards, 0.3 * samples.attention_mask, atol=1e-6, rtol=0)
 
 
@@ -400,9 +402,9 @@ def test_rewards_do_not_depend_on_chunks_or_score_batches():
     model, _, samples = drawn(tiny_lstm, EOS, 600)
     seen = []
 
-    def first_token(sequences):
-        seen.append(len(sequences))
-        return sequences[:, 0].double() + 0.25
+    def first_token(drawn):
+        seen.append(len(drawn))
+        return drawn.sequences[:, 0].double() + 0.25
 
     for chunk_size in (50, 16384):
         seen.clear()
@@ -417,7 +419,7 @@ def test_rewards_do_not_depend_on_chunks_or_score_batches():
 def test_rewards_carry_no_gradient():
     model, engine, samples = drawn(tiny_lstm, EOS, 5)
     judge = discriminator()
-    rewards = rollout_rewards(engine, model, samples, lambda sequences: real_probability(judge, sequences), 2)
+    rewards = rollout_rewards(engine, model, samples, lambda drawn: real_probability(judge, drawn.sequences), 2)
     assert not rewards.requires_grad
 
 
@@ -427,15 +429,62 @@ def test_score_distinct(batch_size):
     seen = []
 
     def score(part):
-        seen.append(part)
-        return part[:, 0].half() + part[:, 1].half() / 10
+        seen.append(part.sequences)
+        return part.sequences[:, 0].half() + part.sequences[:, 1].half() / 10
 
-    scores = score_distinct(score, sequences, batch_size)
+    scores = score_distinct(score, Samples(sequences, torch.ones_like(sequences)), batch_size)
     torch.testing.assert_close(scores, torch.tensor([4.5, 0.1, 4.5, 2.3, 0.1, 5.4]), atol=2e-3, rtol=0)
     assert scores.dtype == torch.float32
     assert torch.cat(seen).tolist() == [[4, 5], [0, 1], [2, 3], [5, 4]]  # each once
     assert {len(part) for part in seen} <= {1, 2, 3} if batch_size else len(seen) == 1
-    assert score_distinct(score, sequences.T.contiguous().T, batch_size).tolist() == scores.tolist()
+    transposed = Samples(sequences.T.contiguous().T, torch.ones_like(sequences))
+    assert score_distinct(score, transposed, batch_size).tolist() == scores.tolist()
+
+
+def test_score_distinct_tells_equal_sequences_by_their_inputs():
+    sequences = torch.tensor([[4, 5], [4, 5], [4, 5], [0, 1]])
+    labels = {"class_labels": torch.tensor([0, 1, 0, 0])}
+    seen = []
+
+    def score(part):
+        seen.append(len(part))
+        return part.sequences[:, 0] + 10 * part.inputs["class_labels"]
+
+    scores = score_distinct(score, Samples(sequences, torch.ones_like(sequences), labels))
+    assert scores.tolist() == [4, 14, 4, 0] and seen == [3]
+    half = {"latents": torch.tensor([[1.0, 2.0], [1.0, 3.0], [1.0, 2.0], [1.0, 2.0]], dtype=torch.bfloat16)}
+    samples = Samples(sequences, torch.ones_like(sequences), half)
+    scores = score_distinct(lambda part: part.inputs["latents"][:, 1], samples)
+    assert scores.tolist() == [2, 3, 2, 2]
+
+
+@every_labelled
+def test_rewards_of_a_labelled_generator_are_conditional_expectations(kind):
+    """Given the label and the noise of the prefix; the score depends on the label as well."""
+    model, engine = labelled(kind), RolloutEngine(T, BOS, PAD, EOS)
+    known, probabilities = joint(model, T, EOS)
+    values = torch.rand(2, 27, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    codes = torch.tensor([9, 3, 1])
+
+    def score(drawn):
+        return values[drawn.inputs["class_labels"], drawn.sequences @ codes]
+
+    samples = engine.sample(model, 30)
+    rewards = rollout_rewards(engine, model, samples, score, 4_000, inputs=("class_labels",))
+    lengths, checked = samples.attention_mask.sum(1).tolist(), 0
+    for row, length in enumerate(lengths):
+        label, noise = samples.inputs["class_labels"][row], samples.inputs["noise"][row]
+        for kept in range(1, length):
+            same = known.inputs["class_labels"] == label
+            same &= (known.inputs["noise"][:, :kept] == noise[:kept]).all(1)
+            agree = (known.sequences[:, :kept] == samples.sequences[row, :kept]).all(1)
+            agree &= known.attention_mask.sum(1) > kept
+            weights = probabilities[same].sum(0) * agree
+            exact = (weights * values[label, known.sequences @ codes]).sum() / weights.sum()
+            assert float(rewards[row, kept - 1]) == pytest.approx(float(exact), abs=0.03)  # 4 deviations at most
+            checked += 1
+        assert float(rewards[row, length - 1]) == pytest.approx(float(score(samples[row : row + 1])))
+    assert checked > 20
 
 
 def test_bfloat16_only_where_the_processor_computes_it(monkeypatch):

@@ -30,6 +30,7 @@ from tests.helpers import (
     tiny_lstm,
     tiny_stateless,
 )
+from tests.labelled import LabelledRecurrentLM, labelled
 from tests.toys import ThreePlayers, checkpoint_state, differences, toy_trainer
 
 
@@ -70,8 +71,9 @@ def rows_of(pool, model, step, batch=4, shards=1, eos=None, **context) -> list[t
     for shard in range(shards):
         where = StepContext(step=step, shard=shard, num_shards=shards, **context)
         part = pool.batch(pool_engine(eos), model, batch, where)
-        assert part.shape == (batch, LENGTH) and part.dtype == torch.long
-        rows += map(tuple, part.tolist())
+        assert part.sequences.shape == (batch, LENGTH) and part.sequences.dtype == torch.long
+        assert torch.equal(part.attention_mask, pool_engine(eos).as_samples(part.sequences).attention_mask)
+        rows += map(tuple, part.sequences.tolist())
     return rows
 
 
@@ -128,7 +130,7 @@ def test_processes_that_see_only_their_shard_draw_the_same_pool():
         for rank, pool in enumerate(processes):
             torch.manual_seed(100 * step + rank)  # as the trainer does
             context = StepContext(step=step, shard=rank, num_shards=2)
-            parts += pool.batch(pool_engine(), copy.deepcopy(model), 4, context).tolist()
+            parts += pool.batch(pool_engine(), copy.deepcopy(model), 4, context).sequences.tolist()
         assert [tuple(row) for row in parts] == rows_of(whole, model, step, batch=8)
 
 
@@ -192,7 +194,7 @@ def test_a_pool_of_several_blocks_follows_the_distribution_at_the_temperature():
         model.lm_head.weight.div_(2)
         model.lm_head.bias.div_(2)
     for temperature, probabilities, other in ((1.0, plain, sharp), (0.5, sharp, plain)):
-        rows = NegativePool(5000, 1).batch(engine.at(temperature), model, 5000, StepContext())
+        rows = NegativePool(5000, 1).batch(engine.at(temperature), model, 5000, StepContext()).sequences
         observed = (rows @ torch.tensor([9, 3, 1])).bincount(minlength=27)
         codes = known.sequences @ torch.tensor([9, 3, 1])
         assert chi_square_p(observed[codes], probabilities) > ALPHA
@@ -219,6 +221,26 @@ def test_the_state_of_a_pool_survives_in_the_middle_of_it():
     assert empty.state_dict() == {}
     resumed.load_state_dict({})
     assert set(rows_of(resumed, says(model, 11), 13)) == {(11,) * LENGTH}, "nothing is left of the old pool"
+
+
+def test_negatives_keep_what_their_generator_read():
+    model, engine, pool = labelled(LabelledRecurrentLM), RolloutEngine(4, BOS, PAD, EOS), NegativePool(24, epochs=2)
+    first = pool.batch(engine, model, 8, StepContext(step=0))
+    scores = engine.score(model, first)
+    file = io.BytesIO()
+    torch.save(pool.state_dict(), file)
+    file.seek(0)
+    resumed = NegativePool(24, epochs=2)
+    resumed.load_state_dict(torch.load(file, weights_only=True))
+    for step in (0, 4):  # of two epochs
+        rows = pool.batch(engine, model, 8, StepContext(step=step + 1))
+        again = resumed.batch(engine, model, 8, StepContext(step=step + 1))
+        assert set(rows.inputs) == {"class_labels", "noise"}
+        for name, value in rows.inputs.items():
+            assert torch.equal(value, again.inputs[name])
+    epoch = [pool.batch(engine, model, 8, StepContext(step=step)) for step in (3, 4, 5)]
+    drawn = {tuple(row) for part in epoch for row in engine.score(model, part).tolist()}
+    assert {tuple(row) for row in scores.tolist()} <= drawn, "each keeps its own inputs in every order"
 
 
 def test_the_objective_passes_the_state_on():

@@ -305,7 +305,7 @@ def test_every_engine_keeps_its_own_temperature_on_the_same_model(build, vocab_s
             assert float(score.detach().sum()) == pytest.approx(float(expected), abs=1e-4)
         sampled = bound.sample(model, 20_000).sequences[:, 0]
         completed = next(bound.rollout(model, prefix, 10_000)).sequences[:, 1]
-        mixed = bound.mix_inputs(model, Samples(*(t.repeat(10_000, 1) for t in vars(prefix).values())), 1.0)[:, 1]
+        mixed = bound.mix_inputs(model, prefix[torch.arange(len(prefix)).repeat(10_000)], 1.0)[:, 1]
         for drawn, logits in ((sampled, first), (completed, second), (mixed, first)):
             observed = drawn.bincount(minlength=vocab_size)
             assert chi_square_p(observed, (logits / temperature).softmax(-1)) > ALPHA / 10  # 12 tests

@@ -99,8 +99,8 @@ class Objective:
         """
         return ObjectiveReport()
 
-    def prepare(self, train_dataset: Rows, engine: RolloutEngine) -> None:
-        """Reads the training data, for losses that compare with all of it. Called once before training."""
+    def prepare(self, train_dataset: Rows, engine: RolloutEngine, models: dict[str, PreTrainedModel]) -> None:
+        """Reads the training data, or sets up the models (by name). Called once before training."""
 
     def hyperparameters(self) -> dict[str, Any]:
         """Returns the fields by name."""

@@ -55,6 +55,27 @@ class Players(Mapping):
         """Returns the model as the accelerator prepared it."""
         return self._modules[name]
 
+    @torch.no_grad()
+    def carry(self, source: str, target: str, part: str = "") -> None:
+        """
+        Copies the parameters and buffers of a player to another, or those of the submodule `part` that both have. The
+        same in every process.
+
+        Raises:
+            `ValueError`: If the two differ in their names or shapes.
+        """
+        modules = [self.unwrap(name).get_submodule(part) for name in (source, target)]
+        tensors, targets = ({**dict(m.named_parameters()), **dict(m.named_buffers())} for m in modules)
+        dot = f".{part}" if part else ""
+        for name in (*tensors, *targets):
+            if name not in tensors or name not in targets or tensors[name].shape != targets[name].shape:
+                raise ValueError(
+                    f"{source}{dot} cannot be copied to {target}{dot}, because they differ in {name}; build the two "
+                    "alike."
+                )
+        for name, tensor in tensors.items():
+            targets[name].copy_(tensor)
+
     def mean(self, tensor: torch.Tensor) -> torch.Tensor:
         """Returns the mean of a detached tensor over the processes."""
         return self._mean(tensor.detach())

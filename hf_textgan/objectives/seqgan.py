@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
+from transformers import PreTrainedModel
 
 from ..core.context import ObjectiveOutput, StepContext
 from ..core.players import Players
@@ -136,7 +137,7 @@ class SeqGANObjective(MLEObjective):
         if self._pool is not None:
             self._pool.steps_per_epoch(num_examples)
 
-    def prepare(self, train_dataset: Rows, engine: RolloutEngine) -> None:
+    def prepare(self, train_dataset: Rows, engine: RolloutEngine, models: dict[str, PreTrainedModel]) -> None:
         check_memory(f"num_negatives={self.num_negatives}", 8 * self.num_negatives * engine.max_length, "lower it")
         if self.reward == "bleu":
             self._bleu = BleuScore(train_dataset, engine, self.bleu_order)
@@ -167,7 +168,9 @@ class SeqGANObjective(MLEObjective):
             return self.constant_reward * samples.attention_mask.float()
         if self.reward == "bleu":
             if self._bleu is None:
-                raise ValueError("reward is 'bleu', but prepare(train_dataset, engine) was not called; call it first.")
+                raise ValueError(
+                    "reward is 'bleu', but prepare(train_dataset, engine, models) was not called; call it first."
+                )
             score = self._bleu
         else:
             discriminator = players["discriminator"]

@@ -141,7 +141,7 @@ class AdversarialTrainer(Trainer):
         check_metric(args, model, self.engine, train_dataset, eval_dataset is not None, measure)
         self._collate = functools.partial(collate, pad_token_id=self.engine.pad_token_id)
         set_generation_config(model, self.engine)
-        objective.prepare(train_dataset, self.engine)
+        objective.prepare(train_dataset, self.engine, {"generator": model, **self.other_players})
 
         if args.n_gpu > 1:
             args._n_gpu = 1  # one process drives one device; `accelerate launch` starts more

@@ -84,6 +84,7 @@ class ARAEObjective(Objective):
 
     # The generator's batch normalization: its statistics are those of one micro-batch.
     couples_batch = True
+    several_processes = True  # as usual under data parallelism, each process has statistics of its own
 
     def updates(self) -> dict[str, tuple[Update, ...]]:
         updates = [

@@ -139,7 +139,7 @@ class SystemSpec:
         return OBJECTIVES[name](**{**defaults, **hyperparameters})
 
     def player(self, name: str) -> tuple[str, dict[str, Any]]:
-        """Returns the configuration class of a player and its values in this record; of a copy, those of its source."""
+        """Returns configuration class and values of a player in this record; of a copy, those of its source."""
         if name not in self.players:
             raise ValueError(unknown_name(f"player of {self.name}", name, self.players))
         own = self.players[name]
@@ -202,8 +202,8 @@ class SystemSpec:
         self, player: str, overrides: dict[str, Any] | None = None, from_data: dict[str, Any] | None = None
     ) -> "PreTrainedModel":
         """
-        Builds a freshly initialized model of one player; see [`~SystemSpec.build_players`]. The values of other players
-        that it takes are those of the record.
+        Builds a freshly initialized model of one player; see [`~SystemSpec.build_players`]. Values that it takes from
+        other players are those of the record.
         """
         self.player(player)  # it exists
         return self._build(player, self._config(player, {player: overrides or {}}, from_data, {}), overrides)

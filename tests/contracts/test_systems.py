@@ -61,13 +61,10 @@ def options(system: str, output_dir: Path, **more: object) -> list[str]:
     }
     for name, value in TINY.items():
         player, dot, key = name.partition(".")
-        copied = isinstance(spec.players.get(player), Copy)
-        if (
-            dot
-            and player in spec.players
-            and not copied
-            and key in config_fields(getattr(models, spec.player(player)[0]))
-        ) or (not dot and name in objective.__dataclass_fields__):
+        if dot and (player not in spec.players or isinstance(spec.players[player], Copy)):
+            continue
+        known = config_fields(getattr(models, spec.player(player)[0])) if dot else objective.__dataclass_fields__
+        if (key if dot else name) in known:
             values[name] = value
     return ["train", system, *(word for name, value in values.items() for word in (f"--{name}", str(value)))]
 

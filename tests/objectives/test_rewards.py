@@ -140,7 +140,7 @@ def generator_output(objective: SeqGANObjective, model: nn.Module, number: int =
 
 
 def test_bleu_needs_the_training_data():
-    message = "reward is 'bleu', but prepare(train_dataset, engine) was not called; call it first."
+    message = "reward is 'bleu', but prepare was not called; call it first."
     with pytest.raises(ValueError, match=re.escape(message)):
         generator_output(SeqGANObjective(reward="bleu"), generator(tiny_lstm))
 

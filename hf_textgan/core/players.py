@@ -23,6 +23,8 @@ class Players(Mapping):
             Returns the bare model of a wrapped one, for example `accelerator.unwrap_model`.
         mean (`Callable`, *optional*):
             Averages a tensor over the processes.
+        gather (`Callable`, *optional*):
+            Concatenates the rows of a tensor over the processes, for example `accelerator.gather`.
     """
 
     def __init__(
@@ -30,10 +32,12 @@ class Players(Mapping):
         modules: dict[str, nn.Module],
         unwrap: Callable[[nn.Module], nn.Module] | None = None,
         mean: Callable[[torch.Tensor], torch.Tensor] | None = None,
+        gather: Callable[[torch.Tensor], Any] | None = None,
     ):
         self._modules = dict(modules)
         self._unwrap = unwrap or (lambda module: module)
         self._mean = mean or (lambda tensor: tensor)
+        self._gather = gather or (lambda tensor: tensor)
         self._updated: str | None = None
 
     def __getitem__(self, name: str) -> Any:
@@ -79,6 +83,13 @@ class Players(Mapping):
     def mean(self, tensor: torch.Tensor) -> torch.Tensor:
         """Returns the mean of a detached tensor over the processes."""
         return self._mean(tensor.detach())
+
+    def gather(self, tensor: torch.Tensor) -> torch.Tensor:
+        """
+        Returns the rows of a tensor of all processes, in the order of the processes and without gradient. All of them
+        give tensors of one shape, with an axis of rows.
+        """
+        return self._gather(tensor.detach())
 
     @contextmanager
     def updating(self, name: str) -> Iterator[None]:

@@ -234,7 +234,7 @@ class AdversarialTrainer(Trainer):
                 load_weights(player, Path(resume_from_checkpoint) / name)
             # A frozen player has no gradients to average, and data parallelism refuses to wrap it.
             modules[name] = self.accelerator.prepare_model(player) if name in updated else player
-        self.players = Players(modules, self._unwrap, self._mean_over_processes)
+        self.players = Players(modules, self._unwrap, self._mean_over_processes, self.accelerator.gather)
         self.best.clear()
         self._metrics.clear()
         self._divergence = DivergenceGuard({name: largest_parameter(self.players.unwrap(name)) for name in modules})

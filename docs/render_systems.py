@@ -17,7 +17,7 @@ from typing import Any
 from hf_textgan import models
 from hf_textgan.objectives import OBJECTIVES
 from hf_textgan.systems import SYSTEMS, SystemSpec
-from hf_textgan.systems.spec import config_fields
+from hf_textgan.systems.spec import Copy, Of, config_fields
 from hf_textgan.utils.docstrings import argument_descriptions
 
 
@@ -108,7 +108,10 @@ def page(system: SystemSpec) -> str:
 
 def player_section(system: SystemSpec, player: str) -> list[str]:
     """Returns the heading and the table of the options of a player."""
-    class_name, values = system.players[player]
+    own = system.players[player]
+    if isinstance(own, Copy):
+        return [f"### {player}", f"A frozen copy of the `{own.player}`, which has no options of its own."]
+    class_name, values = system.player(player)
     config_class = getattr(models, class_name)
     descriptions = argument_descriptions(config_class)
     names = sorted(config_fields(config_class) - FROM_DATA - {"model_type"})
@@ -169,6 +172,8 @@ def value(option: Any) -> str:
     """Returns a value as code; an empty cell for none."""
     if option is None:
         return ""
+    if isinstance(option, Of):
+        return f"that of `{option}`"
     if isinstance(option, list | tuple):
         return f"`{list(option)}`"
     return f"`{option}`"

@@ -11,7 +11,7 @@ from ..objectives import OBJECTIVES
 from ..runs.arguments import DEFAULTS, OracleArguments, RunArguments
 from ..runs.data import DataArguments
 from ..systems import SystemSpec
-from ..systems.spec import config_fields
+from ..systems.spec import Copy, Of, config_fields
 from ..trainer.adversarial_config import UNSUPPORTED, AdversarialConfig
 from ..utils.docstrings import argument_descriptions
 
@@ -58,7 +58,7 @@ def train_help(system: SystemSpec, all_options: bool = False) -> str:
         ("data", data),
         ("data, with --dataset_name oracle", _options(OracleArguments, defaults)),
         ("models", {name: run[name] for name in _PLAYERS if _has_player(system, name)}),
-        *((f"models: --{name}.OPTION", _player_options(system, name)) for name in system.players),
+        *((f"models: --{name}.OPTION", _player_options(system, name)) for name in _own_models(system)),
         (f"objective ({objective_class.__name__})", hyperparameters),
         ("schedule and optimizers", {name: training[name] for name in _SCHEDULE}),
         ("evaluation and logging", {name: training[name] for name in _EVALUATION}),
@@ -104,6 +104,8 @@ def _default(f: Field) -> Any:
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, Of):
+        return f"that of {value}"
     return str(getattr(value, "value", value))
 
 
@@ -111,9 +113,14 @@ def _has_player(system: SystemSpec, option: str) -> bool:
     return option.partition("_")[0] in system.players
 
 
+def _own_models(system: SystemSpec) -> list[str]:
+    """Returns the players that are no copies, which have no options."""
+    return [name for name, player in system.players.items() if not isinstance(player, Copy)]
+
+
 def _player_options(system: SystemSpec, player: str) -> dict[str, tuple[str, Any]]:
     """Returns the configuration values of a player; those that follow from the data are left out."""
-    class_name, values = system.players[player]
+    class_name, values = system.player(player)
     config_class = getattr(models, class_name)
     descriptions = argument_descriptions(config_class)
     from_data = {"vocab_size", "sequence_length", "bos_token_id", "eos_token_id", "pad_token_id"}

@@ -113,12 +113,16 @@ class ObjectiveOutput:
             processes.
         reduction (`"mean"` or `"sum"`, *optional*, defaults to `"mean"`):
             Whether a step minimizes the weighted mean of the losses or their sum.
+        statistics (`dict[str, torch.Tensor]`, *optional*):
+            Detached sums over the micro-batch, under the same names and of the same shapes in every process. Their
+            sums over micro-batches and processes reach [`Objective.after_step`].
     """
 
     loss: torch.Tensor
     metrics: dict[str, Any] = field(default_factory=dict)
     weight: float = 1.0
     reduction: Literal["mean", "sum"] = "mean"
+    statistics: dict[str, torch.Tensor] = field(default_factory=dict)
 
     def detach(self) -> "ObjectiveOutput":
         """Returns the same output without the graph of its loss."""

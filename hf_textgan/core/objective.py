@@ -3,13 +3,14 @@
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
+import torch
 from transformers import PreTrainedModel
 
 from ..data.rows import Rows
 from ..sampling.engine import RolloutEngine
 from ..utils.names import unknown_name
 from ..utils.numbers import Range, check_numbers
-from .context import ObjectiveReport
+from .context import ObjectiveReport, StepContext
 from .players import Players
 from .schedule import Phase, Update
 
@@ -29,6 +30,8 @@ class Objective:
         couples_batch (`bool`):
             Whether a loss compares the examples of a batch with each other (matching moments, ranking), so that a step
             cannot be split into micro-batches.
+        several_processes (`bool`):
+            Whether such losses are right over several processes too, for example because they gather the examples.
         noise_keys (`tuple[str, ...]`):
             The keys of the noise that the losses draw by [`~StepContext.randn`] and [`~StepContext.rand`].
         panels (`dict[str, tuple[str, ...]]`):
@@ -38,6 +41,7 @@ class Objective:
     """
 
     couples_batch: ClassVar[bool] = False
+    several_processes: ClassVar[bool] = False
     noise_keys: ClassVar[tuple[str, ...]] = ()
     panels: ClassVar[dict[str, tuple[str, ...]]] = {}
     ranges: ClassVar[dict[str, Range]] = {}
@@ -99,8 +103,14 @@ class Objective:
         """
         return ObjectiveReport()
 
-    def prepare(self, train_dataset: Rows, engine: RolloutEngine) -> None:
-        """Reads the training data, for losses that compare with all of it. Called once before training."""
+    def prepare(self, train_dataset: Rows, engine: RolloutEngine, models: dict[str, PreTrainedModel]) -> None:
+        """Reads the training data, or sets up the models (by name). Called once before training."""
+
+    def after_step(self, update: Update, statistics: dict[str, torch.Tensor], context: StepContext) -> None:
+        """
+        Changes the state of the objective, of which this is the only place. Called after each step that was not
+        skipped, with the sums of [`ObjectiveOutput.statistics`] over micro-batches and processes, the same in all.
+        """
 
     def hyperparameters(self) -> dict[str, Any]:
         """Returns the fields by name."""

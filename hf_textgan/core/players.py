@@ -23,6 +23,8 @@ class Players(Mapping):
             Returns the bare model of a wrapped one, for example `accelerator.unwrap_model`.
         mean (`Callable`, *optional*):
             Averages a tensor over the processes.
+        gather (`Callable`, *optional*):
+            Concatenates the rows of a tensor over the processes, for example `accelerator.gather`.
     """
 
     def __init__(
@@ -30,10 +32,12 @@ class Players(Mapping):
         modules: dict[str, nn.Module],
         unwrap: Callable[[nn.Module], nn.Module] | None = None,
         mean: Callable[[torch.Tensor], torch.Tensor] | None = None,
+        gather: Callable[[torch.Tensor], Any] | None = None,
     ):
         self._modules = dict(modules)
         self._unwrap = unwrap or (lambda module: module)
         self._mean = mean or (lambda tensor: tensor)
+        self._gather = gather or (lambda tensor: tensor)
         self._updated: str | None = None
 
     def __getitem__(self, name: str) -> Any:
@@ -55,9 +59,37 @@ class Players(Mapping):
         """Returns the model as the accelerator prepared it."""
         return self._modules[name]
 
+    @torch.no_grad()
+    def carry(self, source: str, target: str, part: str = "") -> None:
+        """
+        Copies the parameters and buffers of a player to another, or those of the submodule `part` that both have. The
+        same in every process.
+
+        Raises:
+            `ValueError`: If the two differ in their names or shapes.
+        """
+        modules = [self.unwrap(name).get_submodule(part) for name in (source, target)]
+        tensors, targets = ({**dict(m.named_parameters()), **dict(m.named_buffers())} for m in modules)
+        dot = f".{part}" if part else ""
+        for name in (*tensors, *targets):
+            if name not in tensors or name not in targets or tensors[name].shape != targets[name].shape:
+                raise ValueError(
+                    f"{source}{dot} cannot be copied to {target}{dot}, because they differ in {name}; build the two "
+                    "alike."
+                )
+        for name, tensor in tensors.items():
+            targets[name].copy_(tensor)
+
     def mean(self, tensor: torch.Tensor) -> torch.Tensor:
         """Returns the mean of a detached tensor over the processes."""
         return self._mean(tensor.detach())
+
+    def gather(self, tensor: torch.Tensor) -> torch.Tensor:
+        """
+        Returns the rows of a tensor of all processes, in the order of the processes and without gradient. All of them
+        give tensors of one shape, with an axis of rows.
+        """
+        return self._gather(tensor.detach())
 
     @contextmanager
     def updating(self, name: str) -> Iterator[None]:

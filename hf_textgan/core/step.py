@@ -85,6 +85,15 @@ class StepResult:
     metrics: dict[str, float] = field(default_factory=dict)
 
 
+def _sum_statistics(accelerator: Accelerator, outputs: list[ObjectiveOutput]) -> dict[str, torch.Tensor]:
+    """Returns the sums of the statistics over micro-batches and processes."""
+    sums = {}
+    for key in outputs[0].statistics:
+        total = torch.stack([output.statistics[key].detach() for output in outputs]).sum(0)
+        sums[key] = cast(torch.Tensor, accelerator.reduce(total, reduction="sum"))
+    return sums
+
+
 @torch.no_grad()
 def largest_parameter(model: nn.Module) -> float:
     """Returns the largest absolute value of the parameters of a model; NaN or infinity if one of them is."""
@@ -164,6 +173,7 @@ def take_step(
                 f"The step of {update.player}/{update.loss} in iteration {context.iteration} made parameters that are "
                 f"not finite (its loss was {loss:.4g}, its gradient norm {grad_norm:.4g}); lower the learning rate."
             )
+        objective.after_step(update, _sum_statistics(accelerator, outputs), context)
     optimizer.scheduler.step()
     optimizer.optimizer.zero_grad(set_to_none=True)
     metrics = {key: sum(float(o.metrics[key]) for o in outputs) / len(outputs) for key in outputs[0].metrics}

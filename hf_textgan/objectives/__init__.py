@@ -4,8 +4,11 @@ from types import ModuleType
 
 from ..core.objective import Objective
 from .arae import *
+from .classifier import *
+from .classifier import ClassifierObjective
 from .iwgan import *
 from .jsdgan import *
+from .maligan import *
 from .mle import *
 from .rewards import *
 from .seqgan import *
@@ -19,7 +22,7 @@ OBJECTIVES: dict[str, type[Objective]] = {
     module.__name__.rpartition(".")[2]: value
     for module in _MODULES
     for value in map(globals().get, module.__all__)
-    if isinstance(value, type) and issubclass(value, Objective)
+    if isinstance(value, type) and issubclass(value, Objective) and value is not ClassifierObjective  # a base
 }
 
 __all__ = ["OBJECTIVES", *(name for module in _MODULES for name in module.__all__ if name in globals())]

@@ -84,6 +84,7 @@ class ARAEObjective(Objective):
 
     # The generator's batch normalization: its statistics are those of one micro-batch.
     couples_batch = True
+    several_processes = True  # as usual under data parallelism, each process has statistics of its own
 
     def updates(self) -> dict[str, tuple[Update, ...]]:
         updates = [
@@ -177,7 +178,7 @@ class ARAEObjective(Objective):
     def generator_loss(
         self, players: Players, engine: RolloutEngine, batch: dict, context: StepContext
     ) -> ObjectiveOutput:
-        _carry_decoder(players)
+        players.carry("autoencoder", "generator", "decoder")  # it writes text with a copy
         codes = self._codes(players, len(batch["input_ids"]), context, "generator_latents")
         score = players["discriminator"](codes=codes).logits.float().mean()
         return ObjectiveOutput(-score, {}, weight=float(len(codes)))
@@ -223,14 +224,6 @@ def _accuracy(logits: torch.Tensor, sequences: torch.Tensor, mask: torch.Tensor)
     """Returns the fraction of tokens, EOS included, that are the most probable ones; `logits` may be longer."""
     correct = logits[:, : sequences.shape[1]].argmax(-1) == sequences
     return (correct * mask).sum() / mask.sum()
-
-
-@torch.no_grad()
-def _carry_decoder(players: Players) -> None:
-    """Brings the generator's copy of the decoder up to date."""
-    source = players.unwrap("autoencoder").decoder
-    for target, parameter in zip(players.unwrap("generator").decoder.parameters(), source.parameters(), strict=True):
-        target.copy_(parameter)
 
 
 __all__ = ["ARAEObjective"]

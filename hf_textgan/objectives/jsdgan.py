@@ -104,7 +104,7 @@ class JSDGANObjective(MLEObjective):
                 "probability of a text; use a causal language model, such as RecurrentGeneratorForCausalLM."
             )
 
-    def prepare(self, train_dataset: Rows, engine: RolloutEngine) -> None:
+    def prepare(self, train_dataset: Rows, engine: RolloutEngine, models: dict[str, PreTrainedModel]) -> None:
         self._frequencies = SequenceFrequencies(train_dataset)
 
     def generator_loss(
@@ -112,8 +112,7 @@ class JSDGANObjective(MLEObjective):
     ) -> ObjectiveOutput:
         if self._frequencies is None:
             raise ValueError(
-                "JSDGANObjective compares with the training data, but prepare(train_dataset, engine) was not called; "
-                "call it first."
+                "JSDGANObjective compares with the training data, but prepare was not called; call it first."
             )
         engine = engine.at(1.0)  # the density is that of the model's own distribution
         real = Samples(batch["input_ids"][:, 1:], batch["attention_mask"][:, 1:])

@@ -2,26 +2,25 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
+from transformers import PreTrainedModel
 
 from ..core.context import ObjectiveOutput, StepContext
 from ..core.players import Players
 from ..core.schedule import Phase, Update
 from ..data.rows import Rows
-from ..losses.adversarial import policy_gradient_loss, real_fake_cross_entropy
-from ..losses.regularization import output_layer_l2
+from ..losses.adversarial import policy_gradient_loss
 from ..sampling.engine import RolloutEngine
 from ..sampling.samples import Samples
-from ..utils.numbers import AT_LEAST_ONE, NOT_NEGATIVE, check_memory
-from .mle import MLEObjective
-from .negative_pool import NegativePool
+from ..utils.numbers import AT_LEAST_ONE
+from .classifier import ClassifierObjective
 from .rewards import BleuScore, probability_of_real, rollout_rewards
 
 
 @dataclass
-class SeqGANObjective(MLEObjective):
+class SeqGANObjective(ClassifierObjective):
     """
     SeqGAN (Yu, Zhang, Wang, Yu, AAAI 2017, arXiv 1609.05473).
 
@@ -81,45 +80,34 @@ class SeqGANObjective(MLEObjective):
 
     num_rollouts: int = 16
     generator_steps: int = 1
-    discriminator_steps: int = 5
-    num_negatives: int = 0
-    negative_epochs: int = 3
-    l2_weight: float = 0.2
     reward: Literal["discriminator", "bleu", "constant"] = "discriminator"
     bleu_order: int = 3
     constant_reward: float = 1.0
     bf16_rewards: bool = False
 
     ranges = {
-        **MLEObjective.ranges,
+        **ClassifierObjective.ranges,
         "num_rollouts": AT_LEAST_ONE,
         "generator_steps": AT_LEAST_ONE,
-        "discriminator_steps": AT_LEAST_ONE,
-        "num_negatives": NOT_NEGATIVE,
-        "negative_epochs": AT_LEAST_ONE,
-        "l2_weight": NOT_NEGATIVE,
         "bleu_order": (2, math.inf, True),
     }
     panels = {
-        **MLEObjective.panels,
+        **ClassifierObjective.panels,
         "reward: probability of real that the generator's samples get (higher is better for it)": ("reward/*",),
-        "accuracy of the discriminator (0.5 is chance)": ("discriminator/accuracy*",),
     }
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.reward not in ("discriminator", "bleu", "constant"):
             raise ValueError(f"reward is {self.reward!r}; set it to 'discriminator', 'bleu' or 'constant'.")
-        self._pool = NegativePool(self.num_negatives, self.negative_epochs) if self.num_negatives else None
         self._bleu: BleuScore | None = None
 
     def updates(self) -> dict[str, tuple[Update, ...]]:
         generator = Update("generator", "generator_loss", repeat=self.generator_steps)
         if self.reward != "discriminator":
-            return {**super().updates(), "adversarial": (generator,)}
+            return {"pretrain_generator": super().updates()["pretrain_generator"], "adversarial": (generator,)}
         return {
             **super().updates(),
-            "pretrain_discriminator": (Update("discriminator", "discriminator_loss"),),
             "adversarial": (generator, Update("discriminator", "discriminator_loss", repeat=self.discriminator_steps)),
         }
 
@@ -132,12 +120,8 @@ class SeqGANObjective(MLEObjective):
     def unused_players(self) -> frozenset[str]:
         return frozenset({"discriminator"} if self.reward != "discriminator" else ())
 
-    def check_step_size(self, num_examples: int) -> None:
-        if self._pool is not None:
-            self._pool.steps_per_epoch(num_examples)
-
-    def prepare(self, train_dataset: Rows, engine: RolloutEngine) -> None:
-        check_memory(f"num_negatives={self.num_negatives}", 8 * self.num_negatives * engine.max_length, "lower it")
+    def prepare(self, train_dataset: Rows, engine: RolloutEngine, models: dict[str, PreTrainedModel]) -> None:
+        super().prepare(train_dataset, engine, models)
         if self.reward == "bleu":
             self._bleu = BleuScore(train_dataset, engine, self.bleu_order)
 
@@ -167,7 +151,7 @@ class SeqGANObjective(MLEObjective):
             return self.constant_reward * samples.attention_mask.float()
         if self.reward == "bleu":
             if self._bleu is None:
-                raise ValueError("reward is 'bleu', but prepare(train_dataset, engine) was not called; call it first.")
+                raise ValueError("reward is 'bleu', but prepare was not called; call it first.")
             bleu = self._bleu
 
             def score(samples: Samples) -> torch.Tensor:
@@ -180,38 +164,6 @@ class SeqGANObjective(MLEObjective):
 
         policy = players.unwrap("generator")
         return rollout_rewards(engine, policy, samples, score, self.num_rollouts, batch_size=None, inputs=())
-
-    def discriminator_loss(
-        self, players: Players, engine: RolloutEngine, batch: dict, context: StepContext
-    ) -> ObjectiveOutput:
-        discriminator = players["discriminator"]
-        real = engine.real_sequences(batch)
-        if self._pool is None:
-            fake = engine.sample(players["generator"], len(real)).sequences
-        else:
-            fake = self._pool.batch(engine, players["generator"], len(real), context).sequences
-
-        # One call for both, so that a data-parallel wrapper sees one forward pass per step.
-        logits = discriminator(input_ids=torch.cat([real, fake])).logits
-        real_logits, fake_logits = logits.chunk(2)
-        penalty = output_layer_l2(players.unwrap("discriminator").classifier)
-        loss = real_fake_cross_entropy(real_logits, fake_logits) + self.l2_weight * penalty
-
-        with torch.no_grad():
-            metrics = {
-                "discriminator/accuracy_real": float((real_logits[:, 1] > real_logits[:, 0]).float().mean()),
-                "discriminator/accuracy_fake": float((fake_logits[:, 1] <= fake_logits[:, 0]).float().mean()),
-            }
-        return ObjectiveOutput(loss, metrics, weight=float(len(real)))
-
-    def state_dict(self) -> dict[str, Any]:
-        return {} if self._pool is None else self._pool.state_dict()
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        if self._pool is None:
-            super().load_state_dict(state)
-        else:
-            self._pool.load_state_dict(state)
 
 
 __all__ = ["SeqGANObjective"]

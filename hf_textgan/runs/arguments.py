@@ -11,7 +11,7 @@ from .. import models
 from ..core.optimizer_arguments import OPTIMIZER_ARGUMENTS
 from ..objectives import OBJECTIVES, Objective
 from ..systems import SystemSpec, get_system
-from ..systems.spec import config_fields
+from ..systems.spec import Copy, config_fields
 from ..trainer.adversarial_config import UNSUPPORTED, AdversarialConfig
 from ..utils.names import unknown_name
 from ..utils.numbers import AT_LEAST_ONE, NOT_NEGATIVE, check_numbers
@@ -240,10 +240,12 @@ def _set_player_option(
         raise ValueError(unknown_name(f"option in {origin}", key, known))
     if player.partition("/")[0] not in system.players:
         raise ValueError(unknown_name(f"player of {system.name}", player, system.players))
+    if isinstance(system.players[player.partition("/")[0]], Copy):
+        raise ValueError(system.copy_has_no_options(player.partition("/")[0], name))
     if name in OPTIMIZER_ARGUMENTS:
         optimizers.setdefault(player, {})[name] = value
         return
-    config = config_fields(getattr(models, system.players[player][0]))
+    config = config_fields(getattr(models, system.player(player)[0]))
     if name not in config:
         options = config | set(OPTIMIZER_ARGUMENTS)
         raise ValueError(unknown_name(f"option of the {player} of {system.name}", name, options))

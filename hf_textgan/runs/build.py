@@ -207,13 +207,9 @@ def _build_players(
     training.player_optimizers = {
         key: values for key, values in training.optimizer_options.items() if key.partition("/")[0] not in unused
     }
-    return {
-        name: generator
-        if name == "generator" and generator is not None
-        else arguments.system.build_player(name, arguments.configs[name], task.sizes)
-        for name in arguments.system.players
-        if name not in unused
-    }
+    return arguments.system.build_players(
+        arguments.configs, task.sizes, {} if generator is None else {"generator": generator}, leave_out=unused
+    )
 
 
 def checkpoint_to_resume(trainer: AdversarialTrainer, arguments: TrainArguments) -> str | None:

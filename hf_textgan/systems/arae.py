@@ -1,6 +1,6 @@
 """ARAE: a GAN in the code space of an autoencoder of sentences."""
 
-from .spec import Paper, SystemSpec
+from .spec import Of, Paper, SystemSpec
 
 
 SYSTEM = SystemSpec(
@@ -30,8 +30,16 @@ SYSTEM = SystemSpec(
                 "normalize_code": True,
             },
         ),
-        "discriminator": ("LatentCriticConfig", {}),
-        "generator": ("LatentGeneratorConfig", {}),
+        # The generator carries the decoder, and codes are states of the encoder.
+        "discriminator": ("LatentCriticConfig", {"code_size": Of("autoencoder", "hidden_size")}),
+        "generator": (
+            "LatentGeneratorConfig",
+            {
+                "code_size": Of("autoencoder", "hidden_size"),
+                "hidden_size": Of("autoencoder", "hidden_size"),
+                "embedding_size": Of("autoencoder", "embedding_size"),
+            },
+        ),
     },
     objective=("arae", {"discriminator_steps": 5, "gradient_penalty": 1.0, "encoder_weight": 0.1, "code_noise": 0.05}),
     training={
@@ -51,11 +59,7 @@ SYSTEM = SystemSpec(
             "per_device_train_batch_size": 32,
             "learning_rate": 5e-4,  # at 1e-4 the critic lags behind for the whole of a short run
             "generator.layer_sizes": [128, 128],
-            "generator.code_size": 128,
-            "generator.hidden_size": 128,
-            "generator.embedding_size": 128,
             "discriminator.layer_sizes": [128, 128],
-            "discriminator.code_size": 128,
             "autoencoder.hidden_size": 128,
             "autoencoder.embedding_size": 128,
         },

@@ -1,5 +1,7 @@
 """The record of a system. Importing it, and the systems, needs neither torch nor transformers."""
 
+import copy
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -8,7 +10,7 @@ from .replaceable import REPLACEABLE
 
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedConfig, PreTrainedModel
 
     from ..objectives import Objective
 
@@ -32,6 +34,24 @@ class Paper:
 
 
 @dataclass(frozen=True)
+class Copy:
+    """A player that is a frozen copy of another at the start of a run; the objective brings it up to date."""
+
+    player: str
+
+
+@dataclass(frozen=True)
+class Of:
+    """A value of a player that is the value `option` of the configuration of another player."""
+
+    player: str
+    option: str
+
+    def __str__(self) -> str:
+        return f"{self.player}.{self.option}"
+
+
+@dataclass(frozen=True)
 class SystemSpec:
     """
     The record of a system: everything that is particular to it, and the only file with its numbers.
@@ -46,9 +66,10 @@ class SystemSpec:
             Whether a measured outcome backs it.
         paper ([`Paper`]):
             The source.
-        players (`dict[str, tuple[str, dict]]`):
-            Name to configuration class and its values. What follows from the data (`vocab_size`, token ids,
-            `sequence_length`) is filled in when the models are built.
+        players (`dict[str, tuple[str, dict] | Copy]`):
+            Name to configuration class and its values, of which [`Of`] takes one from another player, or to the
+            player that it is a [`Copy`] of. What follows from the data (`vocab_size`, token ids, `sequence_length`) is
+            filled in when the models are built.
         objective (`tuple[str, dict]`):
             Name in [`~objectives.OBJECTIVES`] and hyperparameters.
         training (`dict`, *optional*):
@@ -66,7 +87,7 @@ class SystemSpec:
     mode: Literal["mle", "policy-gradient", "gumbel", "wgan-gp", "density"]
     status: Literal["validated", "experimental"]
     paper: Paper
-    players: dict[str, tuple[str, dict[str, Any]]]
+    players: dict[str, tuple[str, dict[str, Any]] | Copy]
     objective: tuple[str, dict[str, Any]]
     training: dict[str, Any] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
@@ -91,7 +112,7 @@ class SystemSpec:
             raise ValueError(unknown_name(player, kind, known))
         class_name, values = known[kind]
         own = self.players.get(player)
-        if own is None or own[0] not in {name for name, _ in known.values()}:
+        if own is None or isinstance(own, Copy) or own[0] not in {name for name, _ in known.values()}:
             kind = "discriminator of sequences" if player == "discriminator" else "latent-variable generator"
             raise ValueError(f"{self.name} has no {kind} to replace; leave {player} out.")
         if own[0] == class_name:
@@ -118,34 +139,105 @@ class SystemSpec:
                 raise ValueError(unknown_name(f"hyperparameter of {self.name}", key, known))
         return OBJECTIVES[name](**{**defaults, **hyperparameters})
 
+    def player(self, name: str) -> tuple[str, dict[str, Any]]:
+        """Returns configuration class and values of a player in this record; of a copy, those of its source."""
+        if name not in self.players:
+            raise ValueError(unknown_name(f"player of {self.name}", name, self.players))
+        own = self.players[name]
+        return self.player(own.player) if isinstance(own, Copy) else own
+
+    def build_players(
+        self,
+        overrides: Mapping[str, dict[str, Any]] | None = None,
+        from_data: dict[str, Any] | None = None,
+        given: Mapping[str, "PreTrainedModel"] | None = None,
+        leave_out: Collection[str] = (),
+    ) -> dict[str, "PreTrainedModel"]:
+        """
+        Builds all models of a run, in the order of the players.
+
+        Args:
+            overrides (`dict[str, dict]`, *optional*):
+                Configuration values in place of the system's, by player; unknown names are errors.
+            from_data (`dict`, *optional*):
+                Values that follow from the data, such as `vocab_size`; the configurations take those that they have.
+            given (`dict[str, PreTrainedModel]`, *optional*):
+                Models in the place of freshly initialized ones, such as a pretrained generator. A copy of such a
+                player is a copy of that model.
+            leave_out (`Collection[str]`, *optional*):
+                Players that the run does not need.
+        """
+        overrides, given = overrides or {}, given or {}
+        for name in (*overrides, *given):
+            if name not in self.players:
+                raise ValueError(unknown_name(f"player of {self.name}", name, self.players))
+        built: dict[str, PreTrainedModel] = {}
+        for name, own in self.players.items():
+            if name in leave_out:
+                continue
+            if name in given:
+                built[name] = given[name]
+            elif isinstance(own, Copy):
+                if overrides.get(name):
+                    raise ValueError(self.copy_has_no_options(name, next(iter(overrides[name]))))
+                if own.player not in built:
+                    raise ValueError(
+                        f"The {name} of {self.name} is a copy of the {own.player}, which is not built before it; "
+                        f"place it after the {own.player}."
+                    )
+                built[name] = copy.deepcopy(built[own.player])
+            else:
+                built[name] = self._build(name, self._config(name, overrides, from_data, given), overrides.get(name))
+        return built
+
+    def copy_has_no_options(self, name: str, option: str) -> str:
+        """Returns the sentence that refuses an option of a copy."""
+        own = self.players[name]
+        assert isinstance(own, Copy)
+        return (
+            f"{name}.{option} is set, but the {name} of {self.name} is a copy of the {own.player}; set "
+            f"{own.player}.{option} in its place."
+        )
+
     def build_player(
         self, player: str, overrides: dict[str, Any] | None = None, from_data: dict[str, Any] | None = None
     ) -> "PreTrainedModel":
         """
-        Builds a freshly initialized model of a player.
-
-        Args:
-            player (`str`):
-                Its name.
-            overrides (`dict`, *optional*):
-                Configuration values in place of the system's; unknown names are errors.
-            from_data (`dict`, *optional*):
-                Values that follow from the data, such as `vocab_size`; the configuration takes those that it has.
+        Builds a freshly initialized model of one player; see [`~SystemSpec.build_players`]. Values that it takes from
+        other players are those of the record.
         """
-        import torch
-        from transformers import AutoModel
+        self.player(player)  # it exists
+        return self._build(player, self._config(player, {player: overrides or {}}, from_data, {}), overrides)
 
+    def _config(
+        self,
+        player: str,
+        all_overrides: Mapping[str, dict[str, Any]],
+        from_data: dict[str, Any] | None,
+        given: Mapping[str, "PreTrainedModel"],
+    ) -> "PreTrainedConfig":
+        """Returns the configuration of a player, with the values of other players in their places."""
         from .. import models
-        from ..utils.numbers import check_memory
 
-        if player not in self.players:
-            raise ValueError(unknown_name(f"player of {self.name}", player, self.players))
-        class_name, defaults = self.players[player]
+        own = self.players[player]
+        if player in given:
+            return given[player].config
+        if isinstance(own, Copy):
+            return self._config(own.player, all_overrides, from_data, given)
+        class_name, defaults = self.player(player)
+        overrides = all_overrides.get(player)
         config_class = getattr(models, class_name)
         known = config_fields(config_class)
         for key in (*defaults, *(overrides or {})):
             if key not in known:
                 raise ValueError(unknown_name(f"option of the {player} of {self.name}", key, known))
+        defaults = {
+            key: getattr(self._config(value.player, all_overrides, from_data, given), value.option)
+            if isinstance(value, Of)
+            else value
+            for key, value in defaults.items()
+            if key not in (overrides or {})
+        }
         following = {key: value for key, value in (from_data or {}).items() if key in known}
         for key in ("bos_token_id", "eos_token_id", "pad_token_id"):
             if key in following and (overrides or following).get(key, following[key]) != following[key]:
@@ -156,7 +248,15 @@ class SystemSpec:
             limit = _MOST_LAYERS if key.startswith("num_") else _LARGEST_SIZE  # counts of layers, and widths
             if isinstance(value, int) and abs(value) > limit:
                 raise ValueError(f"{player}.{key} is {value}; set it to {limit:,} or less.")
-        config = config_class(**{**following, **defaults, **(overrides or {})})
+        return config_class(**{**following, **defaults, **(overrides or {})})
+
+    def _build(self, player: str, config: "PreTrainedConfig", overrides: dict[str, Any] | None) -> "PreTrainedModel":
+        """Builds a model of a configuration, unless memory cannot hold it."""
+        import torch
+        from transformers import AutoModel
+
+        from ..utils.numbers import check_memory
+
         fix = f"change its values ({', '.join(f'{player}.{key}={value}' for key, value in (overrides or {}).items())})"
         try:
             with torch.device("meta"):  # shapes without memory
@@ -181,4 +281,4 @@ def config_fields(config_class: type) -> set[str]:
     return declared
 
 
-__all__ = ["Paper", "SystemSpec", "config_fields"]
+__all__ = ["Copy", "Of", "Paper", "SystemSpec", "config_fields"]

@@ -151,7 +151,7 @@ class AdversarialTrainer(Trainer):
         check_metric(args, model, self.engine, train_dataset, eval_dataset is not None, measure)
         self._collate = functools.partial(collate, pad_token_id=self.engine.pad_token_id)
         set_generation_config(model, self.engine)
-        objective.prepare(train_dataset, self.engine)
+        objective.prepare(train_dataset, self.engine, {"generator": model, **self.other_players})
 
         if args.n_gpu > 1:
             args._n_gpu = 1  # one process drives one device; `accelerate launch` starts more
@@ -244,7 +244,7 @@ class AdversarialTrainer(Trainer):
                 load_weights(player, Path(resume_from_checkpoint) / name)
             # A frozen player has no gradients to average, and data parallelism refuses to wrap it.
             modules[name] = self.accelerator.prepare_model(player) if name in updated else player
-        self.players = Players(modules, self._unwrap, self._mean_over_processes)
+        self.players = Players(modules, self._unwrap, self._mean_over_processes, self.accelerator.gather)
         self.best.clear()
         self._metrics.clear()
         self._divergence = DivergenceGuard({name: largest_parameter(self.players.unwrap(name)) for name in modules})

@@ -53,6 +53,11 @@ def check_data(
             f"gradient_accumulation_steps is {args.gradient_accumulation_steps}, but {type(objective).__name__} "
             "compares the examples of a batch with each other; set it to 1 and raise the batch size."
         )
+    if objective.couples_batch and args.world_size > 1 and not objective.several_processes:
+        raise ValueError(
+            f"This run has {args.world_size} processes, but {type(objective).__name__} compares the examples of a "
+            "batch with each other; start 1 process and raise the batch size."
+        )
     if engine.eos_token_id is not None:
         _check_ends(train_dataset, engine.eos_token_id, args.max_length)
 

@@ -12,7 +12,7 @@ from hf_textgan import OBJECTIVES, SYSTEMS, AdversarialConfig, get_system, model
 from hf_textgan.cli.arguments import parse_train_arguments
 from hf_textgan.cli.main import main
 from hf_textgan.sampling import capabilities_of
-from hf_textgan.systems.spec import config_fields
+from hf_textgan.systems.spec import Copy, config_fields
 
 
 torch.set_num_threads(1)
@@ -26,10 +26,8 @@ TINY = {
     "discriminator.hidden_size": 8,
     "discriminator.num_blocks": 1,
     "discriminator.layer_sizes": [8],
-    "discriminator.code_size": 8,
     "generator.num_blocks": 1,
     "generator.layer_sizes": [8],
-    "generator.code_size": 8,
     "autoencoder.hidden_size": 8,
     "autoencoder.embedding_size": 8,
     "num_rollouts": 2,
@@ -63,9 +61,10 @@ def options(system: str, output_dir: Path, **more: object) -> list[str]:
     }
     for name, value in TINY.items():
         player, dot, key = name.partition(".")
-        if (dot and player in spec.players and key in config_fields(getattr(models, spec.players[player][0]))) or (
-            not dot and name in objective.__dataclass_fields__
-        ):
+        if dot and (player not in spec.players or isinstance(spec.players[player], Copy)):
+            continue
+        known = config_fields(getattr(models, spec.player(player)[0])) if dot else objective.__dataclass_fields__
+        if (key if dot else name) in known:
             values[name] = value
     return ["train", system, *(word for name, value in values.items() for word in (f"--{name}", str(value)))]
 
@@ -83,8 +82,9 @@ def test_record_names_only_what_exists(name: str) -> None:
         # The parser knows every option, or it would raise.
         arguments = parse_train_arguments([name, "--preset", preset, "--output_dir", "unused", "--use_cpu"])
         assert arguments.system is spec
-    for player in spec.players:
-        model = spec.build_player(player, {}, {"vocab_size": 11, "sequence_length": 7})
+    models_by_name = spec.build_players({}, {"vocab_size": 11, "sequence_length": 7})
+    assert list(models_by_name) == list(spec.players)
+    for model in models_by_name.values():
         assert getattr(model.config, "vocab_size", 11) == 11  # a critic of codes has no symbols
 
 

@@ -387,3 +387,39 @@ def test_own_randomness_leaves_no_trace():
         assert draw() != inside
     with fork_rng("evaluation", 3):
         assert draw() != inside
+
+
+class Counting(Objective):
+    """Counts what a step saw, in `after_step` alone."""
+
+    def __init__(self, factor: float):
+        self.factor = factor
+        self.seen: list[tuple[str, list[float]]] = []
+
+    def generator_loss(self, players, engine, batch, context):
+        loss = self.factor * players["generator"](batch["x"]).mean()
+        return ObjectiveOutput(loss, statistics={"sum": batch["x"].sum(0)})
+
+    def after_step(self, update, statistics, context):
+        self.seen.append((update.player, statistics["sum"].tolist()))
+
+
+@pytest.mark.parametrize(("factor", "expected"), [(1.0, [("generator", [9.0, 12.0])]), (math.nan, [])])
+def test_state_changes_once_a_step_by_sums_over_micro_batches(factor, expected):
+    """(1 + 3 + 5, 2 + 4 + 6) over two micro-batches of 2 rows and 1; a step that is skipped changes nothing."""
+    accelerator, model, objective = Accelerator(cpu=True), nn.Linear(2, 1), Counting(factor)
+    sgd = torch.optim.SGD(model.parameters(), lr=0.1)
+    optimizer = PlayerOptimizer(sgd, torch.optim.lr_scheduler.LambdaLR(sgd, lambda step: 1.0))
+    batches = [{"x": torch.tensor([[1.0, 2.0], [3.0, 4.0]])}, {"x": torch.tensor([[5.0, 6.0]])}]
+    update = Update("generator", "generator_loss")
+    result = take_step(
+        accelerator, Players({"generator": model}), optimizer, update, batches, objective, ENGINE, CONTEXT
+    )
+    assert result.skipped == math.isnan(factor)
+    assert objective.seen == expected
+
+
+def test_one_process_gathers_its_own_rows():
+    rows = torch.ones(2, 3, requires_grad=True)
+    gathered = Players({}).gather(rows)
+    assert torch.equal(gathered, rows) and not gathered.requires_grad

@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ import torch
 from accelerate import Accelerator
 from transformers import TrainerCallback
 
-from hf_textgan.core.context import StepContext
+from hf_textgan.core.context import ObjectiveOutput, StepContext
+from hf_textgan.core.objective import Objective
 from hf_textgan.core.players import Players
 from hf_textgan.core.schedule import Update
 from hf_textgan.core.step import PlayerOptimizer, take_step
@@ -127,6 +129,35 @@ def one_step(rank: int, world_size: int) -> dict[str, Any]:
     }
 
 
+@dataclass
+class Gathering(Objective):
+    """Gathers rows, and keeps in `after_step` the sum of all of them."""
+
+    gathered: list = field(default_factory=list)
+    total: list = field(default_factory=list)
+
+    def generator_loss(self, players, engine, batch, context):
+        self.gathered.append(players.gather(batch["x"]).tolist())
+        return ObjectiveOutput(players["generator"](batch["x"]).mean(), statistics={"sum": batch["x"].sum(0)})
+
+    def after_step(self, update, statistics, context):
+        self.total.append(statistics["sum"].tolist())
+
+
+def couple(rank: int, accelerator: Accelerator) -> dict[str, Any]:
+    """A step of 4 rows: two micro-batches of a row in each of two processes."""
+    model = accelerator.prepare_model(torch.nn.Linear(1, 1))
+    players = Players({"generator": model}, accelerator.unwrap_model, gather=accelerator.gather)
+    sgd = torch.optim.SGD(model.parameters(), lr=0.1)
+    optimizer = PlayerOptimizer(sgd, torch.optim.lr_scheduler.LambdaLR(sgd, lambda step: 1.0))
+    batches = [{"x": torch.tensor([[1.0 + rank]])}, {"x": torch.tensor([[10.0 + rank]])}]
+    objective = Gathering()
+    update = Update("generator", "generator_loss")
+    engine = RolloutEngine(5, BOS, PAD, EOS)
+    take_step(accelerator, players, optimizer, update, batches, objective, engine, StepContext())
+    return {"gathered": objective.gathered, "total": objective.total}
+
+
 def resume(tmp_path: Path, accelerator: Accelerator) -> dict[str, Any]:
     trainer(tmp_path / "whole").train()
     whole = checkpoint_state(tmp_path / "whole" / "checkpoint-8")
@@ -205,6 +236,8 @@ def main(scenario: str, tmp_path: Path) -> None:
         others = {name: wasserstein(tmp_path / name, name, 2) for name in WASSERSTEIN}
         report = {**record(tmp_path / "run", **parts), "step": one_step(rank, 2), "wasserstein": others}
         report["gathered"] = gathered(accelerator)
+    elif scenario == "couple":
+        report = couple(rank, accelerator)
     else:
         report = resume(tmp_path, accelerator)
     (tmp_path / f"rank-{rank}.json").write_text(json.dumps(report))

@@ -104,3 +104,11 @@ def test_two_processes_take_the_steps_of_one_with_three_players(trained, tmp_pat
                 for key in ("autoencoder/accuracy", "autoencoder/nll_per_token"):
                     assert mine.pop(key) == pytest.approx(entry.pop(key), rel=0.1)
             assert mine == pytest.approx(entry, rel=1e-3, abs=1e-4), name
+
+
+@pytest.mark.slow
+def test_two_processes_gather_rows_and_sum_statistics(tmp_path):
+    first, second = launch(tmp_path, "couple")
+    assert first == second
+    assert first["gathered"] == [[[1.0], [2.0]], [[10.0], [11.0]]], "in the order of the processes"
+    assert first["total"] == [[24.0]], "1 + 2 + 10 + 11"

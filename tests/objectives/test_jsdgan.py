@@ -279,7 +279,7 @@ class RecordingEngine(RolloutEngine):
 @every_density
 def test_no_training_sequence_gets_less_likely(density):
     objective, engine = JSDGANObjective(density=density), RecordingEngine(T, BOS, PAD, EOS)
-    objective.prepare(ROWS, engine)
+    objective.prepare(ROWS, engine, {})
     for seed in range(10):
         players = Players({"generator": generator(seed=seed)})
         loss = objective.generator_loss(players, engine, collate(ROWS, PAD), StepContext()).loss
@@ -329,7 +329,7 @@ def test_a_table_learns_its_training_sequences():
     ids = torch.stack([draws // 125, draws // 25 % 5, draws // 5 % 5, draws % 5], 1)
     batch = {"input_ids": torch.cat([torch.full((20, 1), BOS), ids], 1), "attention_mask": torch.ones(20, 5).long()}
     model, engine, objective = TabularLM(), RolloutEngine(4, BOS, PAD, None), JSDGANObjective(density="exact")
-    objective.prepare([{"input_ids": row} for row in batch["input_ids"]], engine)
+    objective.prepare([{"input_ids": row} for row in batch["input_ids"]], engine, {})
     adam = torch.optim.Adam(model.parameters(), lr=0.05)
     optimizer, players = PlayerOptimizer(adam, get_constant_schedule(adam)), Players({"generator": model})
     values = []
@@ -380,7 +380,7 @@ def test_a_density_that_does_not_exist_is_refused():
 
 def test_a_loss_without_data_is_refused():
     players, engine = Players({"generator": generator()}), RolloutEngine(T, BOS, PAD, EOS)
-    with pytest.raises(ValueError, match=r"but prepare\(train_dataset, engine\) was not called; call it first"):
+    with pytest.raises(ValueError, match=r"but prepare was not called; call it first"):
         JSDGANObjective().generator_loss(players, engine, collate(ROWS, PAD), StepContext())
 
 

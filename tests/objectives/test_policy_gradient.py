@@ -162,6 +162,7 @@ def gradients_of_the_trainer(
     objective: SeqGANObjective,
     folder,
     eos: int | None = EOS,
+    others: dict[str, PreTrainedModel] | None = None,
     **options,
 ) -> torch.Tensor:
     """The gradients, per sequence, of the generator's updates in a real run: plain SGD moves by minus the gradient."""
@@ -188,7 +189,7 @@ def gradients_of_the_trainer(
         args=arguments,
         objective=objective,
         train_dataset=rows,
-        players={"discriminator": copy.deepcopy(judge)},
+        players={"discriminator": copy.deepcopy(judge), **(others or {})},
         callbacks=[recorder],
     )
     trainer.train()

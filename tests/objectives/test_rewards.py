@@ -125,7 +125,7 @@ class NltkJudge(nn.Module):
 def test_the_bleu_gradient_is_that_of_the_expected_bleu(build, eos):
     model, judge = generator(build, eos), NltkJudge(2, eos)
     objective = SeqGANObjective(reward="bleu", bleu_order=2, num_rollouts=1)
-    objective.prepare([row(tokens, eos is not None) for tokens in REFERENCES], RolloutEngine(3, BOS, PAD, eos))
+    objective.prepare([row(tokens, eos is not None) for tokens in REFERENCES], RolloutEngine(3, BOS, PAD, eos), {})
     gradients, exact = gradients_of_steps(model, judge, objective, eos), exact_gradient(model, judge, eos)
     assert exact.norm() > 0.05
     assert agrees(gradients, exact), agreement(gradients, exact)
@@ -140,7 +140,7 @@ def generator_output(objective: SeqGANObjective, model: nn.Module, number: int =
 
 
 def test_bleu_needs_the_training_data():
-    message = "reward is 'bleu', but prepare(train_dataset, engine) was not called; call it first."
+    message = "reward is 'bleu', but prepare was not called; call it first."
     with pytest.raises(ValueError, match=re.escape(message)):
         generator_output(SeqGANObjective(reward="bleu"), generator(tiny_lstm))
 

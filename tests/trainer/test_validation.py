@@ -3,6 +3,7 @@
 import json
 import logging
 import math
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -12,13 +13,14 @@ import torch
 from datasets import Dataset
 from transformers import BertConfig, BertLMHeadModel
 
-from hf_textgan import AdversarialTrainer, RecurrentGeneratorConfig, RecurrentGeneratorForCausalLM
+from hf_textgan import AdversarialConfig, AdversarialTrainer, RecurrentGeneratorConfig, RecurrentGeneratorForCausalLM
 from hf_textgan.data.encoding import encode_lines
 from hf_textgan.data.errors import DataError
 from hf_textgan.data.tokenizers import word_tokenizer
 from hf_textgan.objectives.mle import MLEObjective
 from hf_textgan.objectives.seqgan import SeqGANObjective
-from hf_textgan.trainer.validation import check_accelerator
+from hf_textgan.sampling.engine import RolloutEngine
+from hf_textgan.trainer.validation import check_accelerator, check_data
 from tests.helpers import tiny_discriminator, tiny_gpt2, tiny_lstm
 from tests.toys import LINES, ThreePlayers, arguments, text_data, toy_trainer
 
@@ -169,6 +171,21 @@ def test_accumulation_of_a_coupled_batch_is_refused(tmp_path):
         ValueError, match="gradient_accumulation_steps is 2, but Coupled compares the examples of a batc"
     ):
         toy_trainer(tmp_path, Coupled(), gradient_accumulation_steps=2)
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_several_processes_of_a_coupled_batch_are_refused(tmp_path, monkeypatch, several):
+    class Coupled(MLEObjective):
+        couples_batch = True
+        several_processes = several
+
+    monkeypatch.setattr(AdversarialConfig, "world_size", 2)
+    message = "This run has 2 processes, but Coupled compares the examples of a batch with each other; start 1 process"
+    data = [{"input_ids": [0, 3, 1]}] * 8
+    args = arguments(tmp_path)
+    engine = RolloutEngine(4, 0, 2, 1)
+    with nullcontext() if several else pytest.raises(ValueError, match=message):
+        check_data(args, Coupled(), [], data, None, engine)
 
 
 def test_a_metric_that_is_not_measured_is_refused(tmp_path):

@@ -74,6 +74,8 @@ class JSDGANObjective(MLEObjective):
         "weight of the log-likelihood (1 is maximum likelihood)": ("generator/weight",),
     }
 
+    several_processes = True  # min-max gathers the densities of all processes
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.density not in ("normalized", "exact", "min-max"):

@@ -56,7 +56,7 @@ def test_logps_with_a_large_vocabulary_have_the_gradient_of_autograd(build):
     engine = RolloutEngine(4, BOS, PAD, EOS)
     model = randomize(build(vocab_size=600), std=0.3).eval()
     samples = engine.as_samples(torch.tensor([[5, 599, 2, 0], [7, 8, 9, 10], [2, 0, 0, 0]]))
-    assert engine._head_to_skip(model) is model.get_output_embeddings()
+    assert engine._head_to_skip(model, samples) is model.get_output_embeddings()
     actual = engine.per_token_logps(model, samples)
     expected = exact_logps(model, samples)
     torch.testing.assert_close(actual, expected, atol=1e-5, rtol=1e-5)
@@ -66,11 +66,11 @@ def test_logps_with_a_large_vocabulary_have_the_gradient_of_autograd(build):
     for first, second in zip(*gradients, strict=True):
         torch.testing.assert_close(first, second, atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(engine.score(model, samples), expected.detach(), atol=1e-5, rtol=0)
-    assert engine._head_to_skip(nn.ModuleDict({"wrapped": model})) is None  # as data parallelism wraps it
+    assert engine._head_to_skip(nn.ModuleDict({"wrapped": model}), samples) is None  # as data parallelism wraps it
     # Where rounding is asked for, and in double precision, the model computes its scores itself.
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert engine._head_to_skip(model) is None
-    assert engine._head_to_skip(model.double()) is None
+        assert engine._head_to_skip(model, samples) is None
+    assert engine._head_to_skip(model.double(), samples) is None
 
 
 class Recorder(nn.Module):

@@ -18,7 +18,7 @@ from hf_textgan import SYSTEMS, models
 from hf_textgan.core.optimizer_arguments import OPTIMIZER_ARGUMENTS
 from hf_textgan.runs.arguments import OracleArguments, option_classes
 from hf_textgan.runs.data import DataArguments
-from hf_textgan.systems.spec import config_fields
+from hf_textgan.systems.spec import Copy, config_fields
 from tests.contracts.test_systems import options
 
 
@@ -112,7 +112,7 @@ def attacks(output_dir: str = "output_dir") -> list[Attack]:
         for option_class in option_classes(spec):
             types = get_type_hints(option_class)
             hints.update({f.name: types[f.name] for f in dataclasses.fields(option_class)})
-        for player, (kind, *_) in spec.players.items():
+        for player, (kind, *_) in ((p, values) for p, values in spec.players.items() if not isinstance(values, Copy)):
             config = getattr(models, kind)
             types = {}
             for base in reversed(config.__mro__[: config.__mro__.index(PreTrainedConfig)]):

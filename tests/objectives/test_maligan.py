@@ -46,6 +46,23 @@ def test_updates_of_the_trainer_follow_the_exact_gradient(build, rollouts, tmp_p
     assert agrees(sampled, exact), agreement(sampled, exact)
 
 
+def test_the_optimal_judge_gives_the_gradient_of_likelihood():
+    """With D = p_data / (p_data + p') the normalizer is 1, and MaliGAN is maximum likelihood on the data."""
+    model = generator(BUILDERS["lstm"])
+    known = all_sequences(V, T, EOS)
+    logps = exact_logps(model, known).sum(1).double()
+    data = torch.randn(len(known), generator=torch.Generator().manual_seed(1), dtype=torch.float64).softmax(0)
+    own = logps.detach().exp()
+    optimal = data / (data + own)
+    odds = density_ratio(torch.stack([(1 - optimal).log(), optimal.log()], 1), 50.0)
+    assert float((own * odds).sum()) == pytest.approx(1.0)
+    parameters = list(model.parameters())
+    weighted = torch.autograd.grad((own * odds * logps).sum(), parameters, retain_graph=True)
+    likelihood = torch.autograd.grad((data * logps).sum(), parameters)
+    for first, second in zip(weighted, likelihood, strict=True):
+        torch.testing.assert_close(first, second)
+
+
 def step(judge, beta_progress: float, **options):
     torch.manual_seed(0)
     players = Players({"generator": generator(BUILDERS["lstm"]), "discriminator": judge})

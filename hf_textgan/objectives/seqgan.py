@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from transformers import PreTrainedModel
@@ -14,7 +14,8 @@ from ..data.rows import Rows
 from ..losses.adversarial import policy_gradient_loss
 from ..sampling.engine import RolloutEngine
 from ..sampling.samples import Samples
-from ..utils.numbers import AT_LEAST_ONE
+from ..utils.numbers import AT_LEAST_ONE, PROBABILITY
+from .baselines import BaselineKind, RewardBaseline
 from .classifier import ClassifierObjective
 from .rewards import BleuScore, probability_of_real, rollout_rewards
 
@@ -53,6 +54,11 @@ class SeqGANObjective(ClassifierObjective):
         bf16_rewards (`bool`, *optional*, defaults to `False`):
             Let the discriminator score completions in bfloat16: faster on GPUs and on CPUs with instructions for it,
             ignored on other CPUs. The discriminator is trained as before.
+        baseline (`str`, *optional*, defaults to `"none"`):
+            What is subtracted from the rewards: `"none"`, as in the paper, `"mean"`, `"ema"`, `"leave_one_out"` or
+            `"position_mean"` (see [`~objectives.baselines.RewardBaseline`]).
+        baseline_decay (`float`, *optional*, defaults to `0.99`):
+            Weight of the past in the moving average of `baseline="ema"`.
         scheduled_sampling (`float`, *optional*, defaults to `0.0`):
             See [`MLEObjective`].
 
@@ -84,12 +90,15 @@ class SeqGANObjective(ClassifierObjective):
     bleu_order: int = 3
     constant_reward: float = 1.0
     bf16_rewards: bool = False
+    baseline: BaselineKind = "none"
+    baseline_decay: float = 0.99
 
     ranges = {
         **ClassifierObjective.ranges,
         "num_rollouts": AT_LEAST_ONE,
         "generator_steps": AT_LEAST_ONE,
         "bleu_order": (2, math.inf, True),
+        "baseline_decay": PROBABILITY,
     }
     panels = {
         **ClassifierObjective.panels,
@@ -101,6 +110,12 @@ class SeqGANObjective(ClassifierObjective):
         if self.reward not in ("discriminator", "bleu", "constant"):
             raise ValueError(f"reward is {self.reward!r}; set it to 'discriminator', 'bleu' or 'constant'.")
         self._bleu: BleuScore | None = None
+        self._baseline = RewardBaseline(self.baseline, self.baseline_decay)
+
+    @property
+    def couples_batch(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Whether the baseline of a sequence depends on the others of its batch."""
+        return self._baseline.couples_batch
 
     def updates(self) -> dict[str, tuple[Update, ...]]:
         generator = Update("generator", "generator_loss", repeat=self.generator_steps)
@@ -131,19 +146,37 @@ class SeqGANObjective(ClassifierObjective):
         policy = players.unwrap("generator")
         samples = engine.sample(policy, len(batch["input_ids"]))
         rewards = self._rewards(players, engine, samples)
-        logps = engine.per_token_logps(players["generator"], samples)
-        loss = policy_gradient_loss(logps, rewards, samples.attention_mask)
-
         mask = samples.attention_mask
+        advantages = self._baseline.advantages(rewards, mask)
+        logps = engine.per_token_logps(players["generator"], samples)
+        loss = policy_gradient_loss(logps, advantages, mask)
+
         num_tokens = mask.sum()
         metrics = {
             "generator/loss_per_token": float(loss.detach() / num_tokens),
             "reward/mean": float(rewards.sum() / num_tokens),
             "reward/std": float(rewards[mask == 1].std(unbiased=False)),
+            # The variance of the gradient estimate grows with its square.
+            "generator/advantage_rms": float((advantages.square().sum() / num_tokens).sqrt()),
             "generator/entropy_estimate": float(-logps.detach().sum() / num_tokens),
             "generator/length": float(num_tokens / len(mask)),
         }
-        return ObjectiveOutput(loss, metrics, reduction="sum")
+        statistics = {"reward": rewards.sum(), "tokens": num_tokens.to(rewards.dtype)}
+        return ObjectiveOutput(loss, metrics, reduction="sum", statistics=statistics)
+
+    def after_step(self, update: Update, statistics: dict[str, torch.Tensor], context: StepContext) -> None:
+        if self.baseline == "ema" and update.loss == "generator_loss":
+            self._baseline.update(float(statistics["reward"] / statistics["tokens"]))
+
+    def state_dict(self) -> dict[str, Any]:
+        state = super().state_dict()
+        return {**state, "baseline": self._baseline.state_dict()} if self.baseline == "ema" else state
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        if self.baseline == "ema":
+            state = dict(state)
+            self._baseline.load_state_dict(state.pop("baseline"))
+        super().load_state_dict(state)
 
     def _rewards(self, players: Players, engine: RolloutEngine, samples: Samples) -> torch.Tensor:
         """Returns the action values, of shape `(batch_size, max_length)`; 0 at padding."""

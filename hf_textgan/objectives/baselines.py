@@ -38,7 +38,7 @@ class RewardBaseline:
 
     @property
     def couples_batch(self) -> bool:
-        """Whether the advantage of a sequence depends on the others of its batch."""
+        """Returns whether the advantage of a sequence depends on the others of its batch."""
         return self.kind in ("mean", "leave_one_out", "position_mean")
 
     def advantages(self, rewards: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

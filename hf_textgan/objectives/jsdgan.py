@@ -85,7 +85,7 @@ class JSDGANObjective(MLEObjective):
 
     @property
     def couples_batch(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Whether the weight of a sequence depends on the others of its batch."""
+        """Returns whether the weight of a sequence depends on the others of its batch."""
         return self.density == "min-max"
 
     def updates(self) -> dict[str, tuple[Update, ...]]:

@@ -114,7 +114,7 @@ class SeqGANObjective(ClassifierObjective):
 
     @property
     def couples_batch(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Whether the baseline of a sequence depends on the others of its batch."""
+        """Returns whether the baseline of a sequence depends on the others of its batch."""
         return self._baseline.couples_batch
 
     def updates(self) -> dict[str, tuple[Update, ...]]:

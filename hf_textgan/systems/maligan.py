@@ -51,7 +51,8 @@ SYSTEM = SystemSpec(
         "Generator, discriminator and schedule are those of the reimplementations, which follow SeqGAN; the paper has"
         " no official code.",
         "The paper's baseline is read as a share of the mean weight, and rises linearly from 0 to 1.",
-        "The mixed variant, which continues prefixes of real text, is left out.",
+        "The mixed variant (`num_completions`) keeps fewer real tokens at fixed points of adversarial training; the"
+        " paper waits until the model stops improving.",
         "The logarithms of the odds are clamped to [-10, 10].",
         "With rollouts, a sample that has ended counts with its own odds in the normalization of later positions.",
     ),

@@ -11,6 +11,7 @@ from .jsdgan import *
 from .maligan import *
 from .mle import *
 from .rewards import *
+from .sentigan import *
 from .seqgan import *
 from .textkd_gan import *
 

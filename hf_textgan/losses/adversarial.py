@@ -59,8 +59,8 @@ def class_cross_entropy(
 ) -> torch.Tensor:
     """
     Returns the cross-entropy of a discriminator of `k` classes of real text and one of fake text: ``- (sum_i
-    E_{real_i} log D_i(x) + E_fake log D_fake(x)) / (k + 1)`` (SentiGAN, Wang and Wan, IJCAI 2018, equation 5, up to the
-    constant factor). With one class it is [`real_fake_cross_entropy`].
+    E_{real_i} log D_i(x) + E_fake log D_fake(x)) / (k + 1)`` (SentiGAN, Wang and Wan, IJCAI 2018, equation 5, up to
+    the constant factor). With one class it is [`real_fake_cross_entropy`].
 
     Args:
         real_logits, fake_logits (`torch.FloatTensor` of shape `(batch_size, k + 1)`):

@@ -51,6 +51,7 @@ SYSTEM = SystemSpec(
         },
         "paper": {"generator.initial_state_std": 4.0},
     },
+    needs=("labels",),
     deviations=(
         "Sequences end at EOS, and padding has neither penalty nor loss.",
         "One step updates the generators of all classes, on a batch whose classes are drawn with equal probabilities;"

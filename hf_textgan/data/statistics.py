@@ -27,9 +27,14 @@ def scan_dataset(dataset: Rows) -> tuple[int, int, int]:
             for part in (lengths, ids):
                 checksum = zlib.crc32(part.astype(np.int64).tobytes(), checksum)
     if "labels" in dataset[0]:
-        labels = dataset["labels"] if isinstance(dataset, Dataset) else [row["labels"] for row in _rows(dataset)]
-        checksum = zlib.crc32(np.asarray(labels[:], dtype=np.int64).tobytes(), checksum)
+        checksum = zlib.crc32(labels_of(dataset).tobytes(), checksum)
     return shortest, longest, checksum
+
+
+def labels_of(dataset: Rows) -> np.ndarray:
+    """Returns the labels of all rows, of shape `(num_rows,)`."""
+    labels = dataset["labels"] if isinstance(dataset, Dataset) else [row["labels"] for row in _rows(dataset)]
+    return np.asarray(labels[:], dtype=np.int64)
 
 
 def _rows(dataset: Rows) -> Iterator[Any]:
@@ -50,4 +55,4 @@ def iterate_ids(
         yield np.array([len(row) for row in rows]), np.concatenate(rows)
 
 
-__all__ = ["iterate_ids", "scan_dataset"]
+__all__ = ["iterate_ids", "labels_of", "scan_dataset"]

@@ -11,6 +11,7 @@ from .configuration_conv_critic import *
 from .configuration_conv_generator import *
 from .configuration_latent_critic import *
 from .configuration_latent_generator import *
+from .configuration_mixture_generator import *
 from .configuration_recurrent_autoencoder import *
 from .configuration_recurrent_discriminator import *
 from .configuration_recurrent_generator import *
@@ -21,6 +22,7 @@ from .modeling_conv_generator import *
 from .modeling_latent_critic import *
 from .modeling_latent_generation_utils import *
 from .modeling_latent_generator import *
+from .modeling_mixture_generator import *
 from .modeling_outputs import *
 from .modeling_recurrent_autoencoder import *
 from .modeling_recurrent_discriminator import *

@@ -1,5 +1,7 @@
 """Configuration of the convolutional discriminator."""
 
+from typing import Any
+
 from huggingface_hub.dataclasses import strict
 
 from .configuration_utils import DiscriminatorConfig
@@ -30,8 +32,10 @@ class CNNDiscriminatorConfig(DiscriminatorConfig):
         initializer_range (`float`, *optional*, defaults to `0.1`):
             Standard deviation of the truncated normal (cut at two standard deviations) of the convolution and output
             weights, and the value at which their biases start.
+        num_real_classes (`int`, *optional*, defaults to `1`):
+            Number of classes of real text, each with a label of its own.
 
-    Label 0 is `fake`, label 1 is `real`."""
+    Label 0 is `fake`, label 1 is `real`; with several classes label `i + 1` is real text of class `i`."""
 
     model_type = "textgan_cnn_discriminator"
     keys_to_ignore_at_inference = ["features"]  # predictions are the scores alone
@@ -44,9 +48,26 @@ class CNNDiscriminatorConfig(DiscriminatorConfig):
     num_highway_layers: int = 1
     dropout: float = 0.25
     initializer_range: float = 0.1
+    num_real_classes: int = 1
     bos_token_id: int | None = 1
     eos_token_id: int | list[int] | None = 2
     pad_token_id: int | None = 0
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        if self.num_real_classes > 1 and self.id2label is None:
+            names = ("fake", *(f"real {label}" for label in range(self.num_real_classes)))
+            self.id2label = dict(enumerate(names))
+            self.label2id = {name: label for label, name in enumerate(names)}
+        super().__post_init__(**kwargs)
+
+    def validate_classes(self) -> None:
+        if self.num_real_classes < 1:
+            raise ValueError(f"num_real_classes is {self.num_real_classes}; set it to 1 or more.")
+        if self.num_real_classes > 1 and self.num_labels != self.num_real_classes + 1:
+            raise ValueError(
+                f"num_labels is {self.num_labels} and num_real_classes {self.num_real_classes}; leave num_labels out: "
+                "it is one more."
+            )
 
     def validate_sizes(self) -> None:
         if self.num_highway_layers < 0:

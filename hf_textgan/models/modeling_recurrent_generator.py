@@ -40,7 +40,29 @@ class RecurrentGeneratorPreTrainedModel(PreTrainedModel):
                     init.normal_(parameter, mean=0.0, std=self.config.initializer_range)
 
 
-class RecurrentGeneratorForCausalLM(RecurrentGeneratorPreTrainedModel, GenerationMixin):
+class RecurrentGenerationMixin(GenerationMixin):
+    """`generate` of a generator whose cache is a [`RecurrentState`]."""
+
+    @classmethod
+    def _supports_default_dynamic_cache(cls) -> bool:
+        return False  # `generate` must not build a key-value cache: the state is a `RecurrentState`
+
+    def generate(self, inputs: Any = None, generation_config: Any = None, **kwargs: Any) -> Any:
+        """
+        Generates as [`~transformers.GenerationMixin.generate`], without the options for key-value caches: assisted
+        generation, `prompt_lookup_num_tokens`, `cache_implementation` and `prefill_chunk_size`.
+        """
+        defaults = self.generation_config if generation_config is None else generation_config
+        for name in _CACHE_OPTIONS:
+            if kwargs.get(name, getattr(defaults, name, None)) not in (None, "dynamic"):
+                raise ValueError(
+                    f"{name} is given to `generate`, but a recurrent generator has a state instead of a key-value "
+                    "cache; leave it out: the state makes each step cost the same at any length."
+                )
+        return super().generate(inputs, generation_config, **kwargs)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+class RecurrentGeneratorForCausalLM(RecurrentGeneratorPreTrainedModel, RecurrentGenerationMixin):
     """
     Embedding, recurrent layers, linear output. The default configuration is the generator of SeqGAN (arXiv 1609.05473,
     equations 9 to 11): ``h_t = g(h_{t-1}, x_t)``, ``p(y_t | y_1..y_{t-1}) = softmax(c + V h_t)``.
@@ -67,10 +89,6 @@ class RecurrentGeneratorForCausalLM(RecurrentGeneratorPreTrainedModel, Generatio
         self.lm_head = nn.Linear(config.hidden_size, config.vocab_size)
         self.post_init()
 
-    @classmethod
-    def _supports_default_dynamic_cache(cls) -> bool:
-        return False  # `generate` must not build a key-value cache: the state is a `RecurrentState`
-
     def get_input_embeddings(self) -> nn.Embedding:
         return self.embed_tokens
 
@@ -82,20 +100,6 @@ class RecurrentGeneratorForCausalLM(RecurrentGeneratorPreTrainedModel, Generatio
 
     def set_output_embeddings(self, value: nn.Linear) -> None:
         self.lm_head = value
-
-    def generate(self, inputs: Any = None, generation_config: Any = None, **kwargs: Any) -> Any:
-        """
-        Generates as [`~transformers.GenerationMixin.generate`], without the options for key-value caches: assisted
-        generation, `prompt_lookup_num_tokens`, `cache_implementation` and `prefill_chunk_size`.
-        """
-        defaults = self.generation_config if generation_config is None else generation_config
-        for name in _CACHE_OPTIONS:
-            if kwargs.get(name, getattr(defaults, name, None)) not in (None, "dynamic"):
-                raise ValueError(
-                    f"{name} is given to `generate`, but a recurrent generator has a state instead of a key-value "
-                    "cache; leave it out: the state makes each step cost the same at any length."
-                )
-        return super().generate(inputs, generation_config, **kwargs)  # pyright: ignore[reportAttributeAccessIssue]
 
     def forward(
         self,

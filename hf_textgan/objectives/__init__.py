@@ -13,6 +13,7 @@ from .mle import *
 from .policy_gradient import *
 from .policy_gradient import PolicyGradientObjective
 from .rewards import *
+from .sentigan import *
 from .seqgan import *
 from .textkd_gan import *
 

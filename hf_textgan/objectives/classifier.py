@@ -84,14 +84,20 @@ class ClassifierObjective(MLEObjective):
         logits = discriminator(input_ids=torch.cat([real, fake])).logits
         real_logits, fake_logits = logits.chunk(2)
         penalty = output_layer_l2(players.unwrap("discriminator").classifier)
-        loss = real_fake_cross_entropy(real_logits, fake_logits) + self.l2_weight * penalty
+        loss = self.classification_loss(players, real_logits, fake_logits, batch) + self.l2_weight * penalty
 
         with torch.no_grad():
-            metrics = {
-                "discriminator/accuracy_real": float((real_logits[:, 1] > real_logits[:, 0]).float().mean()),
-                "discriminator/accuracy_fake": float((fake_logits[:, 1] <= fake_logits[:, 0]).float().mean()),
+            metrics = {  # in a tie, fake; of several classes of real text, any is real
+                "discriminator/accuracy_real": float((real_logits.argmax(1) > 0).float().mean()),
+                "discriminator/accuracy_fake": float((fake_logits.argmax(1) == 0).float().mean()),
             }
         return ObjectiveOutput(loss, metrics, weight=float(len(real)))
+
+    def classification_loss(
+        self, players: Players, real_logits: torch.Tensor, fake_logits: torch.Tensor, batch: dict
+    ) -> torch.Tensor:
+        """Returns the loss of the scores of a batch of real text and of as many generated sequences."""
+        return real_fake_cross_entropy(real_logits, fake_logits)
 
     def state_dict(self) -> dict[str, Any]:
         return {} if self._pool is None else self._pool.state_dict()

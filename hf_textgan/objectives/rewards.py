@@ -51,9 +51,9 @@ def _bytes(values: torch.Tensor) -> list[bytes]:
 
 
 @torch.no_grad()
-def probability_of_real(discriminator: PreTrainedModel, sequences: torch.Tensor, bf16: bool = False) -> torch.Tensor:
+def class_probabilities(discriminator: PreTrainedModel, sequences: torch.Tensor, bf16: bool = False) -> torch.Tensor:
     """
-    Returns the discriminator's probability that sequences are real.
+    Returns the discriminator's probabilities of the classes of sequences.
 
     Args:
         discriminator (`PreTrainedModel`):
@@ -65,7 +65,7 @@ def probability_of_real(discriminator: PreTrainedModel, sequences: torch.Tensor,
             several times as long.
 
     Returns:
-        `torch.FloatTensor` of shape `(num_sequences,)`.
+        `torch.FloatTensor` of shape `(num_sequences, num_labels)`.
     """
     rounded = bf16 and _computes_bf16(sequences.device)
     with torch.autocast(sequences.device.type, torch.bfloat16) if rounded else nullcontext():
@@ -74,7 +74,15 @@ def probability_of_real(discriminator: PreTrainedModel, sequences: torch.Tensor,
             logits = classify(sequences)
         else:
             logits = torch.cat([discriminator(input_ids=part).logits for part in sequences.split(_SCORING_BATCH_SIZE)])
-    return logits.float().softmax(-1)[:, 1]
+    return logits.float().softmax(-1)
+
+
+def probability_of_real(discriminator: PreTrainedModel, sequences: torch.Tensor, bf16: bool = False) -> torch.Tensor:
+    """
+    Returns the discriminator's probability that sequences are real, of shape `(num_sequences,)`: that of class 1 (see
+    [`class_probabilities`]).
+    """
+    return class_probabilities(discriminator, sequences, bf16)[:, 1]
 
 
 def _computes_bf16(device: torch.device) -> bool:
@@ -170,4 +178,4 @@ class BleuScore:
         return row[: row.index(self.eos_token_id)] if self.eos_token_id in row else row
 
 
-__all__ = ["BleuScore", "probability_of_real", "rollout_rewards", "score_distinct"]
+__all__ = ["BleuScore", "class_probabilities", "probability_of_real", "rollout_rewards", "score_distinct"]

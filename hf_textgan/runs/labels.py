@@ -64,8 +64,8 @@ def name_classes(
 ) -> None:
     """
     Writes the names of the classes into the configuration of a generator that reads labels (`id2label`), from which
-    `textgan generate --label` knows them, and into those of other players with `num_classes`, whose first outputs are
-    the classes.
+    `textgan generate --label` knows them, and into that of a discriminator with a label for each class, after the
+    label of fake text.
 
     Raises:
         `ValueError`: If the generator reads labels and the data have none, or other classes.
@@ -89,22 +89,22 @@ def name_classes(
             f"A held-out text has the label {largest} and the training texts have 0 to {len(names) - 1}; leave it "
             "out, or train on texts of its class."
         )
-    configs: list[Any] = [player.config for player in players.values()]
-    for config in configs:
-        expected = getattr(config, "num_classes", None)
-        if config is not generator.config and expected is None:
-            continue
-        if expected not in (None, len(names)):
-            raise ValueError(
-                f"The data have {len(names)} classes ({', '.join(names[:20])}) and a {type(config).__name__} has "
-                f"num_classes {expected}; train on data with its classes, or start from another model."
-            )
-        known = dict(enumerate(names))
-        if config is generator.config:
-            _check_names(generator, names)
-        else:
-            known = {**config.id2label, **known}  # further outputs, such as `fake`, keep their names
-        config.id2label, config.label2id = known, {name: number for number, name in known.items()}
+    expected = getattr(generator.config, "num_classes", None)
+    if expected not in (None, len(names)):
+        raise ValueError(
+            f"The data have {len(names)} classes ({', '.join(names[:20])}) and a {type(generator.config).__name__} "
+            f"has num_classes {expected}; train on data with its classes, or start from another model."
+        )
+    _check_names(generator, names)
+    _set_names(generator, dict(enumerate(names)))
+    for player in players.values():
+        if getattr(player.config, "num_real_classes", 1) == len(names) > 1:
+            _set_names(player, {0: player.config.id2label[0], **dict(enumerate(names, start=1))})
+
+
+def _set_names(player: PreTrainedModel, names: dict[int, str]) -> None:
+    config: Any = player.config
+    config.id2label, config.label2id = names, {name: number for number, name in names.items()}
 
 
 def _check_names(generator: PreTrainedModel, names: list[str]) -> None:

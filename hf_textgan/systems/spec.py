@@ -44,10 +44,18 @@ class Copy:
 
 @dataclass(frozen=True)
 class Of:
-    """A value of a player that is the value `option` of the configuration of another player."""
+    """
+    A value of a player that is the value `option` of the configuration of another player, or `default` where a model
+    given in the place of that player has no such option.
+    """
 
     player: str
     option: str
+    default: Any = None
+
+    def of(self, config: Any) -> Any:
+        """Returns the value in the configuration of the other player."""
+        return getattr(config, self.option) if self.default is None else getattr(config, self.option, self.default)
 
     def __str__(self) -> str:
         return f"{self.player}.{self.option}"
@@ -238,7 +246,7 @@ class SystemSpec:
             if key not in known:
                 raise ValueError(unknown_name(f"option of the {player} of {self.name}", key, known))
         defaults = {
-            key: getattr(self._config(value.player, all_overrides, from_data, given), value.option)
+            key: value.of(self._config(value.player, all_overrides, from_data, given))
             if isinstance(value, Of)
             else value
             for key, value in defaults.items()

@@ -34,6 +34,7 @@ TINY = {
     "num_rollouts": 2,
     "discriminator_steps": 1,
 }
+CLASSES = ("animals", "people", "things", "vehicles")  # of the captions
 COLUMN_OF = {"labels": "label_column", "conditions": "source_column"}  # of the grammar, for what a system needs
 STEPS_OF = {
     "pretrain_generator": "pretrain_generator_steps",
@@ -163,6 +164,9 @@ def check_player(folder: Path, player: str) -> None:
         if classifier.config.num_labels == 2:
             assert classifier.config.id2label == {0: "fake", 1: "real"}
             assert label["label"] in ("fake", "real")
+        elif classifier.config.num_labels > 2:
+            assert classifier.config.id2label == {0: "fake", **dict(enumerate(sorted(CLASSES), start=1))}
+            assert label["label"] in classifier.config.id2label.values()
         else:
             assert classifier.config.num_labels == 1 and label["label"] == "score"
     length = getattr(model.config, "sequence_length", None)

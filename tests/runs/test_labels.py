@@ -56,16 +56,15 @@ def test_numbers_are_the_names_of_classes_without_names(tmp_path):
     assert names_of_classes(trainer.model) == ["0", "1", "2"]
 
 
-def test_a_discriminator_names_its_first_outputs_after_the_classes():
+def test_a_discriminator_with_a_label_for_each_class_names_them_after_fake_text():
     class Judge:
-        config = CNNDiscriminatorConfig(num_labels=3)
+        config = CNNDiscriminatorConfig(num_real_classes=2)
 
-    Judge.config.num_classes = 2
-    Judge.config.id2label = {0: "LABEL_0", 1: "LABEL_1", 2: "fake"}
+    assert Judge.config.id2label == {0: "fake", 1: "real 0", 2: "real 1"}
     rows = Dataset.from_dict({"labels": [0, 1]})
     name_classes({"generator": ClassLM(ClassConfig()), "discriminator": Judge}, ["bad", "good"], rows, None)
-    assert Judge.config.id2label == {0: "bad", 1: "good", 2: "fake"}
-    assert Judge.config.label2id == {"bad": 0, "good": 1, "fake": 2}
+    assert Judge.config.id2label == {0: "fake", 1: "bad", 2: "good"}
+    assert Judge.config.label2id == {"fake": 0, "bad": 1, "good": 2}
 
 
 def test_the_number_for_an_unknown_class_is_refused_with_its_name():

@@ -12,6 +12,7 @@ from ..sampling.engine import RolloutEngine
 from ..sampling.samples import Samples
 from ..utils.numbers import AT_LEAST_ONE, NOT_NEGATIVE, PROBABILITY
 from .classifier import ClassifierObjective
+from .judging import JUDGED_INPUTS, judge
 from .rewards import rollout_rewards
 
 
@@ -87,7 +88,7 @@ class MaliGANObjective(ClassifierObjective):
     ) -> ObjectiveOutput:
         if context.step % self.generator_steps == 0:  # the first step of an iteration
             players.carry("generator", "delayed")
-        samples = engine.sample(players["delayed"], len(batch["input_ids"]))
+        samples = engine.sample_like(players["delayed"], batch)
         odds = self._odds(players, engine, samples)  # (B, T)
         weights = odds / odds.sum(0)
         beta = self.baseline * context.progress
@@ -109,12 +110,12 @@ class MaliGANObjective(ClassifierObjective):
         discriminator = players["discriminator"]
 
         def odds_of(completed: Samples) -> torch.Tensor:
-            return density_ratio(discriminator(input_ids=completed.sequences).logits, self.max_log_odds)
+            return density_ratio(judge(discriminator, completed), self.max_log_odds)
 
         mask = samples.attention_mask
         if self.num_rollouts == 0:
             return odds_of(samples)[:, None].expand(mask.shape)
-        values = rollout_rewards(engine, players["delayed"], samples, odds_of, self.num_rollouts, inputs=())
+        values = rollout_rewards(engine, players["delayed"], samples, odds_of, self.num_rollouts, inputs=JUDGED_INPUTS)
         final = values.gather(1, mask.sum(1, keepdim=True) - 1)
         return torch.where(mask == 1, values, final)
 

@@ -17,6 +17,7 @@ from ..sampling.samples import Samples
 from ..utils.numbers import AT_LEAST_ONE, PROBABILITY
 from .baselines import BaselineKind, RewardBaseline
 from .classifier import ClassifierObjective
+from .judging import JUDGED_INPUTS
 from .rewards import BleuScore, probability_of_real, rollout_rewards
 
 
@@ -144,7 +145,7 @@ class SeqGANObjective(ClassifierObjective):
         self, players: Players, engine: RolloutEngine, batch: dict, context: StepContext
     ) -> ObjectiveOutput:
         policy = players.unwrap("generator")
-        samples = engine.sample(policy, len(batch["input_ids"]))
+        samples = engine.sample_like(policy, batch)
         rewards = self._rewards(players, engine, samples)
         mask = samples.attention_mask
         advantages = self._baseline.advantages(rewards, mask)
@@ -193,10 +194,10 @@ class SeqGANObjective(ClassifierObjective):
             discriminator = players["discriminator"]
 
             def score(samples: Samples) -> torch.Tensor:
-                return probability_of_real(discriminator, samples.sequences, self.bf16_rewards)
+                return probability_of_real(discriminator, samples, self.bf16_rewards)
 
         policy = players.unwrap("generator")
-        return rollout_rewards(engine, policy, samples, score, self.num_rollouts, batch_size=None, inputs=())
+        return rollout_rewards(engine, policy, samples, score, self.num_rollouts, None, JUDGED_INPUTS)
 
 
 __all__ = ["SeqGANObjective"]

@@ -161,6 +161,12 @@ class RolloutEngine:
                         reader.select(kept)
         return Samples(sequences, self._mask(lengths), inputs)
 
+    def sample_like(self, model: PreTrainedModel, batch: dict[str, torch.Tensor]) -> Samples:
+        """
+        Draws a sequence for each row of a batch of real text, given its labels and conditions if the model reads them.
+        """
+        return self.sample(model, len(batch["input_ids"]), inputs=inputs_of_columns(model, batch))
+
     @torch.no_grad()
     def rollout(self, model: PreTrainedModel, samples: Samples, num_rollouts: int) -> Iterator[RolloutChunk]:
         """

@@ -217,12 +217,12 @@ def scoring(rounds: int) -> dict:
     few = torch.cat([part[-1024:] for part in few])
     exact = plain_scores(copy.deepcopy(trained).double(), few)
     scores = {
-        "library": probability_of_real(trained, few),
+        "library": probability_of_real(trained, whole(few)),
         "library_bf16": in_bf16(trained, few),
         "plain": plain_scores(trained, few),
     }
     result = compare(
-        lambda: probability_of_real(critic, sequences),
+        lambda: probability_of_real(critic, whole(sequences)),
         lambda: plain_scores(critic, sequences[:1024]),
         rounds,
         plain_share=1024 / len(sequences),
@@ -232,10 +232,14 @@ def scoring(rounds: int) -> dict:
     return {**result, "largest_error": errors, "std_of_scores": float(exact.std()), "accuracy": accuracy}
 
 
+def whole(sequences: torch.LongTensor) -> Samples:
+    return Samples(sequences, torch.ones_like(sequences))
+
+
 def in_bf16(model: CNNDiscriminator, sequences: torch.LongTensor) -> torch.Tensor:
     """Scores in bfloat16, even on processors without instructions for it."""
     with torch.autocast("cpu", torch.bfloat16):
-        return probability_of_real(model, sequences)
+        return probability_of_real(model, whole(sequences))
 
 
 def gpt2(rounds: int) -> dict:

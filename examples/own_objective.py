@@ -44,7 +44,7 @@ class BaselineObjective(SeqGANObjective):
         samples = engine.sample(policy, len(batch["input_ids"]))
 
         def score(completions: Samples) -> torch.Tensor:
-            return probability_of_real(discriminator, completions.sequences)
+            return probability_of_real(discriminator, completions)
 
         rewards = rollout_rewards(engine, policy, samples, score, self.num_rollouts)  # (B, T), 0 at padding
         mask = samples.attention_mask

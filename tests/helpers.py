@@ -4,7 +4,16 @@ from itertools import product
 
 import torch
 from torch import nn
-from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedConfig, PreTrainedModel
+from transformers import (
+    BartConfig,
+    BartForConditionalGeneration,
+    GPT2Config,
+    GPT2LMHeadModel,
+    PreTrainedConfig,
+    PreTrainedModel,
+    T5Config,
+    T5ForConditionalGeneration,
+)
 from transformers.modeling_outputs import CausalLMOutput
 
 from hf_textgan.models import (
@@ -43,6 +52,20 @@ def tiny_gpt2(vocab_size: int = 3, eos: bool = True, **options) -> PreTrainedMod
     dropout = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
     config = GPT2Config(vocab_size=vocab_size, **{**sizes, **dropout, **_special(eos), **options})
     return GPT2LMHeadModel(config)
+
+
+def tiny_t5(vocab_size: int = 3, eos: bool = True, **options) -> PreTrainedModel:
+    sizes = {"d_model": 8, "d_kv": 4, "d_ff": 12, "num_layers": 1, "num_heads": 2, "dropout_rate": 0.0}
+    special = {**_special(eos), "decoder_start_token_id": PAD}
+    return T5ForConditionalGeneration(T5Config(vocab_size=vocab_size, **{**sizes, **special, **options}))
+
+
+def tiny_bart(vocab_size: int = 3, eos: bool = True, **options) -> PreTrainedModel:
+    heads = {"encoder_attention_heads": 2, "decoder_attention_heads": 2}
+    sizes = {"d_model": 8, "encoder_ffn_dim": 12, "decoder_ffn_dim": 12, "encoder_layers": 1, "decoder_layers": 1}
+    settings = {"dropout": 0.0, "max_position_embeddings": 32, "decoder_start_token_id": EOS}
+    values = {**heads, **sizes, **settings, **_special(eos), "forced_eos_token_id": None, **options}
+    return BartForConditionalGeneration(BartConfig(vocab_size=vocab_size, **values))
 
 
 class StatelessConfig(PreTrainedConfig):

@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from .lines import *
     from .loading import *
     from .report import *
+    from .retokenizer import *
     from .tokenizers import *
 
 __getattr__, __dir__ = lazy_attributes(
     __name__,
-    ("errors", "caption_grammar", "collator", "tokenizers", "lines", "encoding", "loading", "report"),
+    ("errors", "caption_grammar", "collator", "tokenizers", "retokenizer", "lines", "encoding", "loading", "report"),
 )

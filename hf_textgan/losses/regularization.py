@@ -11,7 +11,8 @@ def output_layer_l2(layer: nn.Linear) -> torch.Tensor:
     Returns ``1/2 ||W||^2 + 1/2 ||b||^2`` of an output layer, the only weights that SeqGAN's discriminator penalizes
     (arXiv 1609.05473, reference code).
     """
-    return 0.5 * (layer.weight.square().sum() + layer.bias.square().sum())
+    penalty = layer.weight.square().sum()
+    return 0.5 * (penalty if layer.bias is None else penalty + layer.bias.square().sum())
 
 
 def interpolate(first: torch.Tensor, second: torch.Tensor, alpha: torch.Tensor) -> torch.Tensor:

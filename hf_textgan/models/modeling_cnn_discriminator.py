@@ -61,6 +61,7 @@ class CNNDiscriminator(CNNDiscriminatorPreTrainedModel):
     """
 
     auto_classes = ("AutoModelForSequenceClassification",)
+    finds_ends = True  # needs no mask to tell where a text ends
 
     def __init__(self, config: CNNDiscriminatorConfig):
         super().__init__(config)

@@ -45,6 +45,7 @@ class RecurrentDiscriminator(RecurrentDiscriminatorPreTrainedModel):
     """
 
     auto_classes = ("AutoModelForSequenceClassification",)
+    finds_ends = True  # needs no mask to tell where a text ends
 
     def __init__(self, config: RecurrentDiscriminatorConfig):
         super().__init__(config)

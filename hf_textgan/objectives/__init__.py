@@ -8,6 +8,7 @@ from .classifier import *
 from .classifier import ClassifierObjective
 from .iwgan import *
 from .jsdgan import *
+from .judging import *
 from .maligan import *
 from .mle import *
 from .policy_gradient import *

@@ -12,8 +12,10 @@ from ..core.schedule import Update
 from ..data.rows import Rows
 from ..losses.adversarial import real_fake_cross_entropy
 from ..losses.regularization import output_layer_l2
+from ..sampling.capabilities import capabilities_of
 from ..sampling.engine import RolloutEngine
 from ..utils.numbers import AT_LEAST_ONE, NOT_NEGATIVE, check_memory
+from .judging import check_discriminator, check_real_or_fake, judge, output_layer, real_and_fake
 from .mle import MLEObjective
 from .negative_pool import NegativePool
 
@@ -67,31 +69,46 @@ class ClassifierObjective(MLEObjective):
         if self._pool is not None:
             self._pool.steps_per_epoch(num_examples)
 
+    def check_players(self, models: dict[str, PreTrainedModel], engine: RolloutEngine) -> None:
+        if "discriminator" in models:
+            check_discriminator(models["discriminator"], self.l2_weight)
+            self.check_labels(models)
+        if self._pool is not None and "condition_ids" in capabilities_of(models["generator"]).row_inputs:
+            raise ValueError(
+                f"num_negatives is {self.num_negatives}, but the generator reads the conditions of a batch, which a "
+                "pool does not have; set num_negatives to 0."
+            )
+
+    def check_labels(self, models: dict[str, PreTrainedModel]) -> None:
+        """Raises `ValueError` if the discriminator has not the labels that the loss needs."""
+        check_real_or_fake(models["discriminator"])
+
     def prepare(self, train_dataset: Rows, engine: RolloutEngine, models: dict[str, PreTrainedModel]) -> None:
         check_memory(f"num_negatives={self.num_negatives}", 8 * self.num_negatives * engine.max_length, "lower it")
 
     def discriminator_loss(
         self, players: Players, engine: RolloutEngine, batch: dict, context: StepContext
     ) -> ObjectiveOutput:
-        discriminator = players["discriminator"]
-        real = engine.real_sequences(batch)
         if self._pool is None:
-            fake = engine.sample(players["generator"], len(real)).sequences
+            fake = engine.sample_like(players["generator"], batch)
         else:
-            fake = self._pool.batch(engine, players["generator"], len(real), context).sequences
+            fake = self._pool.batch(engine, players["generator"], len(batch["input_ids"]), context)
 
         # One call for both, so that a data-parallel wrapper sees one forward pass per step.
-        logits = discriminator(input_ids=torch.cat([real, fake])).logits
+        logits = judge(players["discriminator"], real_and_fake(engine, batch, fake))
         real_logits, fake_logits = logits.chunk(2)
-        penalty = output_layer_l2(players.unwrap("discriminator").classifier)
-        loss = self.classification_loss(players, real_logits, fake_logits, batch) + self.l2_weight * penalty
+        loss = self.classification_loss(players, real_logits, fake_logits, batch)
+        if self.l2_weight:
+            layer = output_layer(players.unwrap("discriminator"))
+            assert layer is not None  # `check_players` has seen it
+            loss = loss + self.l2_weight * output_layer_l2(layer)
 
         with torch.no_grad():
             metrics = {  # in a tie, fake; of several classes of real text, any is real
                 "discriminator/accuracy_real": float((real_logits.argmax(1) > 0).float().mean()),
                 "discriminator/accuracy_fake": float((fake_logits.argmax(1) == 0).float().mean()),
             }
-        return ObjectiveOutput(loss, metrics, weight=float(len(real)))
+        return ObjectiveOutput(loss, metrics, weight=float(len(real_logits)))
 
     def classification_loss(
         self, players: Players, real_logits: torch.Tensor, fake_logits: torch.Tensor, batch: dict

@@ -12,6 +12,7 @@ from ..sampling.engine import RolloutEngine
 from ..sampling.samples import Samples
 from ..utils.numbers import AT_LEAST_ONE, NOT_NEGATIVE, PROBABILITY
 from .classifier import ClassifierObjective
+from .judging import JUDGED_INPUTS, judge
 from .policy_gradient import gradient_variance
 from .rewards import rollout_rewards
 
@@ -132,7 +133,7 @@ class MaliGANObjective(ClassifierObjective):
         self, players: Players, engine: RolloutEngine, batch: dict, context: StepContext
     ) -> ObjectiveOutput:
         """Returns the loss on samples of the delayed copy, weighted over the whole step."""
-        samples = engine.sample(players["delayed"], len(batch["input_ids"]))
+        samples = engine.sample_like(players["delayed"], batch)
         odds = self._odds(players, engine, samples)  # (B, T)
         all_odds = players.gather(odds)  # of all processes
         total, beta = all_odds.sum(0), self._beta(context)
@@ -198,12 +199,12 @@ class MaliGANObjective(ClassifierObjective):
         discriminator = players["discriminator"]
 
         def odds_of(completed: Samples) -> torch.Tensor:
-            return density_ratio(discriminator(input_ids=completed.sequences).logits, self.max_log_odds)
+            return density_ratio(judge(discriminator, completed), self.max_log_odds)
 
         mask = samples.attention_mask
         if self.num_rollouts == 0:
             return odds_of(samples)[:, None].expand(mask.shape)
-        values = rollout_rewards(engine, players["delayed"], samples, odds_of, self.num_rollouts, inputs=())
+        values = rollout_rewards(engine, players["delayed"], samples, odds_of, self.num_rollouts, inputs=JUDGED_INPUTS)
         final = values.gather(1, mask.sum(1, keepdim=True) - 1)
         return torch.where(mask == 1, values, final)
 

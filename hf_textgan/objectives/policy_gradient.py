@@ -15,6 +15,7 @@ from ..sampling.samples import Samples
 from ..utils.numbers import AT_LEAST_ONE, NOT_NEGATIVE, PROBABILITY
 from .baselines import BaselineKind, RewardBaseline
 from .classifier import ClassifierObjective
+from .judging import JUDGED_INPUTS
 from .rewards import probability_of_real, rollout_rewards
 
 
@@ -26,8 +27,8 @@ class PolicyGradientObjective(ClassifierObjective):
     is the mean score of `num_rollouts` completions of ``y_1..y_t``. The discriminator is that of
     [`ClassifierObjective`].
 
-    A subclass may say how completions are scored (`score_of`), what a token earns (`rewards`) and which
-    log-probabilities the advantages weigh (`per_token_logps`).
+    A subclass may say how completions are scored (`score_of`), what a token earns (`rewards`) and which actions the
+    advantages weigh (`log_policy`).
 
     Args:
         num_rollouts (`int`, *optional*, defaults to `16`):
@@ -96,12 +97,12 @@ class PolicyGradientObjective(ClassifierObjective):
         self, players: Players, engine: RolloutEngine, batch: dict, context: StepContext
     ) -> ObjectiveOutput:
         policy = players.unwrap("generator")
-        samples = engine.sample(policy, len(batch["input_ids"]))
+        samples = engine.sample_like(policy, batch)
         rewards = self.rewards(players, engine, samples)
         mask = samples.attention_mask
         advantages = self._baseline.advantages(rewards, mask)
-        logps = self.per_token_logps(players, engine, samples)
-        loss = policy_gradient_loss(logps, advantages, mask)
+        logps, action_logps = self.log_policy(players, engine, samples)
+        loss = policy_gradient_loss(action_logps, advantages, mask)
 
         num_tokens = mask.sum()
         metrics = {
@@ -112,7 +113,7 @@ class PolicyGradientObjective(ClassifierObjective):
             "generator/length": float(num_tokens / len(mask)),
         }
         if self.variance_steps and context.step % self.variance_steps == 0 and len(mask) > 1:
-            losses = -(logps * advantages.detach() * mask).sum(1)
+            losses = -(action_logps * advantages.detach() * mask).sum(1)
             variance = gradient_variance(losses, policy.parameters())
             metrics["generator/gradient_variance"] = variance * context.num_shards  # the step adds its parts
         statistics = {"reward": rewards.sum(), "tokens": num_tokens.to(rewards.dtype)}
@@ -123,20 +124,24 @@ class PolicyGradientObjective(ClassifierObjective):
         discriminator = players["discriminator"]
 
         def score(samples: Samples) -> torch.Tensor:
-            return probability_of_real(discriminator, samples.sequences, self.bf16_rewards)
+            return probability_of_real(discriminator, samples, self.bf16_rewards)
 
         return score
 
     def rewards(self, players: Players, engine: RolloutEngine, samples: Samples) -> torch.Tensor:
         """Returns the reward of each token, of shape `(batch_size, max_length)`; 0 at padding."""
         policy, score = players.unwrap("generator"), self.score_of(players)
-        return rollout_rewards(engine, policy, samples, score, self.num_rollouts, batch_size=None, inputs=())
+        return rollout_rewards(engine, policy, samples, score, self.num_rollouts, None, JUDGED_INPUTS)
 
-    def per_token_logps(self, players: Players, engine: RolloutEngine, samples: Samples) -> torch.Tensor:
+    def log_policy(
+        self, players: Players, engine: RolloutEngine, samples: Samples
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """
-        Returns the log-probabilities that the advantages weigh, with gradient, of shape `(batch_size, max_length)`.
+        Returns the log-probabilities of the tokens and those of the actions, with gradient, of shape `(batch_size,
+        max_length)`. The actions are the tokens; a generator may choose more at each step.
         """
-        return engine.per_token_logps(players["generator"], samples)
+        logps = engine.per_token_logps(players["generator"], samples)
+        return logps, logps
 
     def after_step(self, update: Update, statistics: dict[str, torch.Tensor], context: StepContext) -> None:
         if self.baseline == "ema" and update.loss == "generator_loss":

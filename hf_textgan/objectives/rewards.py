@@ -12,6 +12,7 @@ from ..metrics.ngrams import ReferenceTable
 from ..models.modeling_resnet_utils import computes_bf16
 from ..sampling.engine import RolloutEngine
 from ..sampling.samples import Samples
+from .judging import judge_many
 
 
 _SCORING_BATCH_SIZE = 512
@@ -51,15 +52,15 @@ def _bytes(values: torch.Tensor) -> list[bytes]:
 
 
 @torch.no_grad()
-def class_probabilities(discriminator: PreTrainedModel, sequences: torch.Tensor, bf16: bool = False) -> torch.Tensor:
+def class_probabilities(discriminator: PreTrainedModel, samples: Samples, bf16: bool = False) -> torch.Tensor:
     """
-    Returns the discriminator's probabilities of the classes of sequences.
+    Returns the discriminator's probabilities of the classes of samples (see [`~objectives.judging.judge`]).
 
     Args:
         discriminator (`PreTrainedModel`):
             A classifier of sequences, in evaluation mode; its method `classify` is used where it has one.
-        sequences (`torch.LongTensor` of shape `(num_sequences, sequence_length)`):
-            Token ids without BOS.
+        samples ([`Samples`]):
+            `num_sequences` sequences.
         bf16 (`bool`, *optional*, defaults to `False`):
             Compute in bfloat16 where autocast does; ignored on CPUs without instructions for it, where it takes
             several times as long.
@@ -67,22 +68,18 @@ def class_probabilities(discriminator: PreTrainedModel, sequences: torch.Tensor,
     Returns:
         `torch.FloatTensor` of shape `(num_sequences, num_labels)`.
     """
-    rounded = bf16 and _computes_bf16(sequences.device)
-    with torch.autocast(sequences.device.type, torch.bfloat16) if rounded else nullcontext():
-        classify = getattr(discriminator, "classify", None)
-        if classify is not None:
-            logits = classify(sequences)
-        else:
-            logits = torch.cat([discriminator(input_ids=part).logits for part in sequences.split(_SCORING_BATCH_SIZE)])
+    device = samples.sequences.device
+    with torch.autocast(device.type, torch.bfloat16) if bf16 and _computes_bf16(device) else nullcontext():
+        logits = judge_many(discriminator, samples)
     return logits.float().softmax(-1)
 
 
-def probability_of_real(discriminator: PreTrainedModel, sequences: torch.Tensor, bf16: bool = False) -> torch.Tensor:
+def probability_of_real(discriminator: PreTrainedModel, samples: Samples, bf16: bool = False) -> torch.Tensor:
     """
-    Returns the discriminator's probability that sequences are real, of shape `(num_sequences,)`: that of class 1 (see
+    Returns the discriminator's probability that samples are real, of shape `(num_sequences,)`: that of class 1 (see
     [`class_probabilities`]).
     """
-    return class_probabilities(discriminator, sequences, bf16)[:, 1]
+    return class_probabilities(discriminator, samples, bf16)[:, 1]
 
 
 def _computes_bf16(device: torch.device) -> bool:

@@ -19,6 +19,7 @@ from ..sampling.inputs import inputs_of_columns
 from ..sampling.samples import Samples
 from ..utils.numbers import AT_LEAST_ONE
 from .classifier import ClassifierObjective
+from .judging import JUDGED_INPUTS
 from .rewards import class_probabilities, rollout_rewards
 
 
@@ -99,16 +100,15 @@ class SentiGANObjective(ClassifierObjective):
         discriminator = Update("discriminator", "discriminator_loss", repeat=self.discriminator_steps)
         return {**super().updates(), "adversarial": (generator, discriminator)}
 
-    def check_players(self, models: dict[str, PreTrainedModel], engine: RolloutEngine) -> None:
-        super().check_players(models, engine)
-        if "discriminator" in models:
-            num_labels, num_classes = models["discriminator"].config.num_labels, number_of_classes(models["generator"])
-            if num_labels != num_classes + 1:
-                classes = "1 class" if num_classes == 1 else f"{num_classes} classes"
-                raise ValueError(
-                    f"The discriminator has {num_labels} labels, and the generator has {classes}; build the "
-                    f"discriminator with one label for each, and one for fake text (num_real_classes={num_classes})."
-                )
+    def check_labels(self, models: dict[str, PreTrainedModel]) -> None:
+        num_labels, num_classes = models["discriminator"].config.num_labels, number_of_classes(models["generator"])
+        # With one class, one score will do.
+        if num_labels != num_classes + 1 and (num_labels, num_classes) != (1, 1):
+            classes = "1 class" if num_classes == 1 else f"{num_classes} classes"
+            raise ValueError(
+                f"The discriminator has {num_labels} labels, and the generator has {classes}; build the "
+                f"discriminator with one label for each, and one for fake text (num_real_classes={num_classes})."
+            )
 
     def prepare(self, train_dataset: Rows, engine: RolloutEngine, models: dict[str, PreTrainedModel]) -> None:
         super().prepare(train_dataset, engine, models)
@@ -141,13 +141,11 @@ class SentiGANObjective(ClassifierObjective):
         discriminator = players["discriminator"]
 
         def score(completed: Samples) -> torch.Tensor:
-            return penalty(
-                class_probabilities(discriminator, completed.sequences), completed.inputs.get("class_labels")
-            )
+            return penalty(class_probabilities(discriminator, completed), completed.inputs.get("class_labels"))
 
         policy = players.unwrap("generator")
         return rollout_rewards(
-            engine, policy, samples, score, self.num_rollouts, batch_size=None, inputs=("class_labels",)
+            engine, policy, samples, score, self.num_rollouts, None, ("class_labels", *JUDGED_INPUTS)
         )
 
     def classification_loss(

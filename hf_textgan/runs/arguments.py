@@ -11,7 +11,7 @@ from .. import models
 from ..core.optimizer_arguments import OPTIMIZER_ARGUMENTS
 from ..objectives import OBJECTIVES, Objective
 from ..systems import SystemSpec, get_system
-from ..systems.spec import Copy, config_fields
+from ..systems.spec import Copy, player_options
 from ..trainer.adversarial_config import UNSUPPORTED, AdversarialConfig
 from ..utils.names import unknown_name
 from ..utils.numbers import AT_LEAST_ONE, NOT_NEGATIVE, check_numbers
@@ -26,7 +26,17 @@ class RunArguments:
     preset: str | None = field(default=None, metadata={"help": "A named set of options of the system: laptop, paper."})
     generator_name_or_path: str | None = field(
         default=None,
-        metadata={"help": "A causal language model, with its tokenizer, to start the generator from."},
+        metadata={
+            "help": "A language model, with its tokenizer, to start the generator from: a causal one, or one with an "
+            "encoder (T5, BART) for texts with sources."
+        },
+    )
+    discriminator_name_or_path: str | None = field(
+        default=None,
+        metadata={
+            "help": "A classifier of sequences, with its tokenizer, to start the discriminator from. "
+            "`--discriminator.num_labels 2` replaces the output layer of one with more labels."
+        },
     )
     discriminator: str | None = field(
         default=None,
@@ -188,8 +198,15 @@ def resolve_arguments(system_name: str, *layers: tuple[Mapping[str, Any], str]) 
     elif given.get("tokenizer_name_or_path"):
         foreign = set(FOR_NEW_TOKENIZERS)
 
+    # Nor have the sizes of its players for pretrained ones.
+    pretrained = {player for player in system.players if given.get(f"{player}_name_or_path")}
+
     def applying(options: Mapping[str, Any]) -> dict[str, Any]:
-        return {key: value for key, value in options.items() if key not in foreign}
+        return {key: value for key, value in options.items() if key not in foreign and not is_size(key)}
+
+    def is_size(key: str) -> bool:
+        player, _, name = key.partition(".")
+        return player in pretrained and name != "" and name not in OPTIMIZER_ARGUMENTS
 
     values: dict[str, Any] = {}
     configs: dict[str, dict[str, Any]] = {player: {} for player in system.players}
@@ -245,7 +262,7 @@ def _set_player_option(
     if name in OPTIMIZER_ARGUMENTS:
         optimizers.setdefault(player, {})[name] = value
         return
-    config = config_fields(getattr(models, system.player(player)[0]))
+    config = player_options(getattr(models, system.player(player)[0]))
     if name not in config:
         options = config | set(OPTIMIZER_ARGUMENTS)
         raise ValueError(unknown_name(f"option of the {player} of {system.name}", name, options))

@@ -11,6 +11,7 @@ from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from ..data.lines import check_batch
 from ..data.loading import load_text
+from ..data.statistics import iterate_ids
 from ..evaluation.token_jsd import TokenJSD
 from ..sampling.capabilities import capabilities_of
 from ..sampling.engine import RolloutEngine
@@ -25,6 +26,7 @@ from .data import Texts, label_names
 from .folder import ORACLE_FOLDER, check_output_dir, write_record
 from .labels import name_classes
 from .mle_baseline import SavePretrainedGenerator, check_held_out, validate_baseline
+from .pretrained import check_discriminator_options, load_discriminator
 from .tasks import Task, oracle_task, text_task
 
 
@@ -142,6 +144,7 @@ def build_trainer(
         if report is not None and state.is_main_process:
             report(text)
 
+    check_discriminator_options(arguments)
     set_seed(training.seed)
     synthetic = arguments.data.dataset_name == "oracle"
     generator = None
@@ -207,14 +210,18 @@ def _build_players(
         check_generator(generator, task)
         # A pretrained generator may have more tokens than its tokenizer, and may draw them.
         task.sizes["vocab_size"] = max(task.sizes["vocab_size"], generator.config.vocab_size)
+        if "condition_ids" in capabilities_of(generator).row_inputs and "condition_ids" in task.train.column_names:
+            longest = max(int(lengths.max()) for lengths, _ in iterate_ids(task.train, column="condition_ids"))
+            task.sizes["sequence_length"] += longest  # a discriminator reads a condition and its text
     unused = arguments.objective.unused_players  # the system has numbers for them all the same
     training = arguments.training
     training.player_optimizers = {
         key: values for key, values in training.optimizer_options.items() if key.partition("/")[0] not in unused
     }
-    return arguments.system.build_players(
-        arguments.configs, task.sizes, {} if generator is None else {"generator": generator}, leave_out=unused
-    )
+    given = {} if generator is None else {"generator": generator}
+    if arguments.run.discriminator_name_or_path is not None:
+        given["discriminator"] = load_discriminator(arguments, task, task.sizes["vocab_size"])
+    return arguments.system.build_players(arguments.configs, task.sizes, given, leave_out=unused)
 
 
 def checkpoint_to_resume(trainer: AdversarialTrainer, arguments: TrainArguments) -> str | None:
@@ -278,6 +285,7 @@ def describe(arguments: TrainArguments) -> dict[str, Any]:
         "discriminator": arguments.run.discriminator,
         "generator": arguments.run.generator,
         "generator_name_or_path": arguments.run.generator_name_or_path,
+        "discriminator_name_or_path": arguments.run.discriminator_name_or_path,
         "data": vars(arguments.data),
         **({"oracle": vars(arguments.oracle)} if arguments.data.dataset_name == "oracle" else {}),
         "max_length": arguments.training.max_length,

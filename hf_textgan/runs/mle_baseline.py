@@ -115,7 +115,9 @@ def baseline_arguments(arguments: TrainArguments, generator: PreTrainedModel) ->
     return replace(
         arguments,
         system=system,
-        run=replace(arguments.run, discriminator=None, generator=None, mle_baseline=False),
+        run=replace(
+            arguments.run, discriminator=None, generator=None, discriminator_name_or_path=None, mle_baseline=False
+        ),
         training=training,
         objective=MLEObjective(),
         configs=configs,

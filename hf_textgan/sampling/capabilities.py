@@ -40,17 +40,20 @@ def capabilities_of(model: Any) -> Capabilities:
     Returns the [`Capabilities`] that a generator, or its class, declares in the attributes `likelihood`,
     `accepts_prompts`, `sampling_kind`, `uses_temperature`, `row_inputs` and `step_inputs`. A language model of
     transformers declares none of them. It has an exact likelihood, accepts prompts, draws one token after the other
-    and reads nothing but tokens. A class whose `uses_temperature` depends on the configuration counts as dependent on
+    and reads nothing but tokens, unless it has an encoder: then it reads a source text, `condition_ids` and
+    `condition_mask`, too. A class whose `uses_temperature` depends on the configuration counts as dependent on
     a temperature.
     """
     config = getattr(model, "config", getattr(model, "config_class", None))
     encoder_decoder = getattr(config, "is_encoder_decoder", False)
+    sampling = getattr(model, "sampling_kind", "encoder-decoder" if encoder_decoder else "autoregressive")
+    source = ("condition_ids", "condition_mask") if sampling == "encoder-decoder" else ()
     return Capabilities(
         likelihood=getattr(model, "likelihood", "exact"),
         prompts=getattr(model, "accepts_prompts", True),
-        sampling=getattr(model, "sampling_kind", "encoder-decoder" if encoder_decoder else "autoregressive"),
+        sampling=sampling,
         temperature=bool(getattr(model, "uses_temperature", True)),
-        row_inputs=tuple(getattr(model, "row_inputs", ())),
+        row_inputs=tuple(getattr(model, "row_inputs", source)),
         step_inputs=tuple(getattr(model, "step_inputs", ())),
     )
 

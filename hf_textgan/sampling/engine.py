@@ -22,7 +22,7 @@ from transformers import PreTrainedModel
 from ..models.modeling_latent_generation_utils import truncate_at_eos
 from .capabilities import capabilities_of
 from .categorical import check_sampling
-from .inputs import at_positions, capabilities_of_wrapped, draw_missing, inputs_of_columns
+from .inputs import arguments_of, draw_missing, inputs_of_columns
 from .likelihood import linear_logps
 from .reader import Reader, evaluating, passing_through, state_bytes
 from .samples import RolloutChunk, Samples
@@ -160,6 +160,12 @@ class RolloutEngine:
                             break
                         reader.select(kept)
         return Samples(sequences, self._mask(lengths), inputs)
+
+    def sample_like(self, model: PreTrainedModel, batch: dict[str, torch.Tensor]) -> Samples:
+        """
+        Draws a sequence for each row of a batch of real text, given its labels and conditions if the model reads them.
+        """
+        return self.sample(model, len(batch["input_ids"]), inputs=inputs_of_columns(model, batch))
 
     @torch.no_grad()
     def rollout(self, model: PreTrainedModel, samples: Samples, num_rollouts: int) -> Iterator[RolloutChunk]:
@@ -300,8 +306,7 @@ class RolloutEngine:
         reader = Reader(model, self.temperature, inputs)
         with evaluating(model):
             reader.read(torch.full((1,), self.bos_token_id, device=model.device))
-        # A key-value cache grows with the sequence and a recurrent state does not: this bound covers both.
-        state_size = max(1, state_bytes(reader.state) * self.max_length + state_bytes(inputs))
+        state_size = max(1, reader.num_bytes(self.max_length) + state_bytes(inputs))
         chunk_size = min(_MAX_CONTINUATIONS, _MAX_STATE_BYTES // state_size)
         if reader.head is None:
             chunk_size = min(chunk_size, _max_logits(model.device) // model.config.vocab_size)
@@ -452,16 +457,16 @@ class RolloutEngine:
         if input_ids is None:
             bos = torch.full_like(targets[:, :1], self.bos_token_id)
             input_ids = torch.cat([bos, targets[:, :-1]], dim=1)
-        inputs = at_positions(capabilities_of_wrapped(model), samples.inputs, 0, width)
+        arguments = arguments_of(model, input_ids, samples.inputs, 0, width)
         # The padding is on the right and the model is causal, so it needs no mask.
         head = self._head_to_skip(model, samples)
         if head is not None:
             with passing_through(head):
-                hidden = model(input_ids=input_ids, **inputs, use_cache=False).logits  # the input of the output layer
+                hidden = model(**arguments, use_cache=False).logits  # the input of the output layer
             logps = linear_logps(hidden.flatten(0, 1), head, targets.flatten(), self.temperature).view_as(targets)
             logps = logps.masked_fill(mask[:, :width] == 0, 0.0)
             return F.pad(logps, (0, sequences.shape[1] - width))  # (B, T)
-        logits = model(input_ids=input_ids, **inputs, use_cache=False).logits.float()
+        logits = model(**arguments, use_cache=False).logits.float()
         if self.temperature != 1.0:
             logits = logits / self.temperature
         # Flat rows: with the vocabulary in the middle dimension the CPU kernels take more than twice as long.

@@ -81,9 +81,52 @@ def unread_columns(model: Any, row: Mapping[str, Any]) -> list[str]:
     return [name for name in ("labels", "condition_ids") if name in row and name not in read]
 
 
-def capabilities_of_wrapped(model: Any) -> Capabilities:
-    """Returns the [`Capabilities`] of a generator that data parallelism may have wrapped."""
-    return capabilities_of(model.module if isinstance(model, DistributedDataParallel) else model)
+def arguments_of(
+    model: Any, input_ids: torch.Tensor, inputs: Mapping[str, torch.Tensor], start: int, stop: int
+) -> dict[str, Any]:
+    """
+    Returns the arguments of `forward` with which a generator reads tokens from BOS on, or those at some positions,
+    with their part of the inputs. A language model with an encoder gets the condition as its `input_ids` and the
+    tokens as `decoder_input_ids`, where its own first token takes the place of BOS.
+
+    Args:
+        model (`PreTrainedModel`):
+            The generator, wrapped or not.
+        input_ids (`torch.LongTensor` of shape `(batch_size, stop - start)`):
+            The tokens; position 0 is that of BOS.
+        inputs (`Mapping[str, torch.Tensor]`):
+            What the generator reads beside tokens.
+        start, stop (`int`):
+            The positions of the tokens.
+    """
+    model = _bare(model)
+    known = capabilities_of(model)
+    given = at_positions(known, inputs, start, stop)
+    if known.sampling != "encoder-decoder":
+        return {"input_ids": input_ids, **given}
+    first = decoder_start_token_id(model)
+    if start == 0 and first is not None:
+        input_ids = torch.cat([torch.full_like(input_ids[:, :1], first), input_ids[:, 1:]], dim=1)
+    condition = {"input_ids": given.pop("condition_ids"), "attention_mask": given.pop("condition_mask")}
+    return {**condition, "decoder_input_ids": input_ids, **given}
+
+
+def decoder_start_token_id(model: Any) -> int | None:
+    """
+    Returns the first token that the decoder of an encoder-decoder model reads, as `generate` finds it: that of its
+    generation or model configuration; `None` if it is BOS.
+    """
+    configs = (getattr(model, "generation_config", None), model.config)
+    return next((config.decoder_start_token_id for config in configs if _has_start(config)), None)
+
+
+def _has_start(config: Any) -> bool:
+    return getattr(config, "decoder_start_token_id", None) is not None
+
+
+def _bare(model: Any) -> Any:
+    """Returns a generator that data parallelism may have wrapped."""
+    return model.module if isinstance(model, DistributedDataParallel) else model
 
 
 def at_positions(
@@ -106,8 +149,9 @@ def at_positions(
 
 
 __all__ = [
+    "arguments_of",
     "at_positions",
-    "capabilities_of_wrapped",
+    "decoder_start_token_id",
     "draw_inputs",
     "draw_missing",
     "inputs_of_columns",

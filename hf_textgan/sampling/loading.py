@@ -4,7 +4,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, GenerationConfig, PreTrainedModel
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
+    GenerationConfig,
+    PreTrainedModel,
+)
 from transformers.utils.import_utils import is_peft_available
 from transformers.utils.peft_utils import find_adapter_config_file
 
@@ -14,7 +21,8 @@ from .capabilities import capabilities_of
 
 def load_generator(name_or_path: str, **options: Any) -> PreTrainedModel:
     """
-    Loads a generator by the Auto class of its kind; with an adapter, also the base model that the adapter names. The
+    Loads a generator by the Auto class of its kind: a language model with an encoder by `AutoModelForSeq2SeqLM`,
+    another one by `AutoModelForCausalLM`. With an adapter it also loads the base model that the adapter names. The
     code of a repository is never run.
 
     Args:
@@ -28,7 +36,8 @@ def load_generator(name_or_path: str, **options: Any) -> PreTrainedModel:
     config = AutoConfig.from_pretrained(base or name_or_path, trust_remote_code=False)
     own_class = own_classes.get(type(config))
     one_shot = own_class is not None and capabilities_of(own_class).sampling == "one-shot"
-    model = (AutoModel if one_shot else AutoModelForCausalLM).from_pretrained(
+    language_model = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+    model = (AutoModel if one_shot else language_model).from_pretrained(
         name_or_path, trust_remote_code=False, **options
     )
     if base is not None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..utils.names import unknown_name
-from .replaceable import REPLACEABLE
+from .replaceable import DISCRIMINATORS, REPLACEABLE
 
 
 if TYPE_CHECKING:
@@ -125,10 +125,7 @@ class SystemSpec:
         if kind not in known:
             raise ValueError(unknown_name(player, kind, known))
         class_name, values = known[kind]
-        own = self.players.get(player)
-        if own is None or isinstance(own, Copy) or own[0] not in {name for name, _ in known.values()}:
-            kind = "discriminator of sequences" if player == "discriminator" else "latent-variable generator"
-            raise ValueError(f"{self.name} has no {kind} to replace; leave {player} out.")
+        own = self.check_replaceable(player, player)
         if own[0] == class_name:
             return replace(self, players={**self.players, player: (class_name, {**own[1], **values})})
         from ..core.optimizer_arguments import OPTIMIZER_ARGUMENTS
@@ -141,6 +138,14 @@ class SystemSpec:
             for name, preset in self.presets.items()
         }
         return replace(self, players={**self.players, player: (class_name, dict(values))}, presets=presets)
+
+    def check_replaceable(self, player: str, option: str) -> tuple[str, dict[str, Any]]:
+        """Returns a player that can be replaced; raises `ValueError` for another one, with the option that asks."""
+        own = self.players.get(player)
+        if own is None or isinstance(own, Copy) or own[0] not in {name for name, _ in REPLACEABLE[player].values()}:
+            kind = "discriminator of sequences" if player == "discriminator" else "latent-variable generator"
+            raise ValueError(f"{self.name} has no {kind} to replace; leave {option} out.")
+        return own
 
     def build_objective(self, **hyperparameters: Any) -> "Objective":
         """Builds the objective, with these hyperparameters in place of the system's."""
@@ -241,7 +246,7 @@ class SystemSpec:
         class_name, defaults = self.player(player)
         overrides = all_overrides.get(player)
         config_class = getattr(models, class_name)
-        known = config_fields(config_class)
+        known = player_options(config_class)
         for key in (*defaults, *(overrides or {})):
             if key not in known:
                 raise ValueError(unknown_name(f"option of the {player} of {self.name}", key, known))
@@ -295,4 +300,13 @@ def config_fields(config_class: type) -> set[str]:
     return declared
 
 
-__all__ = ["Copy", "FROM_DATA", "Of", "Paper", "SystemSpec", "config_fields"]
+def player_options(config_class: type) -> set[str]:
+    """
+    Returns the values of a configuration class that a user may set: its own fields, and `num_labels` of a
+    discriminator of sequences, which is 2, or 1 for a single score.
+    """
+    classifiers = {name for name, _ in DISCRIMINATORS.values()}
+    return config_fields(config_class) | ({"num_labels"} if config_class.__name__ in classifiers else set())
+
+
+__all__ = ["Copy", "FROM_DATA", "Of", "Paper", "SystemSpec", "config_fields", "player_options"]

@@ -34,7 +34,6 @@ from ..core.step import PlayerOptimizer, StepResult, largest_parameter, take_ste
 from ..data.collator import collate
 from ..data.rows import Rows
 from ..data.statistics import scan_dataset
-from ..data.tokenizers import discriminator_tokenizer
 from ..sampling.capabilities import capabilities_of
 from ..sampling.samples import Samples
 from ..utils.files import clear_partial, make_folder, strict_json, writing_folder, writing_into
@@ -56,7 +55,7 @@ from .validation import (
     check_metric,
     check_players,
 )
-from .weights import config_file, load_weights, save_player
+from .weights import config_file, load_weights, save_player, save_tokenizers
 
 
 logger = logging.get_logger(__name__)
@@ -145,7 +144,7 @@ class AdversarialTrainer(Trainer):
             )
         check_data(args, objective, phases, train_dataset, eval_dataset, self.engine)
         evaluation.check_samples(args.eval_num_samples, self.engine.max_length, "eval_num_samples")
-        check_columns(model, train_dataset)
+        check_columns(model, self.other_players, self.engine, train_dataset, eval_dataset)
         check_players(model, self.other_players, args, objective, phases, self.engine, processing_class)
         measure = functools.partial(self._measure, tokenizer=processing_class) if self._samples_are_measured else None
         check_held_out_lengths(eval_dataset, model)
@@ -578,13 +577,8 @@ class AdversarialTrainer(Trainer):
         save_player(model, folder, state_dict)
         for name, player in self.other_players.items():
             save_player(player, folder / name)
-        if self.processing_class is None:
-            return
-        self.processing_class.save_pretrained(folder)
-        for name, player in self.other_players.items():
-            length = getattr(player.config, "sequence_length", None)
-            if length is not None:
-                discriminator_tokenizer(self.processing_class, length).save_pretrained(folder / name)
+        if self.processing_class is not None:
+            save_tokenizers(self.processing_class, folder, self.other_players, self.engine.max_length)
 
     def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
         self.store_flos()

@@ -2,11 +2,29 @@
 
 from typing import cast
 
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from ..data.tokenizers import special_token_ids
+from ..sampling.capabilities import capabilities_of
 from ..sampling.engine import RolloutEngine
+from ..sampling.inputs import decoder_start_token_id
 from .adversarial_config import AdversarialConfig
+
+
+# Settings of `generate` with which a pretrained model would not draw from its own distribution.
+_CHANGES_OF_SCORES = (
+    *("num_beams", "min_length", "min_new_tokens", "repetition_penalty", "encoder_repetition_penalty"),
+    *("no_repeat_ngram_size", "encoder_no_repeat_ngram_size", "forced_bos_token_id", "forced_eos_token_id"),
+    *(
+        "suppress_tokens",
+        "begin_suppress_tokens",
+        "bad_words_ids",
+        "sequence_bias",
+        "length_penalty",
+        "early_stopping",
+    ),
+    *("early_stopping", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff", "exponential_decay_length_penalty"),
+)
 
 
 def build_engine(
@@ -48,11 +66,17 @@ def set_generation_config(model: PreTrainedModel, engine: RolloutEngine) -> None
     config = getattr(model, "generation_config", None)
     if config is None:  # a one-shot generator, which has its own configuration
         return
+    plain = GenerationConfig()
+    for name in _CHANGES_OF_SCORES:
+        setattr(config, name, getattr(plain, name))
     config.do_sample, config.top_k, config.top_p, config.temperature = True, 0, 1.0, 1.0
     config.max_length, config.max_new_tokens = None, engine.max_length
     config.bos_token_id = engine.bos_token_id
     config.eos_token_id = engine.eos_token_id
     config.pad_token_id = engine.pad_token_id
+    if capabilities_of(model).sampling == "encoder-decoder":
+        first = decoder_start_token_id(model)
+        config.decoder_start_token_id = engine.bos_token_id if first is None else first
 
 
 __all__ = ["build_engine", "set_generation_config"]

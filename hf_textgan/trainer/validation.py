@@ -113,6 +113,10 @@ def check_players(
             )
     objective.check_players(named, engine)
     for name, player in named.items():
+        check_finite(name, player)
+        check_adapter(name, player)
+        if getattr(player, "retokenizer", None) is not None:
+            continue  # it reads its own tokens
         vocab_size = getattr(player.config, "vocab_size", None)
         if tokenizer is not None and vocab_size is not None and vocab_size < len(tokenizer):
             raise ValueError(
@@ -126,8 +130,6 @@ def check_players(
                     f"The {name} reads {positions} tokens and max_length is {engine.max_length}; build it with "
                     f"{option}={engine.max_length}, or lower max_length and leave longer texts out."
                 )
-        check_finite(name, player)
-        check_adapter(name, player)
     check_causal(generator)
 
 
@@ -160,14 +162,51 @@ def check_accelerator(accelerator: Accelerator) -> None:
         )
 
 
-def check_columns(generator: PreTrainedModel, train_dataset: Rows) -> None:
-    """Warns if the data have labels or conditions that the generator does not read: it is trained as without them."""
+def check_columns(
+    generator: PreTrainedModel,
+    others: dict[str, PreTrainedModel],
+    engine: RolloutEngine,
+    train_dataset: Rows,
+    eval_dataset: Rows | None,
+) -> None:
+    """
+    Raises `ValueError` if a data set has no conditions and the generator needs them, or if they are longer than a
+    player reads. Warns if the data have labels or conditions that the generator does not read: it is trained as
+    without them.
+    """
+    if "condition_ids" in capabilities_of(generator).row_inputs:
+        longest = 0
+        for name, dataset in (("held-out", eval_dataset), ("training", train_dataset)):
+            if dataset is None:
+                continue
+            if "condition_ids" not in dataset[0]:
+                raise ValueError(
+                    f"A {type(generator).__name__} writes a text given its source, but the {name} data have no "
+                    "condition_ids; name the columns (--source_column and --target_column), or take a causal language "
+                    "model."
+                )
+            longest = max(int(lengths.max()) for lengths, _ in iterate_ids(dataset, column="condition_ids"))
+            _check_positions("generator", generator, longest, f"a {name} source")
+        discriminator = others.get("discriminator")
+        if discriminator is not None and getattr(discriminator, "retokenizer", None) is None:
+            length = longest + engine.max_length
+            _check_positions("discriminator", discriminator, length, "a training source with its text")
     unread = unread_columns(generator, train_dataset[0])
     if unread:
         logger.warning_once(
             f"The training data have {' and '.join(unread)}, which a {type(generator).__name__} does not read: it "
             "learns the text alone; choose a system that uses them, or leave the column out."
         )
+
+
+def _check_positions(name: str, model: PreTrainedModel, length: int, what: str) -> None:
+    for option in ("sequence_length", "max_position_embeddings"):
+        positions = getattr(model.config, option, None)
+        if positions is not None and positions < length:
+            raise ValueError(
+                f"The {name} reads {positions} tokens and {what} has up to {length}; leave longer ones out, or build "
+                f"the {name} with {option}={length}."
+            )
 
 
 def check_held_out_lengths(eval_dataset: Rows | None, generator: PreTrainedModel) -> None:

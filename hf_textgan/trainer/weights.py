@@ -1,13 +1,16 @@
 """Saving a player, and loading its weights into the model that is there; of a player with an adapter, the adapter."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES
 from transformers.utils import logging
+
+from ..data.tokenizers import discriminator_tokenizer
 
 
 @contextmanager
@@ -40,6 +43,23 @@ def save_player(model: PreTrainedModel, folder: Path, state_dict: dict | None = 
         model.save_pretrained(folder, state_dict=state_dict)
         if has_adapter(model) and getattr(model, "generation_config", None) is not None:
             model.generation_config.save_pretrained(folder)
+
+
+def save_tokenizers(
+    tokenizer: PreTrainedTokenizerFast, folder: Path, others: Mapping[str, Any], max_length: int
+) -> None:
+    """
+    Saves the tokenizer of the generator, and with each classifier of sequences the one that gives for a text what the
+    classifier read in training.
+    """
+    tokenizer.save_pretrained(folder)
+    for name, player in others.items():
+        retokenizer = getattr(player, "retokenizer", None)
+        length = getattr(player.config, "sequence_length", None)
+        if retokenizer is not None:
+            retokenizer.tokenizer.save_pretrained(folder / name)
+        elif length is not None or type(player).__name__ in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES.values():
+            discriminator_tokenizer(tokenizer, length or max_length).save_pretrained(folder / name)
 
 
 def load_weights(model: PreTrainedModel, folder: Path) -> None:
@@ -89,4 +109,12 @@ def check_adapter(name: str, model: Any) -> None:
             )
 
 
-__all__ = ["check_adapter", "config_file", "has_adapter", "load_weights", "no_progress_bars", "save_player"]
+__all__ = [
+    "check_adapter",
+    "config_file",
+    "has_adapter",
+    "load_weights",
+    "no_progress_bars",
+    "save_player",
+    "save_tokenizers",
+]

@@ -494,8 +494,8 @@ def test_bfloat16_only_where_the_processor_computes_it(monkeypatch):
         monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda avx=avx: avx, raising=False)
         assert rewards_module._computes_bf16(torch.device("cpu")) is expected
         assert rewards_module._computes_bf16(torch.device("cuda"))
-    judge, sequences = discriminator().eval(), torch.randint(3, (20, 3))
-    assert torch.equal(probability_of_real(judge, sequences, bf16=True), probability_of_real(judge, sequences))
+    judge, samples = discriminator().eval(), Samples(torch.randint(3, (20, 3)), torch.ones(20, 3).long())
+    assert torch.equal(probability_of_real(judge, samples, bf16=True), probability_of_real(judge, samples))
     for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported"):
         monkeypatch.delattr(torch.cpu, name)
     assert rewards_module._computes_bf16(torch.device("cpu"))
@@ -529,10 +529,11 @@ def test_probability_of_real(kind):
     sequences = torch.randint(3, 9, (1100, 4))
     expected = judge(input_ids=sequences).logits.detach()
     expected = expected[:, 1].exp() / expected.exp().sum(1)
-    scores = probability_of_real(judge, sequences)
+    samples = Samples(sequences, torch.ones_like(sequences))
+    scores = probability_of_real(judge, samples)
     assert not scores.requires_grad and expected.std() > 0.03
     torch.testing.assert_close(scores, expected, atol=1e-6, rtol=0)
-    rounded = probability_of_real(judge, sequences, bf16=True)
+    rounded = probability_of_real(judge, samples, bf16=True)
     assert rounded.dtype == torch.float32 and 0 < (rounded - expected).abs().max() < 0.05
 
 

@@ -16,7 +16,7 @@ from tests.helpers import tiny_gpt2, tiny_lstm
 
 
 AUTOREGRESSIVE = Capabilities(likelihood="exact", prompts=True, sampling="autoregressive", temperature=True)
-ENCODER_DECODER = Capabilities(likelihood="exact", prompts=True, sampling="encoder-decoder", temperature=True)
+ENCODER_DECODER = Capabilities(sampling="encoder-decoder", row_inputs=("condition_ids", "condition_mask"))
 ONE_SHOT = Capabilities(likelihood=None, prompts=False, sampling="one-shot", temperature=True)
 ONE_SHOT_ARGMAX = Capabilities(likelihood=None, prompts=False, sampling="one-shot", temperature=False)
 

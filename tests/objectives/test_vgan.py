@@ -13,14 +13,12 @@ from torch import nn
 
 from hf_textgan import AdversarialConfig, AdversarialTrainer, RolloutEngine, Samples, StepContext, VGANObjective
 from hf_textgan.core.players import Players
-from hf_textgan.models import RecurrentGeneratorConfig, VariationalGeneratorConfig, VariationalGeneratorForCausalLM
-from hf_textgan.objectives import OBJECTIVES, VariationalBoundObjective
-from hf_textgan.objectives import rewards as rewards_module
+from hf_textgan.models import VariationalGeneratorConfig, VariationalGeneratorForCausalLM
+from hf_textgan.objectives import VariationalBoundObjective
 from hf_textgan.objectives.variational_bound import bound_terms
 from tests.helpers import BOS, EOS, PAD, all_sequences, randomize, tiny_lstm
 from tests.models.test_variational_generator import quadrature
 from tests.objectives.test_policy_gradient import (
-    STEP,
     TICKS,
     T,
     V,

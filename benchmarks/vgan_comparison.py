@@ -117,9 +117,8 @@ def prepare_texts(options: argparse.Namespace) -> dict[str, Path]:
     for name, path in files.items():
         if path.is_file():
             continue
-        lines = [
-            ln for ln in read_lines(str(options.data_dir / f"{name}.txt")) if len(ln.split()) <= options.max_words
-        ]
+        lines = read_lines(str(options.data_dir / f"{name}.txt"))
+        lines = [line for line in lines if len(line.split()) <= options.max_words]
         limit = {"train": options.train_lines, "val": VAL_LINES, "test": len(lines)}[name]
         kept = np.linspace(0, len(lines) - 1, min(limit, len(lines))).astype(int)
         lines = [lines[int(index)] for index in kept]
@@ -172,14 +171,8 @@ def measure(
     if is_bound:
         likelihood |= importance_weighted_nll(run.model, run.engine, held_out, collator)
     evaluations = json.loads((folder / "metrics.json").read_text())["evaluations"]
-    curve_keys = (
-        "step",
-        "phase",
-        "eval_nll_per_token",
-        "eval_nll_bound_per_token",
-        "eval_kl_per_token",
-        "eval_bleu_2",
-    )
+    curve_keys = ("step", "phase", "eval_bleu_2")
+    curve_keys += ("eval_nll_per_token", "eval_nll_bound_per_token", "eval_kl_per_token")
     measured = {
         "seed": seed,
         "command": as_words(system, run_options(system, seed, files, options)),
@@ -275,10 +268,10 @@ of samples.
 
 ## Likelihood of the test lines
 
-Nats per line, its end included; lower is better. Of RNNLM and SeqGAN it is exact. Of VGAN-pre and VGAN it is an upper
-bound of one draw of the latents, and an estimate by importance weights, which lies above the exact value on average:
-the latter is the one to compare. The KL of posterior and prior, nats per token of held-out text, is 0 where the latents
-are not used to describe the text.
+Nats per line, its end included; lower is better. Of RNNLM and SeqGAN it is exact. Of VGAN-pre and VGAN there are an
+upper bound, of single draws of the latents, and an estimate by importance weights, which lies above the exact value on
+average: the latter is the one to compare. The KL of posterior and prior, nats per token of held-out text, is 0 where
+the latents are not used to describe the text.
 
 {chr(10).join(nll_rows)}
 
@@ -295,8 +288,8 @@ BLEU-2 on the Penn Treebank (the paper's table 2): other text, other sizes. It i
 ## Limits
 
 One data set, at the size of the laptop preset, which is far from the paper's (300 units, 60 latent dimensions). BLEU-2
-against a whole test set is near its ceiling: compare it with the row of real lines. A difference within the spread over
-seeds says nothing.
+against a whole test set is near its ceiling: compare it with the row of real lines. A difference within the spread
+over seeds says nothing.
 """
 
 

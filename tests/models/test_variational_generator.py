@@ -1,4 +1,4 @@
-"""The generator with a latent variable at every step against computations by hand, exact likelihoods, and `generate`."""
+"""The generator with a latent variable at every step: computations by hand, exact likelihoods, and `generate`."""
 
 import math
 import re

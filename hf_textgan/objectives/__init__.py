@@ -17,6 +17,8 @@ from .rewards import *
 from .sentigan import *
 from .seqgan import *
 from .textkd_gan import *
+from .variational_bound import *
+from .vgan import *
 
 
 _MODULES = [module for module in tuple(globals().values()) if isinstance(module, ModuleType)]

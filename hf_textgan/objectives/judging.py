@@ -33,8 +33,8 @@ def judge(discriminator: Any, samples: Samples) -> torch.Tensor:
             `batch_size` sequences.
 
     Returns:
-        `torch.FloatTensor` of shape `(batch_size, num_labels)`: fake is class 0, real class 1, or the classes
-        from 1 on where there are several. A single score is the log-odds of real, and becomes the two logits `(0, score)`.
+        `torch.FloatTensor` of shape `(batch_size, num_labels)`: fake is class 0, real class 1, or the classes from 1
+        on where there are several. A single score is the log-odds of real, and becomes the two logits `(0, score)`.
     """
     model = discriminator.module if isinstance(discriminator, DistributedDataParallel) else discriminator
     return _as_classes(discriminator(**_read(model, samples)).logits)

@@ -97,7 +97,9 @@ def test_generate_for_sources(paired, tmp_path, capsys):
     assert len(printed) == 6 and words(printed[:3]) == {"b"} and words(printed[3:]) == {"a"}
     (tmp_path / "sources.txt").write_text("x\ny\nx z\n")
     printed = output_of(capsys, "generate", paired, "--source_file", tmp_path / "sources.txt", "--num_samples", 100)
-    assert [words(printed.splitlines()[100 * row : 100 * (row + 1)]) for row in range(3)] == [{"a"}, {"b"}, {"a"}]
+    firsts = [[line[:1] for line in printed.splitlines()[100 * row : 100 * (row + 1)]] for row in range(3)]
+    assert [max(set(letters), key=letters.count) for letters in firsts] == ["a", "b", "a"]
+    assert min(letters.count("ab"[row % 2]) for row, letters in enumerate(firsts)) >= 95
     assert [text[0] for text in generate_texts(str(paired), 2, sources=["x", "y"])] == ["a", "a", "b", "b"]
 
 

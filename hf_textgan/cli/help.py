@@ -31,7 +31,14 @@ _SAVING = (
     "output_dir save_strategy save_steps save_total_limit save_only_model resume_from_checkpoint push_to_hub "
     "hub_model_id hub_private_repo hub_token"
 ).split()
-_PLAYERS = ("generator", "discriminator", "generator_name_or_path", "discriminator_name_or_path")
+_PLAYERS = (
+    "generator",
+    "discriminator",
+    "generator_name_or_path",
+    "discriminator_name_or_path",
+    "word_vectors",
+    "word_vector_players",
+)
 
 
 def train_help(system: SystemSpec, all_options: bool = False) -> str:

@@ -14,7 +14,7 @@ class Players(Mapping):
 
     While a player is updated, `players[name]` is the wrapped model for that player, so that gradients are averaged
     over the processes, and the bare one for the others, which have no gradients to average. The updated player is in
-    training mode; the others are in evaluation mode and frozen.
+    training mode; the others are in evaluation mode and frozen, and so is what does not belong to the updated part.
 
     Args:
         modules (`dict[str, torch.nn.Module]`):
@@ -92,14 +92,15 @@ class Players(Mapping):
         return self._gather(tensor.detach())
 
     @contextmanager
-    def updating(self, name: str) -> Iterator[None]:
-        """Makes `name` the player that is updated within the block."""
+    def updating(self, name: str, part: str | None = None) -> Iterator[None]:
+        """Makes `name`, or its submodule `part`, the player that is updated within the block."""
+        trained = self.unwrap(name) if part is None else self.unwrap(name).get_submodule(part)
+        kept = {id(parameter) for parameter in trained.parameters()}
         frozen = [
             parameter
             for other in self
-            if other != name
             for parameter in self._modules[other].parameters()
-            if parameter.requires_grad
+            if parameter.requires_grad and not (other == name and id(parameter) in kept)
         ]
         modes = {other: self._modules[other].training for other in self}
         self._updated = name

@@ -24,8 +24,12 @@ class Update:
         every (`int`, *optional*, defaults to `1`):
             The update is made in every `every`-th iteration of its phase only.
         optimizer (`str`, *optional*):
-            Name of the player's optimizer that steps; by default that of the phase. Updates and phases that name the
-            same optimizer share its moments and its learning rate schedule.
+            Name of the player's optimizer that steps; by default that of the phase (and of the part, as in
+            `"adversarial/manager"`). Updates and phases that name the same optimizer share its moments and its
+            learning rate schedule.
+        part (`str`, *optional*):
+            A submodule of the player, such as `"manager"`: its parameters alone are trained and given to the
+            optimizer, the others are frozen. By default the whole player.
     """
 
     player: str
@@ -33,6 +37,7 @@ class Update:
     repeat: int = 1
     every: int = 1
     optimizer: str | None = None
+    part: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("repeat", "every"):
@@ -73,7 +78,7 @@ class Phase:
 
     def optimizer_of(self, update: Update) -> str:
         """Returns the name of the optimizer that steps in an update."""
-        return update.optimizer or self.name
+        return update.optimizer or "/".join([self.name, *(update.part.split(".") if update.part else ())])
 
 
 @dataclass(frozen=True)
@@ -110,6 +115,16 @@ class PhaseSchedule:
                 "pretrain_discriminator_steps."
             )
         self.total = sum(phase.iterations for phase in self.phases)
+        self._parts: dict[tuple[str, str], str | None] = {}
+        for phase in self.phases:
+            for update in phase.updates:
+                optimizer = phase.optimizer_of(update)
+                part = self._parts.setdefault((update.player, optimizer), update.part)
+                if part != update.part:
+                    raise ValueError(
+                        f"The optimizer {optimizer!r} of {update.player!r} is named for the part {update.part!r} and "
+                        f"for {part!r}; give each part an optimizer of its own."
+                    )
 
     def at(self, iteration: int) -> Position:
         """Returns the [`Position`] of an iteration from 0 to `total - 1`."""
@@ -139,8 +154,11 @@ class PhaseSchedule:
 
     def optimizers(self) -> list[tuple[str, str]]:
         """Returns every (player, optimizer) that is used in this run, in the order of first use."""
-        pairs = [(update.player, phase.optimizer_of(update)) for phase in self.phases for update in phase.updates]
-        return list(dict.fromkeys(pairs))
+        return list(self._parts)
+
+    def part_of(self, player: str, optimizer: str) -> str | None:
+        """Returns the part of a player that one of its optimizers trains; `None` for the whole player."""
+        return self._parts[player, optimizer]
 
     def describe(self) -> list[dict]:
         """Returns a JSON form of the schedule, by which two runs are compared."""

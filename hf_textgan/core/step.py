@@ -131,7 +131,7 @@ def take_step(
     engine = engine.at(context.temperature)
     optimizer.optimizer.zero_grad(set_to_none=True)
     outputs: list[ObjectiveOutput] = []
-    with players.updating(update.player):
+    with players.updating(update.player, update.part):
         for micro, batch in enumerate(batches):
             last = micro == len(batches) - 1
             with nullcontext() if last else accelerator.no_sync(model):

@@ -46,6 +46,14 @@ class RunArguments:
         default=None,
         metadata={"help": "Another latent-variable generator: convolutional or recurrent."},
     )
+    word_vectors: str | None = field(
+        default=None,
+        metadata={"help": "A text file of pretrained word vectors (word2vec, GloVe) that the embeddings start from."},
+    )
+    word_vector_players: str = field(
+        default="generator",
+        metadata={"help": "The players whose embeddings start from word_vectors, as in generator,discriminator."},
+    )
     max_seconds: float | None = field(
         default=None,
         metadata={"help": "End the training after this many seconds, counting those before an interruption."},

@@ -28,6 +28,10 @@ from .labels import name_classes
 from .mle_baseline import SavePretrainedGenerator, check_held_out, validate_baseline
 from .pretrained import check_discriminator_options, load_discriminator
 from .tasks import Task, oracle_task, text_task
+from .word_vectors import check_word_vectors, fill_embeddings
+
+
+_WORD_VECTORS = ("word_vectors", "word_vector_players")
 
 
 def build_run(
@@ -145,6 +149,7 @@ def build_trainer(
             report(text)
 
     check_discriminator_options(arguments)
+    check_word_vectors(arguments)
     set_seed(training.seed)
     synthetic = arguments.data.dataset_name == "oracle"
     generator = None
@@ -168,6 +173,10 @@ def build_trainer(
 
     players = _build_players(arguments, task, generator)
     name_classes(players, task.class_names, task.train, task.eval)
+    if task.tokenizer is not None and not _resumes(arguments):  # a checkpoint has its own embeddings
+        found = fill_embeddings(arguments, players, task.tokenizer)
+        if found is not None:
+            tell(found)
     generator = players.pop("generator")
     if task.eval is None and training.load_best_model_at_end and training.metric_for_best_model in (None, "loss"):
         tell("\nThere is no held-out text to select the best model by: the last one is kept.")
@@ -231,13 +240,16 @@ def checkpoint_to_resume(trainer: AdversarialTrainer, arguments: TrainArguments)
     `resume_from_checkpoint` names a folder, or is true for the newest complete checkpoint, which must be there; with
     `resume` a run that has no checkpoint yet starts.
     """
-    output_dir = arguments.training.output_path
+    named = _resumes(arguments)
+    return str(trainer.find_checkpoint(named)) if named else None
+
+
+def _resumes(arguments: TrainArguments) -> str | bool:
+    """Returns the checkpoint that a run is to resume from, true for the newest, or false for a fresh start."""
     named = arguments.training.resume_from_checkpoint
     if isinstance(named, str) and named.lower() in ("true", "false"):
         named = named.lower() == "true"
-    if not named and not (arguments.run.resume and any(output_dir.glob("checkpoint-*"))):
-        return None
-    return str(trainer.find_checkpoint(named or True))
+    return named or (arguments.run.resume and any(arguments.training.output_path.glob("checkpoint-*")))
 
 
 def check_generator(generator: PreTrainedModel, task: Task) -> None:
@@ -286,6 +298,7 @@ def describe(arguments: TrainArguments) -> dict[str, Any]:
         "generator": arguments.run.generator,
         "generator_name_or_path": arguments.run.generator_name_or_path,
         "discriminator_name_or_path": arguments.run.discriminator_name_or_path,
+        **({name: getattr(arguments.run, name) for name in _WORD_VECTORS} if arguments.run.word_vectors else {}),
         "data": vars(arguments.data),
         **({"oracle": vars(arguments.oracle)} if arguments.data.dataset_name == "oracle" else {}),
         "max_length": arguments.training.max_length,

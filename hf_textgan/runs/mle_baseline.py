@@ -93,8 +93,8 @@ def baseline_arguments(arguments: TrainArguments, generator: PreTrainedModel) ->
     a likelihood is an LSTM of as many parameters, trained as the system `rnnlm` is.
     """
     training = copy.deepcopy(arguments.training)
-    lacks_likelihood = capabilities_of(generator).likelihood is None
-    system = get_system("rnnlm") if lacks_likelihood else arguments.system.mle_baseline(arguments.configs)
+    has_likelihood = capabilities_of(generator).likelihood is not None
+    system = arguments.system.mle_baseline(arguments.configs) if has_likelihood else get_system("rnnlm")
     training.output_dir = str(training.output_path / BASELINE_FOLDER)
     training.max_steps = 0
     training.pretrain_discriminator_steps = 0
@@ -103,16 +103,17 @@ def baseline_arguments(arguments: TrainArguments, generator: PreTrainedModel) ->
     training.load_best_model_at_end, training.metric_for_best_model, training.greater_is_better = True, "loss", False
     training.push_to_hub = False
     configs = {"generator": arguments.configs["generator"]}
+    starts_from_vectors = has_likelihood and "generator" in arguments.run.word_vector_players.split(",")
     kept: tuple[str, ...] = ("generator", "generator/pretrain_generator")
     values: dict[str, Any] = {}
-    if lacks_likelihood:
+    if has_likelihood:
+        _, values = arguments.objective.likelihood_objective()
+    else:
         width = lstm_of_equal_size(generator.num_parameters(), generator.config.vocab_size)
         configs, kept = {"generator": {"hidden_size": width, "embedding_size": width}}, ()
         plain = AdversarialConfig(output_dir=training.output_dir, use_cpu=True)
         for name in OPTIMIZER_ARGUMENTS:
             setattr(training, name, system.training.get(name, getattr(plain, name)))
-    else:
-        _, values = arguments.objective.likelihood_objective()
     training.player_optimizers = {
         key: training.optimizer_options[key] for key in kept if key in training.optimizer_options
     }
@@ -120,7 +121,13 @@ def baseline_arguments(arguments: TrainArguments, generator: PreTrainedModel) ->
         arguments,
         system=system,
         run=replace(
-            arguments.run, discriminator=None, generator=None, discriminator_name_or_path=None, mle_baseline=False
+            arguments.run,
+            discriminator=None,
+            generator=None,
+            discriminator_name_or_path=None,
+            mle_baseline=False,
+            word_vectors=arguments.run.word_vectors if starts_from_vectors else None,
+            word_vector_players="generator",
         ),
         training=training,
         objective=system.build_objective(**values),

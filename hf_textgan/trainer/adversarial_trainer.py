@@ -270,6 +270,7 @@ class AdversarialTrainer(Trainer):
             module,
             steps,
             self.get_decay_parameter_names(module),
+            self.schedule.part_of(player, name),
         )
 
     # ---- Training -----------------------------------------------------------------------------------------------

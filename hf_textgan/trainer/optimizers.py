@@ -32,6 +32,7 @@ def create_player_optimizer(
     module: PreTrainedModel,
     num_steps: int,
     decayed: Collection[str],
+    part: str | None = None,
 ) -> PlayerOptimizer:
     """
     Creates an optimizer of a player with its schedule.
@@ -45,9 +46,12 @@ def create_player_optimizer(
             Its steps in the run.
         decayed (`Collection[str]`):
             Names of the parameters that weight decay applies to.
+        part (`str`, *optional*):
+            The submodule whose parameters it trains; by default the whole player.
     """
     kind, options = optimizer_class(args, module)
-    trainable = [(name, parameter) for name, parameter in module.named_parameters() if parameter.requires_grad]
+    own = {id(parameter) for parameter in (module.get_submodule(part) if part else module).parameters()}
+    trainable = [(name, p) for name, p in module.named_parameters() if p.requires_grad and id(p) in own]
     groups = [
         {"params": [p for name, p in trainable if name in decayed], "weight_decay": args.weight_decay},
         {"params": [p for name, p in trainable if name not in decayed], "weight_decay": 0.0},

@@ -96,12 +96,14 @@ def check_players(
     if "generator" in others:
         raise ValueError('players has a "generator", but the generator is passed as model; leave it out of players.')
     named = {"generator": generator, **others}
-    for player, _ in PhaseSchedule(phases).optimizers():
+    schedule = PhaseSchedule(phases)
+    for player, optimizer in schedule.optimizers():
         if player not in named:
             raise ValueError(
                 f"{type(objective).__name__} updates the player {player!r}, but this run has {', '.join(named)}; pass "
                 "it in players."
             )
+        _check_part(named[player], player, schedule.part_of(player, optimizer))
     for phase in phases:
         for update in phase.updates:
             objective.loss_of(update)
@@ -131,6 +133,17 @@ def check_players(
                     f"{option}={engine.max_length}, or lower max_length and leave longer texts out."
                 )
     check_causal(generator)
+
+
+def _check_part(model: PreTrainedModel, player: str, part: str | None) -> None:
+    """Raises `ValueError` if the part of a player that an update trains has no parameters to train."""
+    parts = {name: any(p.requires_grad for p in module.parameters()) for name, module in model.named_modules()}
+    if part is not None and not parts.get(part):
+        trainable = ", ".join(name for name, some in parts.items() if name and some)
+        raise ValueError(
+            f"An update of the {player} trains its part {part!r}, which is no submodule with parameters to train; "
+            f"choose one of {trainable}."
+        )
 
 
 def check_accelerator(accelerator: Accelerator) -> None:

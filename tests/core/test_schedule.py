@@ -57,6 +57,21 @@ def test_updates_share_an_optimizer_that_they_name():
     assert table.steps_before(5, "a") == 10
 
 
+def test_parts_have_optimizers_of_their_own():
+    parts = (Update("a", "x", part="manager"), Update("a", "y", part="worker.cell"), Update("a", "z", repeat=3))
+    table = PhaseSchedule([Phase("first", 2, parts), Phase("second", 1, (Update("a", "x", part="manager"),))])
+    names = ["first/manager", "first/worker/cell", "first", "second/manager"]
+    assert table.optimizers() == [("a", name) for name in names]
+    assert [table.part_of("a", name) for name in names] == ["manager", "worker.cell", None, "manager"]
+    assert [table.steps_before(3, "a", name) for name in names] == [2, 2, 6, 1]
+
+    shared = (Update("a", "x", optimizer="o", part="manager"), Update("a", "y", optimizer="o"))
+    with pytest.raises(
+        ValueError, match="The optimizer 'o' of 'a' is named for the part None and for 'manager'; give"
+    ):
+        PhaseSchedule([Phase("first", 1, shared)])
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_closed_forms_equal_a_simulation(seed):
     draw = random.Random(seed)
@@ -99,6 +114,7 @@ def test_description_is_json_and_complete():
         "repeat": 3,
         "every": 2,
         "optimizer": None,
+        "part": None,
     }
     assert [phase["iterations"] for phase in description] == [4, 5]
 

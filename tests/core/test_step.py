@@ -130,6 +130,27 @@ def test_an_update_changes_its_player_and_no_other(accelerator, updates):
         assert steps == {table.steps_before(2, player)}
 
 
+def test_an_update_of_a_part_changes_that_part_alone(accelerator):
+    """Its gradient is that of the whole player, and the norm that clipping uses is that of the part."""
+    players, toy = three_players(), Toy()
+    module = players.unwrap("generator")
+    toy._loss(players, batch(), "generator").loss.backward()
+    expected = [p.grad.clone() for p in module[2].parameters()]
+    for name in players:
+        players.unwrap(name).zero_grad()
+    before, update = snapshot(players), Update("generator", "generator_loss", part="2")
+    module[1].p = 0.0  # no dropout
+    result = take_step(
+        accelerator, players, adam(module[2], kind=torch.optim.SGD), update, [batch()], toy, ENGINE, CONTEXT
+    )
+    assert changed(before, snapshot(players)) == {"generator"}
+    assert all(torch.equal(old, new) for old, new in zip(before["generator"][:2], module[0].parameters(), strict=True))
+    for old, new, gradient in zip(before["generator"][2:], module[2].parameters(), expected, strict=True):
+        torch.testing.assert_close(new.detach(), old - 0.1 * gradient)
+    assert result.grad_norm == pytest.approx(float(torch.cat([g.flatten() for g in expected]).norm()))
+    assert all(p.requires_grad for p in module.parameters()) and all(p.grad is None for p in module.parameters())
+
+
 def test_every_trainable_parameter_is_updated(accelerator):
     players, toy = three_players(), Toy()
     before = snapshot(players)

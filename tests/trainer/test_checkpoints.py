@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from hf_textgan.core.schedule import Update
 from hf_textgan.objectives.mle import MLEObjective
 from hf_textgan.objectives.seqgan import SeqGANObjective
 from hf_textgan.trainer import checkpoints
@@ -206,6 +207,41 @@ def test_resuming_at_any_iteration_equals_the_uninterrupted_run(tmp_path, three,
             assert differences(state, whole[later - 1]) == [], f"resumed from {step}, compared at {later}"
         state = json.loads((tmp_path / f"from-{step}" / "checkpoint-8" / "trainer_state.json").read_text())
         assert state["global_step"] == 8
+
+
+PARTS = (
+    Update("generator", "generator_loss", part="lm_head"),
+    Update("discriminator", "discriminator_loss"),
+    Update("generator", "generator_loss", part="embed_tokens"),
+)
+
+
+def test_parts_of_a_player_are_trained_and_resumed_on_their_own(tmp_path):
+    def trainer(name: str, **changes):
+        objective = ThreePlayers(updates_=PARTS)
+        return toy_trainer(tmp_path / name, objective, pretrain_generator_steps=0, **changes)
+
+    whole = trainer("whole", player_optimizers={"generator/adversarial/lm_head": {"learning_rate": 0.0}})
+    before = {name: p.detach().clone() for name, p in whole.model.named_parameters()}
+    whole.train()
+    moved = {name for name, p in whole.model.named_parameters() if not torch.equal(before[name], p)}
+    assert {name.split(".")[0] for name in moved} == {"embed_tokens"}, "the rate of the other part is 0"
+
+    trainer("both").train()
+    states = [checkpoint_state(tmp_path / "both" / f"checkpoint-{step}") for step in (3, 5)]
+    moved = {name.split("/")[-1].split(".")[0] for name in differences(*states) if name.startswith("model.safe")}
+    assert moved == {"embed_tokens", "lm_head"}
+    copy_of(tmp_path / "both" / "checkpoint-3", tmp_path / "resumed")
+    trainer("resumed").train(resume_from_checkpoint=True)
+    assert differences(checkpoint_state(tmp_path / "resumed" / "checkpoint-5"), states[1]) == []
+
+
+def test_a_part_that_is_not_there_is_refused(tmp_path):
+    objective = ThreePlayers(updates_=(Update("generator", "generator_loss", part="lm_haed"),))
+    with pytest.raises(
+        ValueError, match="An update of the generator trains its part 'lm_haed', which is no submodule"
+    ):
+        toy_trainer(tmp_path, objective)
 
 
 @pytest.fixture(scope="module")

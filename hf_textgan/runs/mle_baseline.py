@@ -102,10 +102,10 @@ def baseline_arguments(arguments: TrainArguments, generator: PreTrainedModel) ->
     training.load_best_model_at_end, training.metric_for_best_model, training.greater_is_better = True, "loss", False
     training.push_to_hub = False
     configs = {"generator": arguments.configs["generator"]}
-    has_likelihood = capabilities_of(generator).likelihood is not None
-    starts_from_vectors = has_likelihood and "generator" in arguments.run.word_vector_players.split(",")
+    likelihood = capabilities_of(generator).likelihood
+    starts_from_vectors = likelihood is not None and "generator" in arguments.run.word_vector_players.split(",")
     kept: tuple[str, ...] = ("generator", "generator/pretrain_generator")
-    if not has_likelihood:
+    if likelihood is None:
         width = lstm_of_equal_size(generator.num_parameters(), generator.config.vocab_size)
         configs, kept = {"generator": {"hidden_size": width, "embedding_size": width}}, ()
         plain = AdversarialConfig(output_dir=training.output_dir, use_cpu=True)

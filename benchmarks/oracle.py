@@ -1,11 +1,14 @@
 """
-The synthetic task of the field, T = 20: maximum likelihood, scheduled sampling, PG-BLEU, SeqGAN, a constant reward.
+The synthetic task of the field, T = 20: maximum likelihood, scheduled sampling, PG-BLEU, SeqGAN, MaliGAN, a constant
+reward.
 
     python benchmarks/oracle.py --oracle_path target_params.npz --seeds 42 43 44
 
-Maximum likelihood and scheduled sampling train for the published 120 epochs; the three policy gradients start from the
+Maximum likelihood and scheduled sampling train for the published 120 epochs; the policy gradients start from the
 maximum-likelihood model of their seed and take the same number of generator steps at the same learning rate, with the
-laptop preset (its discriminator and its number of rollouts). At every evaluation: NLL-oracle, NLL-test and NLL-div, in
+laptop preset (its discriminator and its number of rollouts). With `--seconds` they take as many as fit into the same
+time of adversarial training, evaluations left out, by the time of a step that a short run measures first; the results
+are then in oracle_t20_equal_time.json. At every evaluation: NLL-oracle, NLL-test and NLL-div, in
 nats per token, on 10,000 samples. As controls the maximum-likelihood model is also sampled at other temperatures.
 
 A finished run is not repeated, an interrupted one resumes from its checkpoint, and further seeds are added to the
@@ -14,13 +17,17 @@ results in the file. Writes benchmarks/results/oracle_t20.json and .png.
 
 import argparse
 import json
+import statistics
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-from common import command_line, make_parser, read_result, train_run, write_result
+from common import command_line, make_parser, read_result, run_arguments, train_run, write_result
 from environment import describe
+from transformers import TrainerCallback
 
+from hf_textgan.runs.build import build_trainer
 from hf_textgan.runs.evaluate import EvaluationArguments, evaluate_run
 
 
@@ -28,6 +35,7 @@ STEPS_PER_EPOCH = 156
 # Published NLL-oracle (Yu et al. 2017, arXiv 1609.05473, table 1), on the same oracle.
 PUBLISHED = {"mle": 9.038, "scheduled_sampling": 8.985, "pg_bleu": 8.946, "seqgan": 8.736}
 TEMPERATURES = (1.0, 0.9, 0.8, 0.7, 0.5)
+MEASURED_STEPS = 8  # of which the first is left out
 
 
 def conditions(options: argparse.Namespace, mle: Path) -> dict[str, tuple[str, dict[str, Any]]]:
@@ -54,7 +62,43 @@ def conditions(options: argparse.Namespace, mle: Path) -> dict[str, tuple[str, d
         "seqgan": ("seqgan", gradient),
         "pg_bleu": ("seqgan", {**gradient, "reward": "bleu"}),
         "constant_reward": ("seqgan", {**gradient, "reward": "constant"}),
+        "maligan": ("maligan", gradient),
+        "maligan_mixed": ("maligan", {**gradient, "num_completions": 5}),
     }
+
+
+class StepTimes(TrainerCallback):
+    """The seconds of each iteration."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+
+    def on_step_begin(self, args, state, control, **kwargs) -> None:
+        self.started = time.perf_counter()
+
+    def on_step_end(self, args, state, control, **kwargs) -> None:
+        self.seconds.append(time.perf_counter() - self.started)
+
+
+def in_time(seconds: float, folder: Path, system: str, options: dict[str, Any]) -> dict[str, Any]:
+    """
+    Returns the number of adversarial iterations that take `seconds`, and ten evaluations among them. It is measured
+    once and kept, so an interrupted run resumes with the same.
+    """
+    path = folder.with_name(f"{folder.name}-steps.json")
+    record = read_result(path)
+    if not record:
+        short = {"max_steps": MEASURED_STEPS, "pretrain_discriminator_steps": 0, "eval_strategy": "no"}
+        with tempfile.TemporaryDirectory() as other:
+            trainer = build_trainer(run_arguments(system, Path(other), **{**options, **short, "save_strategy": "no"}))
+            times = StepTimes()
+            trainer.add_callback(times)
+            trainer.train()
+        each = statistics.median(times.seconds[1:])
+        record = {"seconds": seconds, "seconds_per_step": each, "max_steps": max(1, round(seconds / each))}
+        write_result(path, record)
+    between = max(1, record["max_steps"] // 10)
+    return {"max_steps": record["max_steps"], "eval_steps": between, "save_steps": between}
 
 
 def train(folder: Path, system: str, options: dict[str, Any]) -> dict:
@@ -105,12 +149,13 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--only", nargs="+", help="conditions to run; the results of the others stay in the file")
     parser.add_argument("--epochs", type=int, default=120, help="of maximum likelihood")
     parser.add_argument("--adversarial_steps", type=int, default=100)
+    parser.add_argument("--seconds", type=float, help="of adversarial training, in the place of adversarial_steps")
     parser.add_argument("--learning_rate", type=float, default=1e-2, help="of the generator's policy gradient")
     parser.add_argument("--runs", default="runs/oracle", help="folder of the runs")
     parser.add_argument("--disable_tqdm", action="store_true")
     options = parser.parse_args(argv)
 
-    path = options.output_dir / "oracle_t20.json"
+    path = options.output_dir / ("oracle_t20.json" if options.seconds is None else "oracle_t20_equal_time.json")
     result = read_result(path) or {"seeds": {}}
     for seed in options.seeds:
         folder = Path(options.runs) / f"seed-{seed}"
@@ -125,8 +170,12 @@ def main(argv: list[str] | None = None) -> None:
         for name, (system, values) in conditions(options, folder / "mle").items():
             if options.only and name not in options.only:
                 continue
-            record = train(folder / name, system, {**values, **shared})
-            rows[name] = {**record, "system": system, "options": values, "evaluations": collect(folder / name)}
+            run = folder / name
+            if options.seconds is not None and "max_steps" in values:
+                run = folder / f"{name}-equal-time"
+                values = {**values, **in_time(options.seconds, run, system, {**values, **shared})}
+            record = train(run, system, {**values, **shared})
+            rows[name] = {**record, "system": system, "options": values, "evaluations": collect(run)}
             if name == "mle" and "mle_temperatures" not in rows:
                 rows["mle_temperatures"] = temperatures(folder / name, 10_000)
             result["command"] = command_line("oracle.py", argv)
@@ -160,7 +209,7 @@ def draw(result: dict, path: Path) -> None:
     measures = {"nll_oracle": "NLL-oracle", "nll_per_token": "NLL-test", "nll_div": "NLL-div"}
     columns = {
         "maximum likelihood (epochs)": ("mle", "scheduled_sampling"),
-        "policy gradient (generator steps)": ("seqgan", "constant_reward"),
+        "policy gradient (generator steps)": ("seqgan", "constant_reward", "maligan", "maligan_mixed"),
         "PG-BLEU (generator steps)": ("pg_bleu",),
     }
     names = [name for group in columns.values() for name in group]

@@ -44,6 +44,7 @@ def check_word_vectors(arguments: TrainArguments) -> list[str]:
     return names
 
 
+@torch.no_grad()
 def fill_embeddings(
     arguments: TrainArguments, players: Mapping[str, PreTrainedModel], tokenizer: PreTrainedTokenizerBase
 ) -> str | None:
@@ -61,24 +62,22 @@ def fill_embeddings(
     names = [name for name in names if name in players]  # some are not needed
     if path is None or not names:
         return None
+    copies = [name for name, own in arguments.system.players.items() if isinstance(own, Copy) and own.player in names]
+    filled = {name: _embeddings(players[name], name, path) for name in (*names, *copies) if name in players}
     special = set(tokenizer.all_special_tokens)
     ids = {word: index for word, index in tokenizer.get_vocab().items() if word not in special}
     vectors = read_word_vectors(path, ids)
     table = torch.stack([torch.from_numpy(vector) for vector in vectors.values()])
     rows = torch.tensor([ids[word] for word in vectors])
-    for name in names:
-        embeddings = _embeddings(players[name], name, path)
+    for name, embeddings in filled.items():
         if embeddings.shape[1] != table.shape[1]:
             raise ValueError(
                 f"The vectors of {path} have {table.shape[1]} values and the embeddings of the {name} "
                 f"{embeddings.shape[1]}; build the {name} with embeddings of {table.shape[1]}, as by "
                 f"--{name}.embedding_size {table.shape[1]}."
             )
-    copies = [name for name, own in arguments.system.players.items() if isinstance(own, Copy) and own.player in names]
-    for name in (*names, *(copy for copy in copies if copy in players)):
-        with torch.no_grad():
-            embeddings = _embeddings(players[name], name, path)
-            embeddings[rows] = table.to(embeddings)
+    for embeddings in filled.values():
+        embeddings[rows] = table.to(embeddings)
     return f"word vectors: {len(vectors):,} of {len(ids):,} words found in {path}, for {', '.join(names)}"
 
 

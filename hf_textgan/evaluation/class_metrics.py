@@ -59,14 +59,15 @@ class ClassMetrics:
         assert self._classifier is not None
         hits = np.asarray(self._classifier.predict(sentences)) == labels
         by_class = {
-            f"{name}[{self.names[number]}]": float(hits[labels == number].mean()) for number in np.unique(labels)
+            f"{name}[{self.names[number]}]": float(hits[labels == number].mean())
+            for number in np.unique(labels).tolist()
         }
         return {name: float(hits.mean()), **by_class}
 
     def ngrams(self, sentences: Sequence[Sequence[str]], labels: Sequence[int]) -> dict[str, float]:
         """Returns BLEU of the texts of each class against the held-out texts of the class, and their Self-BLEU."""
         metrics: dict[str, float] = {}
-        for number in np.unique(np.asarray(labels)):
+        for number in sorted(set(labels)):
             own = [sentence for sentence, label in zip(sentences, labels, strict=True) if label == number]
             scores: dict[str, float] = {}
             if number not in self._tables and (self.reference_labels == number).any():

@@ -22,7 +22,7 @@ from ..utils.files import writing_folder
 from ..utils.names import is_hub_name
 from ..utils.version import __version__
 from .arguments import TrainArguments, flatten_options, resolve_arguments
-from .data import Texts, label_names
+from .data import COLUMN_OPTIONS, Texts, label_names
 from .folder import ORACLE_FOLDER, check_output_dir, write_record
 from .labels import name_classes
 from .mle_baseline import SavePretrainedGenerator, check_held_out, validate_baseline
@@ -83,8 +83,10 @@ def build_run(
     >>> trainer.train()
     >>> trainer.save_model()
     ```"""
-    named, texts = _name_datasets(dataset, eval_dataset)
-    given = {**flatten_options(options), **named, "preset": preset, "output_dir": str(output_dir)}
+    flat = flatten_options(options)
+    columns = {name: flat[name] for name in (*COLUMN_OPTIONS, "lowercase") if name in flat}
+    named, texts = _name_datasets(dataset, eval_dataset, columns)
+    given = {**flat, **named, "preset": preset, "output_dir": str(output_dir)}
     if texts is not None:
         given.update({name: None for name in ("train_file", "eval_file", "dataset_name")})
     arguments = resolve_arguments(system, (given, "the options"))
@@ -95,8 +97,8 @@ def build_run(
     return build_trainer(arguments, texts=texts, tokenizer=tokenizer, report=report)
 
 
-def _name_datasets(dataset: Any, eval_dataset: Any) -> tuple[dict[str, str], Texts | None]:
-    """Returns the options that name the data, or the texts themselves where they are given."""
+def _name_datasets(dataset: Any, eval_dataset: Any, columns: dict[str, Any]) -> tuple[dict[str, str], Texts | None]:
+    """Returns the options that name the data, or the texts themselves where they are given, read from `columns`."""
     if isinstance(dataset, str | Path) and isinstance(eval_dataset, str | Path | None):
         named = {"train_file" if Path(dataset).is_file() else "dataset_name": str(dataset)}
         return (named if eval_dataset is None else {**named, "eval_file": str(eval_dataset)}), None
@@ -104,9 +106,9 @@ def _name_datasets(dataset: Any, eval_dataset: Any) -> tuple[dict[str, str], Tex
         if eval_dataset is not None:
             raise ValueError("eval_dataset is given and dataset is not; pass the training text as dataset.")
         return {}, None
-    train = _load(dataset)
+    train = _load(dataset, **columns)
     names = label_names(train)
-    held_out = None if eval_dataset is None else _load(eval_dataset, label_names=names)
+    held_out = None if eval_dataset is None else _load(eval_dataset, label_names=names, **columns)
     return {}, Texts(train, held_out, label_names=names)
 
 

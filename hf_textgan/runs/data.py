@@ -132,12 +132,20 @@ class Texts:
 
 
 # Options that only some sources of text can use.
-_COLUMNS = ("text_column", "label_column", "source_column", "target_column")
+COLUMN_OPTIONS = ("text_column", "label_column", "source_column", "target_column")
 _DIALECT = ("delimiter", "no_header")
 _FOR_DATASETS = ("dataset_config", "dataset_train_split", "dataset_eval_split", "streaming")
 FOR_NEW_TOKENIZERS = ("level", "vocab_size", "min_count")
 _FOR_ALL_TEXTS = ("lowercase", "min_length", "max_condition_length", "truncate", "metric_level")
-TEXT_OPTIONS = ("train_file", "eval_file", *_FOR_DATASETS, *_COLUMNS, *_DIALECT, *FOR_NEW_TOKENIZERS, *_FOR_ALL_TEXTS)
+TEXT_OPTIONS = (
+    "train_file",
+    "eval_file",
+    *_FOR_DATASETS,
+    *COLUMN_OPTIONS,
+    *_DIALECT,
+    *FOR_NEW_TOKENIZERS,
+    *_FOR_ALL_TEXTS,
+)
 
 
 def load_texts(data: DataArguments) -> Texts:
@@ -156,7 +164,7 @@ def load_texts(data: DataArguments) -> Texts:
         raise ValueError("No training text is named; add --train_file FILE or --dataset_name grammar.")
     else:
         (train_source, train_options), (eval_source, eval_options) = _dataset_sources(data, data.dataset_name)
-    options: dict[str, Any] = {name: getattr(data, name) for name in (*_COLUMNS, *_DIALECT, "lowercase")}
+    options: dict[str, Any] = {name: getattr(data, name) for name in (*COLUMN_OPTIONS, *_DIALECT, "lowercase")}
     train = load_text(train_source, **options, **train_options)
     names = label_names(train)
     if eval_source is None:
@@ -176,13 +184,13 @@ def load_eval(data: DataArguments, path: str, names: list[str] | None = None) ->
     Loads a file of held-out text for a run whose data the arguments describe: the same columns, case and classes,
     whose names in the order of their numbers are `names`.
     """
-    options: dict[str, Any] = {name: getattr(data, name) for name in (*_COLUMNS, "lowercase")}
+    options: dict[str, Any] = {name: getattr(data, name) for name in (*COLUMN_OPTIONS, "lowercase")}
     options["label_names"] = names
     if data.dataset_name == "grammar":  # its columns are not those of files
-        options.update(dict.fromkeys(_COLUMNS))
+        options.update(dict.fromkeys(COLUMN_OPTIONS))
     suffix = Path(path).suffix.lower()
     if suffix == ".txt":
-        options.update(dict.fromkeys(_COLUMNS))
+        options.update(dict.fromkeys(COLUMN_OPTIONS))
     if suffix in (".csv", ".tsv"):
         options.update({name: getattr(data, name) for name in _DIALECT})
     return load_text(_file(path), **options)
@@ -335,6 +343,7 @@ def raise_if_set(arguments: Any, options: tuple[str, ...], other: str) -> None:
 
 
 __all__ = [
+    "COLUMN_OPTIONS",
     "DataArguments",
     "FOR_NEW_TOKENIZERS",
     "TEXT_OPTIONS",

@@ -137,7 +137,10 @@ def _load(
     if texts is None:
         raise ValueError(f"{arguments.model} names no held-out text; add --eval_file FILE.")
     check_held_out_inputs(run.model, arguments.model, texts, arguments.eval_file or "the held-out text")
-    return texts, None if both is None else both.train
+    if both is None:
+        return texts, None
+    check_held_out_inputs(run.model, arguments.model, both.train, "the training text")
+    return texts, both.train
 
 
 def _jaccard(generated: list[list[str]], real: list[list[str]], train: list[list[str]] | None) -> dict[str, float]:

@@ -111,7 +111,8 @@ def _source_ids(run: Run, name: str, sources: Sequence[str]) -> list[list[int]]:
         logger.warning(
             "%d of %d tokens of the sources are unknown to %s.", unknown, sum(len(ids) for ids in encoded), name
         )
-    return [[*ids, tokens.tokenizer.eos_token_id] for ids in encoded]
+    eos: Any = tokens.tokenizer.eos_token_id
+    return [[*ids, eos] for ids in encoded]
 
 
 def read_sources(path: str) -> list[str]:

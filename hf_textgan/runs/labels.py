@@ -73,11 +73,12 @@ def name_classes(
     generator = players["generator"]
     if not reads_labels(generator):
         return
-    if "labels" not in train.column_names:
-        raise ValueError(
-            f"A {type(generator).__name__} reads labels and the training text has none; name their column with "
-            "--label_column."
-        )
+    for rows, source in ((train, "training"), (held_out, "held-out")):
+        if rows is not None and "labels" not in rows.column_names:
+            raise ValueError(
+                f"A {type(generator).__name__} reads labels and the {source} text has none; name their column with "
+                "--label_column."
+            )
     labels, numbers = _labels(train), "number the classes 0, 1, 2 and so on without a gap"
     if names is None:
         raise ValueError(f"The largest label is {labels.max()} for {len(train)} training texts; {numbers}.")

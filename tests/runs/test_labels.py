@@ -176,6 +176,13 @@ def test_held_out_data_in_python_are_numbered_as_the_training_data(tmp_path):
     assert isinstance(trainer.train_dataset.features["labels"], ClassLabel)
 
 
+def test_data_in_python_are_read_from_the_columns_that_are_named(tmp_path):
+    data = Dataset.from_dict({"stars": [p[0] for p in PARTS], "text": [p[1] for p in PARTS]})
+    trainer = build_run("classlm", data, output_dir=tmp_path / "run", use_cpu=True, label_column="stars")
+    assert [row["labels"] for row in trainer.train_dataset] == [1, 0, 1, 0]
+    assert names_of_classes(trainer.model) == ["bad", "good"]
+
+
 def test_sequences_of_the_oracle_are_one_class(tmp_path):
     options = {"oracle_train_size": 8, "oracle_eval_size": 4, "oracle_vocab_size": 6, "oracle_hidden_size": 4}
     trainer = build_run("classlm", "oracle", output_dir=tmp_path / "run", use_cpu=True, eval_num_samples=4, **options)

@@ -11,6 +11,9 @@ from hf_textgan.metrics.jaccard import jaccard_diversity, jaccard_novelty
 TRAIN = [text.split() for text in ("a good film .", "a bad film .", "dull")]
 
 
+LINES = ("a good film .", "film a . good good")  # of the same words
+
+
 def test_novelty_is_0_for_a_copy_and_1_without_a_common_word():
     generated = [
         text.split() for text in ("a good film .", "film a . good good", "so it goes", "a good , good cast .")

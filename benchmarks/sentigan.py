@@ -108,8 +108,8 @@ def measure(
             f"accuracy_{name}": mean(hit for hit, asked in zip(hits, labels, strict=True) if asked == label)
             for label, name in enumerate(CLASSES)
         },
-        "novelty": float(jaccard_novelty(words, known).mean()),
-        "diversity": mean(float(jaccard_diversity(part).mean()) for part in groups),
+        "novelty": jaccard_novelty(words, known),
+        "diversity": mean(jaccard_diversity(part) for part in groups),
         "copied": mean(text in set(train_texts) for text in texts),
         "duplicates": 1 - len(set(texts)) / len(texts),
         "length": mean(map(len, words)),

@@ -6,7 +6,14 @@ mean of the vectors of the source's tokens. They are there only while a test ask
 import torch
 from huggingface_hub.dataclasses import strict
 from torch import nn
-from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForCausalLM,
+    GenerationMixin,
+    PreTrainedConfig,
+    PreTrainedModel,
+)
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from hf_textgan import models
@@ -37,7 +44,7 @@ class SourceConfig(PreTrainedConfig):
     pad_token_id: int | None = 0
 
 
-class _Recurrent(PreTrainedModel):
+class _Recurrent(PreTrainedModel, GenerationMixin):
     """A GRU whose state begins with what `start` makes of the inputs."""
 
     def __init__(self, config):

@@ -5,15 +5,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from datasets import Dataset
 from tqdm import tqdm
 
 from ..data.caption_grammar import CaptionGrammar
 from ..data.encoding import truncate_texts
 from ..data.lines import read_lines
 from ..data.oracle import load_oracle, sample_oracle
+from ..evaluation.classes import names_of_classes, reads_labels, reads_sources
 from ..evaluation.text_metrics import MIN_HELD_OUT_LINES
-from ..runs.data import DataArguments, load_eval, load_texts
+from ..runs.data import DataArguments, Texts, load_eval, load_texts
 from ..runs.folder import BASELINE_FOLDER, ORACLE_FOLDER, PRETRAINED_FOLDER, seed_folders
+from ..runs.labels import check_held_out_inputs, class_metrics, named_classes
 from ..utils.escaping import printable
 from ..utils.files import check_output
 from .compare import CompareConfig, compare
@@ -184,16 +187,21 @@ def _text_measure(
                     "text of the comparison with --train_file and --eval_file."
                 )
         texts = load_texts(options)
-    train = load_eval(options, arguments.train_file) if arguments.train_file else texts.train
-    held_out = load_eval(options, arguments.eval_file) if arguments.eval_file else texts.eval
+    names = next((named for model in models if (named := named_classes(model.run.model)) is not None), None)
+    train = load_eval(options, arguments.train_file, names) if arguments.train_file else texts.train
+    held_out = load_eval(options, arguments.eval_file, names) if arguments.eval_file else texts.eval
     if held_out is None:
         raise ValueError(f"{models[0].path} has no held-out text; add --eval_file FILE.")
-    held_out_lines, train_lines = held_out["text"][:], train["text"][:]
+    train_lines = train["text"][:]
     if options.truncate and models and models[0].run.tokenizer is not None:  # as long as texts of the models
         engine, tokenizer = models[0].run.engine, models[0].run.tokenizer
-        held_out_lines = truncate_texts(held_out_lines, tokenizer, engine.max_length)
+        held_out = _with_texts(held_out, truncate_texts(held_out, tokenizer, engine.max_length))
         train_lines = truncate_texts(train_lines, tokenizer, engine.max_length)
-    real, references = split_in_halves(held_out_lines, config.seed)
+    real, references = split_in_halves(held_out, config.seed)
+    for model in models:
+        if reads_sources(model.run.model) or "label" in held_out.column_names:
+            check_held_out_inputs(model.run.model, model.path, held_out, "the held-out text of the comparison")
+        model.draw_for(real)
     if len(held_out) < MIN_HELD_OUT_LINES:
         raise ValueError(
             f"The held-out text has {len(held_out)} lines; give {MIN_HELD_OUT_LINES} or more: one half is "
@@ -204,13 +212,25 @@ def _text_measure(
     sentences = [split(line) for line in train_lines]
     max_length = max(map(len, sentences))
     grammar = CaptionGrammar() if options.dataset_name == "grammar" else None
+    classes = None
+    labelled = "label" in held_out.column_names and "label" in train.column_names
+    if labelled and (reading := next((model for model in models if reads_labels(model.run.model)), None)) is not None:
+        classes = class_metrics(
+            Texts(train, references), references["text"][:], names_of_classes(reading.run.model), split
+        )
+    real_labels, train_labels = ((part["label"][:] if classes is not None else None) for part in (real, train))
     reference_sources: list[TextSource] = [
-        LinesSource(REAL_TEXT_LABEL, real),
-        LinesSource("copied training text", train_lines),
+        LinesSource(REAL_TEXT_LABEL, real["text"][:], real_labels),
+        LinesSource("copied training text", train_lines, train_labels),
         MarkovSource("trigram sampler", sentences, 3, join, max_length),
         MarkovSource("bag of words", sentences, 1, join, max_length),
     ]
-    return TextMeasure(train_lines, references, split, grammar), reference_sources, num_samples
+    return TextMeasure(train_lines, references, split, grammar, classes), reference_sources, num_samples
+
+
+def _with_texts(dataset: Dataset, texts: list[str]) -> Dataset:
+    """Returns a data set with other texts in their rows."""
+    return dataset.remove_columns("text").add_column("text", texts)
 
 
 def _oracle_measure(models: list[ModelSource]) -> tuple[OracleMeasure, OracleSource]:

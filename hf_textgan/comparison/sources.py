@@ -5,7 +5,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from datasets import Dataset
@@ -14,7 +14,8 @@ from transformers import PreTrainedModel
 from ..data.collator import collate
 from ..data.encoding import encode_text
 from ..data.oracle import dataset_samples
-from ..evaluation.generators import corpus_nll, decode, nll_metrics, sample_nll, sample_sequences
+from ..evaluation.classes import reads_labels, reads_sources
+from ..evaluation.generators import corpus_nll, decode, given_rows, nll_metrics, sample_nll, sample_sequences
 from ..runs.folder import BASELINE_FOLDER, Run, load_run, read_record, run_folder
 from ..sampling.capabilities import capabilities_of
 from ..sampling.engine import RolloutEngine
@@ -49,6 +50,10 @@ class TextSource(Source, Protocol):
 
     def texts(self, num_samples: int, seed: int, **options: float) -> list[str]:
         """Draws texts; `options` are those of a sweep, `temperature` or `top_p`."""
+        ...
+
+    def labels(self, num_samples: int, seed: int) -> list[int] | None:
+        """Returns the classes of the texts of a draw, if they have some."""
         ...
 
 
@@ -87,6 +92,7 @@ class ModelSource:
             if not self.temperature > 0:
                 raise ValueError(f"{path} has the temperature {after}; set it above 0.")
         self.run = load_run(self.path)
+        self.given: Dataset | None = None  # the rows that samples are drawn for
         self.root, self.record = self.run.root, self.run.record
         if self.root is not None and self.root.name == BASELINE_FOLDER:  # a baseline is a part of its run
             outer = self.root.parent
@@ -101,11 +107,15 @@ class ModelSource:
         """Returns whether the draws depend on a temperature."""
         return capabilities_of(self.run.model).temperature
 
-    @property
-    def likelihood(self) -> bool:
-        """Returns whether texts alone, without labels or conditions, have an exact likelihood."""
+    def likelihood_given(self, texts: Dataset) -> Literal["exact", "bound"] | None:
+        """Returns the likelihood of texts with the labels and sources that they have, see [`Capabilities`]."""
         known = capabilities_of(self.run.model)
-        return known.likelihood == "exact" and not known.row_inputs and not known.step_inputs
+        columns = {"class_labels": "label", "condition_ids": "condition", "condition_mask": "condition"}
+        missing = [name for name in (*known.row_inputs, *known.step_inputs) if columns.get(name) not in texts.features]
+        # What a generator draws makes its likelihood a bound at best, and labels that it draws belong to other texts.
+        if known.likelihood == "exact" and missing or any(name in columns for name in missing):
+            return None
+        return known.likelihood
 
     @property
     def run_config(self) -> str:
@@ -135,32 +145,55 @@ class ModelSource:
 
     def samples(self, num_samples: int, seed: int, temperature: float = 1.0, top_p: float | None = None) -> Samples:
         """Draws sequences of token ids."""
-        return _draw(self.run, num_samples, seed, temperature * self.temperature, top_p)
+        return _draw(self.run, num_samples, seed, temperature * self.temperature, top_p, self.given)
 
     def texts(self, num_samples: int, seed: int, **options: float) -> list[str]:
         """Draws texts."""
         return decode(self.run.tokenizer, self.samples(num_samples, seed, **options).sequences)
 
-    def nll_of_texts(self, texts: Sequence[str]) -> float:
-        """Returns the negative log-likelihood of texts, their ends included, in nats."""
+    def draw_for(self, texts: Dataset) -> None:
+        """Draws further samples for the labels and sources of these texts: sample `i` for those of row `i`."""
+        if reads_labels(self.run.model) or reads_sources(self.run.model):
+            self.given = self._encode(texts)
+
+    def labels(self, num_samples: int, seed: int) -> list[int] | None:
+        """Returns the classes that the samples are drawn for, if they are given."""
+        if self.given is None or "labels" not in self.given.column_names or not reads_labels(self.run.model):
+            return None
+        return [int(row["labels"]) for row in given_rows(self.given, range(num_samples))]
+
+    def nll_of_texts(self, texts: Dataset) -> float:
+        """
+        Returns the negative log-likelihood of texts given their labels and sources, their ends included, in nats; or a
+        bound on it, see [`~evaluation.corpus_nll`].
+        """
+        encoded = self._encode(texts)
+        collator = functools.partial(collate, pad_token_id=self.run.engine.pad_token_id)
+        return float(corpus_nll(self.run.model, self.run.engine, encoded, collator)[0])
+
+    def _encode(self, texts: Dataset) -> Dataset:
         run = self.run
         if run.tokenizer is None:
             raise ValueError(f"{self.path} writes token ids and no text; compare it with runs on its oracle.")
         truncate = (run.record.get("data") or {}).get("truncate", False)  # lines that fill the window have no end
         window = run.engine.max_length if truncate else None
-        dataset = Dataset.from_dict({"text": list(texts)})
-        encoded = encode_text(dataset, run.tokenizer, window, truncate=truncate).dataset
-        collator = functools.partial(collate, pad_token_id=run.engine.pad_token_id)
-        return float(corpus_nll(run.model, run.engine, encoded, collator)[0])
+        return encode_text(texts, run.tokenizer, window, truncate=truncate).dataset
 
     def nll(self, held_out: Dataset, temperature: float = 1.0) -> float:
         """Returns the NLL per token (nats) of encoded sequences of one length."""
         return _nll(self.run, held_out, temperature * self.temperature)
 
 
-def _draw(run: Run, num_samples: int, seed: int, temperature: float, top_p: float | None = None) -> Samples:
+def _draw(
+    run: Run,
+    num_samples: int,
+    seed: int,
+    temperature: float,
+    top_p: float | None = None,
+    given: Dataset | None = None,
+) -> Samples:
     engine = run.engine.at(temperature)
-    return sample_sequences(run.model, engine, num_samples, seed, top_p=top_p)[:num_samples]
+    return sample_sequences(run.model, engine, num_samples, seed, given=given, top_p=top_p)[:num_samples]
 
 
 def _nll(run: Run, held_out: Dataset, temperature: float) -> float:
@@ -218,21 +251,32 @@ class LinesSource:
             The name.
         lines (`Sequence[str]`):
             The lines. A draw takes each of them once, and again only if there are fewer lines than samples.
+        line_labels (`Sequence[int]`, *optional*):
+            The classes of the lines.
     """
 
     swept = False
 
-    def __init__(self, label: str, lines: Sequence[str]):
+    def __init__(self, label: str, lines: Sequence[str], line_labels: Sequence[int] | None = None):
         self.label = self.path = self.run_config = label
-        self.lines = lines
+        self.lines, self.line_labels = lines, line_labels
 
     def texts(self, num_samples: int, seed: int, **options: float) -> list[str]:
         """Draws lines; `options` have no effect."""
+        return [self.lines[index] for index in self._order(num_samples, seed)]
+
+    def labels(self, num_samples: int, seed: int) -> list[int] | None:
+        """Returns the classes of the lines of a draw, if they have some."""
+        if self.line_labels is None:
+            return None
+        return [self.line_labels[index] for index in self._order(num_samples, seed)]
+
+    def _order(self, num_samples: int, seed: int) -> list[int]:
         rng = np.random.default_rng([seed, 1])
         order = rng.permutation(len(self.lines))
         while len(order) < num_samples:
             order = np.concatenate([order, rng.permutation(len(self.lines))])
-        return [self.lines[int(index)] for index in order[:num_samples]]
+        return order[:num_samples].tolist()
 
 
 class MarkovSource:
@@ -281,6 +325,9 @@ class MarkovSource:
         rng = np.random.default_rng([seed, 2, self.order])
         return [self.join(self._sentence(rng)) for _ in range(num_samples)]
 
+    def labels(self, num_samples: int, seed: int) -> None:
+        """Returns no classes, because the texts have none."""
+
     def _sentence(self, rng: np.random.Generator) -> list[str]:
         sentence: list[str] = []
         context: tuple = (None,) * (self.order - 1)
@@ -294,14 +341,17 @@ class MarkovSource:
         return sentence
 
 
-def split_in_halves(lines: Sequence[str], seed: int) -> tuple[list[str], list[str]]:
+def split_in_halves(texts: Dataset, seed: int) -> tuple[Dataset, Dataset]:
     """
     Splits held-out text at random: one half is compared like samples, the other is the reference of all sources.
     """
-    lines = sorted(lines)  # the split does not depend on the order of the file
-    order = np.random.default_rng([seed, 3]).permutation(len(lines))
-    middle = len(lines) // 2
-    return [lines[index] for index in order[:middle]], [lines[index] for index in order[middle:]]
+    columns = [texts[name][:] for name in ("text", "label", "condition") if name in texts.column_names]
+    rows = list(zip(*columns, strict=True))
+    # The split does not depend on the order of the file.
+    order = np.array(sorted(range(len(rows)), key=rows.__getitem__))
+    order = order[np.random.default_rng([seed, 3]).permutation(len(rows))]
+    middle = len(rows) // 2
+    return texts.select(order[:middle]), texts.select(order[middle:])
 
 
 __all__ = [

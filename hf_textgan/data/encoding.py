@@ -370,7 +370,7 @@ class _Encoder:
         self.max_condition_length = max_condition_length
         self.window = max_length if truncate else None  # lines are cut at this number of tokens
         self.kept = self.dropped = self.short = self.cut = self.num_tokens = self.unknown = 0
-        self.shortest, self.longest, self.longest_condition = sys.maxsize, 0, 0
+        self.shortest, self.longest, self.longest_kept, self.longest_condition = sys.maxsize, 0, 0, 0
 
     def __call__(self, batch: Mapping[str, list]) -> dict[str, list]:
         tokens = self.tokens(batch["text"])
@@ -388,6 +388,7 @@ class _Encoder:
                 indices.append(index)
         self.kept += len(indices)
         kept = [tokens[index] for index in indices]
+        self.longest_kept = max([self.longest_kept, *map(len, kept)])
         if self.window is not None:
             self.cut += sum(len(line) > self.window for line in kept)
             kept = [line[: self.window] for line in kept]
@@ -423,7 +424,7 @@ class _Encoder:
                 f"{' and '.join(limits)}; widen the limits."
             )
         return {
-            "max_length": self.longest + 1 if self.max_length is None else self.max_length,
+            "max_length": self.longest_kept + 1 if self.max_length is None else self.max_length,
             "num_dropped": self.dropped,
             "num_lines": lines,
             "num_tokens": self.num_tokens,

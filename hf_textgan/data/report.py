@@ -30,6 +30,7 @@ def data_report(
     min_length: int | None = None,
     progress: bool = True,
     truncate: bool = False,
+    max_condition_length: int | None = None,
 ) -> dict[str, Any]:
     """
     Describes the training and evaluation text as the trainer will read it, in 8 bytes of memory a line.
@@ -50,6 +51,8 @@ def data_report(
             Whether a progress bar is shown after one second.
         truncate (`bool`, *optional*, defaults to `False`):
             As in [`encode_lines`]. All numbers are still those of the whole lines.
+        max_condition_length (`int`, *optional*):
+            As in [`encode_text`].
 
     Returns:
         `dict`: Plain numbers and strings, fit for JSON:
@@ -61,7 +64,8 @@ def data_report(
           `dropped` (lines longer than `max_length`; with `truncate` instead `cut`, lines that lose tokens)
           and `unknown_rate` (share of the tokens). All lines count, the dropped ones too. With labels also `labels`
           (class to number of lines), with conditions `condition_mean_length` and `condition_longest` (with the
-          end-of-sequence token), and with a `min_length` `short` (lines below it).
+          end-of-sequence token) and with a `max_condition_length` `long_conditions` (longer ones), and with a
+          `min_length` `short` (lines below it).
         - `duplicate_rate`: share of the training lines that repeat an earlier one.
         - `overlap_rate`: share of the evaluation lines that are also training lines (`None` without evaluation text).
         - `warnings`: one sentence for each number that is likely to harm the training or the evaluation.
@@ -74,6 +78,7 @@ def data_report(
         _describe,
         tokenizer=tokenizer,
         min_length=min_length,
+        max_condition_length=max_condition_length,
         progress=progress,
     )
     train_part, train_hashes, train_lengths = describe(train)
@@ -134,6 +139,7 @@ def format_report(report: Mapping[str, Any]) -> str:
         ("short lines", "short", "{:,}"),
         ("mean condition", "condition_mean_length", "{:.1f}"),
         ("longest condition", "condition_longest", "{:,}"),
+        ("long conditions", "long_conditions", "{:,}"),
     ]
     for label, key, form in numbers:
         if any(key in column for column in columns):
@@ -159,6 +165,7 @@ def _describe(
     lines: Dataset | Sequence[str],
     tokenizer: PreTrainedTokenizerBase,
     min_length: int | None,
+    max_condition_length: int | None,
     progress: bool,
 ) -> tuple[dict[str, Any], np.ndarray, Counter[int]]:
     """Returns the numbers of one text, a hash of each line, and the number of lines of each length."""
@@ -201,6 +208,8 @@ def _describe(
     if conditions:
         part["condition_mean_length"] = sum(length * n for length, n in conditions.items()) / len(lines)
         part["condition_longest"] = max(conditions)
+        if max_condition_length is not None:
+            part["long_conditions"] = sum(n for length, n in conditions.items() if length > max_condition_length)
     return part, hashes, lengths
 
 

@@ -6,6 +6,8 @@ from ..utils.lazy import lazy_attributes
 
 
 if TYPE_CHECKING:
+    from .class_metrics import *
+    from .classes import *
     from .generators import *
     from .oracle import *
     from .text_metrics import *
@@ -13,5 +15,5 @@ if TYPE_CHECKING:
 
 __getattr__, __dir__ = lazy_attributes(
     __name__,
-    ("generators", "oracle", "text_metrics", "token_jsd"),
+    ("class_metrics", "classes", "generators", "oracle", "text_metrics", "token_jsd"),
 )

@@ -38,6 +38,7 @@ SUMMARY_METRICS = (
     "bleu_4",
     "self_bleu_4",
     "distinct_texts",
+    "category_accuracy",
     "grammar_share",
     "jsd_4",
     "reconstruction_accuracy",
@@ -57,10 +58,15 @@ _DESCRIPTIONS = {
     r"jsd_(\d+)": ("divergence of {}-grams from those of real text, bits, 0 to 1", False),
     r"forward_nll": ("NLL of the samples under a language model of the training text, nats per token", False),
     r"reverse_nll": ("NLL of held-out text under a language model of the samples, nats per token", False),
+    r"nll_bound_test": ("upper bound on the NLL of held-out text, nats per token", False),
     r"frechet": ("Frechet distance of the samples to held-out text, of embedded n-grams", False),
     r"copied": ("share of the samples that stand in the training text; best near real text", None),
     r"repeated": ("share of the samples that repeat another; best near real text", None),
     r"empty": ("share of the samples without a word", False),
+    r"category_accuracy": ("share of the samples in the requested class; best near category_accuracy_real", None),
+    r"category_accuracy_real": ("share of held-out texts that the same classifier puts into their class", None),
+    r"jaccard_novelty(_real)?": ("1 - word overlap with the nearest training text; best near that of real text", None),
+    r"jaccard_diversity(_real)?": ("1 - word overlap with the nearest other text; best near that of real text", None),
     r"grammar_share": ("share of the samples that the grammar can write", True),
     r"grammar_nll": ("NLL of the grammatical samples under the grammar, nats per text; best near real text", None),
     r"grammar_nll_per_token": ("NLL of the grammatical samples under the grammar, nats per token", None),
@@ -78,11 +84,15 @@ def evaluation_panels() -> dict[str, tuple[str, ...]]:
 
 
 def describe_metric(name: str) -> MetricDescription | None:
-    """Returns the description of a metric of an evaluation, with or without `eval_`; `None` if there is none."""
-    bare = name.removeprefix("eval_")
+    """
+    Returns the description of a metric of an evaluation, with or without `eval_`, or of that of one class
+    (`bleu_2[NAME]` is the BLEU-2 of the class `NAME`); `None` if there is none.
+    """
+    bare, bracket, label = name.removeprefix("eval_").removesuffix("]").partition("[")
     for pattern, (meaning, higher_is_better) in _DESCRIPTIONS.items():
         if match := re.fullmatch(pattern, bare):
-            return MetricDescription(meaning.format(*match.groups()), higher_is_better)
+            of_class = f"of the class {label}: " if bracket else ""
+            return MetricDescription(of_class + meaning.format(*match.groups()), higher_is_better)
     return None
 
 

@@ -84,6 +84,10 @@ class DataArguments:
     min_length: int | None = field(
         default=None, metadata={"help": "Fewest tokens of a line, its end not included; shorter lines are dropped."}
     )
+    max_condition_length: int | None = field(
+        default=None,
+        metadata={"help": "Most tokens of a source, its end included; training texts with longer ones are left out."},
+    )
     truncate: bool = field(
         default=False, metadata={"help": "Cut lines at max_length tokens instead of leaving longer ones out."}
     )
@@ -132,7 +136,7 @@ _COLUMNS = ("text_column", "label_column", "source_column", "target_column")
 _DIALECT = ("delimiter", "no_header")
 _FOR_DATASETS = ("dataset_config", "dataset_train_split", "dataset_eval_split", "streaming")
 FOR_NEW_TOKENIZERS = ("level", "vocab_size", "min_count")
-_FOR_ALL_TEXTS = ("lowercase", "min_length", "truncate", "metric_level")
+_FOR_ALL_TEXTS = ("lowercase", "min_length", "max_condition_length", "truncate", "metric_level")
 TEXT_OPTIONS = ("train_file", "eval_file", *_FOR_DATASETS, *_COLUMNS, *_DIALECT, *FOR_NEW_TOKENIZERS, *_FOR_ALL_TEXTS)
 
 
@@ -167,11 +171,15 @@ def load_texts(data: DataArguments) -> Texts:
     return Texts(train, held_out, label_names=names)
 
 
-def load_eval(data: DataArguments, path: str) -> Dataset:
+def load_eval(data: DataArguments, path: str, names: list[str] | None = None) -> Dataset:
     """
-    Loads a file of held-out text for a run whose data the arguments describe: the same columns, case and classes.
+    Loads a file of held-out text for a run whose data the arguments describe: the same columns, case and classes,
+    whose names in the order of their numbers are `names`.
     """
     options: dict[str, Any] = {name: getattr(data, name) for name in (*_COLUMNS, "lowercase")}
+    options["label_names"] = names
+    if data.dataset_name == "grammar":  # its columns are not those of files
+        options.update(dict.fromkeys(_COLUMNS))
     suffix = Path(path).suffix.lower()
     if suffix == ".txt":
         options.update(dict.fromkeys(_COLUMNS))
@@ -186,14 +194,37 @@ def make_tokenizer(data: DataArguments, texts: Texts) -> PreTrainedTokenizerBase
     if data.tokenizer_name_or_path is not None:
         return load_tokenizer(data.tokenizer_name_or_path)
     make = {"word": word_tokenizer, "character": character_tokenizer}[data.level]
-    return make(iterate_texts(texts.train), data.vocab_size, data.min_count)
+    # A word that occurs in sources only is no unknown word.
+    lines = (line for column in ("text", "condition") for line in iterate_texts(texts.train, column))
+    return make(lines, data.vocab_size, data.min_count)
 
 
-def encode_held_out(texts: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int, truncate: bool) -> Dataset:
+def encode_held_out(
+    texts: Dataset,
+    tokenizer: PreTrainedTokenizerBase,
+    max_length: int,
+    truncate: bool,
+    max_condition_length: int | None = None,
+) -> Dataset:
     """
     Encodes held-out text for a likelihood: cut to `max_length` tokens where the training text is, else of any length.
+
+    Raises:
+        [`DataError`]: If a source has more than `max_condition_length` tokens, because no row may be missing.
     """
-    return encode_text(texts, tokenizer, max_length if truncate else None, truncate=truncate).dataset
+    encoded = encode_text(
+        texts,
+        tokenizer,
+        max_length if truncate else None,
+        max_condition_length=max_condition_length,
+        truncate=truncate,
+    )
+    if encoded.num_dropped:
+        raise DataError(
+            f"{encoded.num_dropped:,} of {encoded.num_lines:,} held-out sources have more than max_condition_length="
+            f"{max_condition_length} tokens with their end; leave them out, or raise max_condition_length."
+        )
+    return encoded.dataset
 
 
 def reference_texts(texts: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int, truncate: bool) -> list[str]:
@@ -205,7 +236,8 @@ def describe_texts(
     data: DataArguments, texts: Texts, tokenizer: PreTrainedTokenizerBase, max_length: int | None
 ) -> dict[str, Any]:
     """Returns the [`~data.data_report`] of the texts of a run."""
-    report = data_report(texts.train, texts.eval, tokenizer, max_length, data.min_length, truncate=data.truncate)
+    options = {"truncate": data.truncate, "max_condition_length": data.max_condition_length}
+    report = data_report(texts.train, texts.eval, tokenizer, max_length, data.min_length, **options)
     if texts.grammar is not None:
         report["warnings"] = []  # independent draws repeat, as they should
     return report

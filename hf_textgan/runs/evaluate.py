@@ -1,22 +1,31 @@
 """Metrics of a trained generator."""
 
 import functools
+import logging
 from dataclasses import dataclass
 from typing import Any
+
+from datasets import Dataset
 
 from ..data.caption_grammar import CaptionGrammar
 from ..data.collator import collate
 from ..data.encoding import encode_text
 from ..data.oracle import dataset_samples, load_oracle, sample_oracle
 from ..data.rows import Rows
-from ..evaluation.generators import corpus_nll, decode, nll_metrics, sample_nll, sample_sequences
+from ..evaluation.classes import describe_inputs, names_of_classes, reads_labels
+from ..evaluation.generators import corpus_nll, decode, given_rows, nll_metrics, sample_nll, sample_sequences
 from ..evaluation.oracle import OracleMetrics
 from ..evaluation.text_metrics import TextMetrics
 from ..evaluation.token_jsd import TokenJSD
+from ..metrics.jaccard import jaccard_diversity, jaccard_novelty
 from ..sampling.capabilities import capabilities_of
 from ..sampling.samples import Samples
-from .data import DataArguments, encode_held_out, load_eval, load_texts, reference_texts
+from .data import DataArguments, Texts, encode_held_out, label_names, load_eval, load_texts, reference_texts
 from .folder import ORACLE_FOLDER, Run, load_run
+from .labels import check_held_out_inputs, class_metrics, named_classes
+
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -68,14 +77,7 @@ def _evaluate_texts(arguments: EvaluationArguments, run: Run, data: dict) -> dic
     if run.tokenizer is None:
         raise ValueError(f"{arguments.model} writes ids and its oracle is not there; measure the folder of its run.")
     options = DataArguments(**data)
-    train = None
-    if arguments.eval_file is not None:
-        texts = load_eval(options, arguments.eval_file)
-    else:
-        both = load_texts(options) if data else None
-        texts, train = (both.eval, both.train) if both is not None else (None, None)
-    if texts is None:
-        raise ValueError(f"{arguments.model} names no held-out text; add --eval_file FILE.")
+    texts, train = _load(arguments, run, options, has_text=bool(data))
     references = reference_texts(texts, run.tokenizer, run.engine.max_length, options.truncate)
     held_out = encode_held_out(texts, run.tokenizer, run.engine.max_length, options.truncate)
     samples = _draw(arguments, run, held_out)
@@ -89,10 +91,54 @@ def _evaluate_texts(arguments: EvaluationArguments, run: Run, data: dict) -> dic
     elif likelihood is None and train is not None:
         rows = encode_text(train, run.tokenizer, run.engine.max_length, truncate=options.truncate).dataset
         metrics.update(TokenJSD(rows, run.engine)(samples))
-    texts = decode(run.tokenizer, samples.sequences)
+    generated = decode(run.tokenizer, samples.sequences)
     grammar = CaptionGrammar() if options.dataset_name == "grammar" else None
-    metrics.update(TextMetrics(references, options.split, grammar)(texts))
-    return {"metrics": metrics, "num_references": len(references), "samples": texts[:20]}
+    metrics.update(TextMetrics(references, options.split, grammar)(generated))
+    tokens, real = ([options.split(text) for text in part] for part in (generated, references))
+    if reads_labels(run.model) and train is not None:
+        data_of_run = Texts(train, texts, label_names=label_names(train))
+        classes = class_metrics(data_of_run, references, names_of_classes(run.model), options.split)
+        assert classes is not None
+        labels = [int(row["labels"]) for row in given_rows(held_out, range(len(generated)))]
+        metrics.update({**classes.accuracy(tokens, labels), **classes.ngrams(tokens, labels)})
+    metrics.update(_jaccard(tokens, real, None if train is None else [options.split(text) for text in train["text"]]))
+    inputs = {name: column[:20] for name, column in describe_inputs(run.model, run.tokenizer, samples).items()}
+    result = {"metrics": metrics, "num_references": len(references), "samples": generated[:20]}
+    return {**result, "inputs": inputs} if inputs else result
+
+
+def _load(
+    arguments: EvaluationArguments, run: Run, options: DataArguments, has_text: bool
+) -> tuple[Dataset, Dataset | None]:
+    """Returns the held-out text, and the training text of the run if it is there."""
+    if not has_text and arguments.eval_file is None:
+        raise ValueError(f"{arguments.model} names no held-out text; add --eval_file FILE.")
+    both = None
+    if has_text:
+        try:
+            both = load_texts(options)
+        except ValueError as error:
+            if arguments.eval_file is None:
+                raise
+            logger.warning("%s The metrics that compare with the training text are left out.", error)
+    texts = both.eval if both is not None else None
+    if arguments.eval_file is not None:
+        texts = load_eval(options, arguments.eval_file, named_classes(run.model))
+    if texts is None:
+        raise ValueError(f"{arguments.model} names no held-out text; add --eval_file FILE.")
+    check_held_out_inputs(run.model, arguments.model, texts, arguments.eval_file or "the held-out text")
+    return texts, None if both is None else both.train
+
+
+def _jaccard(generated: list[list[str]], real: list[list[str]], train: list[list[str]] | None) -> dict[str, float]:
+    """Returns novelty and diversity of samples, and of as many held-out texts."""
+    metrics: dict[str, float] = {}
+    for suffix, sentences in (("", generated), ("_real", real[: len(generated)])):
+        if train is not None:
+            metrics[f"jaccard_novelty{suffix}"] = jaccard_novelty(sentences, train)
+        if len(sentences) > 1:
+            metrics[f"jaccard_diversity{suffix}"] = jaccard_diversity(sentences)
+    return metrics
 
 
 def _evaluate_oracle(arguments: EvaluationArguments, run: Run, data: dict) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Labels and conditions: what a system needs of its data, and the classes of a generator by their names."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +9,13 @@ from datasets import Dataset
 from transformers import PreTrainedModel
 
 from ..data.caption_grammar import CAPTION_COLUMNS
-from ..sampling.capabilities import capabilities_of
+from ..evaluation.class_metrics import ClassMetrics
+from ..evaluation.classes import names_of_classes, reads_labels, reads_sources
 from ..systems import SystemSpec
-from ..utils.names import unknown_name
-from .data import DataArguments, Texts
+from .data import DataArguments, Texts, label_names
 
+
+_MAX_CLASSIFIER_TEXTS = 5_000  # more take minutes to learn from
 
 # The column of loaded text that satisfies a need of a system, and the options that name it.
 _COLUMNS = {
@@ -23,7 +25,12 @@ _COLUMNS = {
 
 
 def check_needs(system: SystemSpec, data: DataArguments, texts: Texts) -> None:
-    """Raises `ValueError` if the data lack what a system needs beside text."""
+    """Raises `ValueError` if the data lack what a system needs beside text, or have no sources to limit."""
+    if data.max_condition_length is not None and "condition" not in texts.train.column_names:
+        raise ValueError(
+            f"max_condition_length is {data.max_condition_length} and the training text has no sources; name their "
+            "column with --source_column, or leave it out."
+        )
     train_source = data.train_file or data.dataset_name or "the training text"
     eval_source = data.eval_file or data.dataset_name or "the held-out text"
     for need in system.needs:
@@ -103,7 +110,7 @@ def _set_names(player: PreTrainedModel, names: dict[int, str]) -> None:
 def _check_names(generator: PreTrainedModel, names: list[str]) -> None:
     """Raises `ValueError` if a pretrained generator knows the classes by other names, or in another order."""
     known = names_of_classes(generator)
-    if all(name in (str(number), f"LABEL_{number}") for number, name in enumerate(known)) or known == names:
+    if known == names or all(name == f"LABEL_{number}" for number, name in enumerate(known)):  # it has no names
         return
     raise ValueError(
         f"The generator has the classes {', '.join(known)} and the data {', '.join(names)}; give the classes of the "
@@ -111,36 +118,58 @@ def _check_names(generator: PreTrainedModel, names: list[str]) -> None:
     )
 
 
+def check_held_out_inputs(generator: PreTrainedModel, name: str, texts: Dataset, source: str) -> None:
+    """Raises `ValueError` if held-out text lacks what a generator called `name` reads, or has other classes."""
+    for reads, column, what in ((reads_labels, "label", "labels"), (reads_sources, "condition", "sources")):
+        if reads(generator) and column not in texts.column_names:
+            raise ValueError(f"{name} reads {what} and {source} has none; give text with the columns of its training.")
+    if not reads_labels(generator):
+        return
+    names, known = label_names(texts), names_of_classes(generator)
+    if names is not None:
+        _check_names(generator, names)
+    elif max(texts["label"]) >= len(known):
+        raise ValueError(
+            f"{source} has the label {max(texts['label'])} and {name} has {len(known)} classes; leave it out."
+        )
+
+
+def named_classes(generator: PreTrainedModel) -> list[str] | None:
+    """Returns the names of the classes that a generator reads, `None` where it reads none or they are numbers."""
+    names = names_of_classes(generator) if reads_labels(generator) else []
+    unnamed = all(name in (str(number), f"LABEL_{number}") for number, name in enumerate(names))
+    return None if unnamed else names
+
+
+def class_metrics(
+    texts: Texts, references: Sequence[str] | None, names: list[str] | None, split: Callable[[str], list[str]]
+) -> ClassMetrics | None:
+    """
+    Returns the metrics of texts that are generated for the classes of the data, `None` without classes. The classifier
+    learns from at most 5,000 training texts, evenly spaced.
+    """
+    if names is None or (texts.eval is not None and "label" not in texts.eval.column_names):
+        return None
+    count = len(texts.train)
+    train = texts.train[np.linspace(0, count - 1, min(count, _MAX_CLASSIFIER_TEXTS)).astype(int).tolist()]
+    return ClassMetrics(
+        [split(text) for text in train["text"]],
+        train["label"],
+        [split(text) for text in references or ()],
+        [] if texts.eval is None else texts.eval["label"][:],
+        names,
+    )
+
+
 def _labels(rows: Dataset) -> np.ndarray:
     return np.asarray(rows["labels"][:], dtype=np.int64)
 
 
-def reads_labels(generator: Any) -> bool:
-    """Returns whether a generator reads class labels."""
-    return "class_labels" in capabilities_of(generator).row_inputs
-
-
-def names_of_classes(generator: PreTrainedModel) -> list[str]:
-    """Returns the names of the classes of a generator in the order of their numbers."""
-    id2label: dict[int, str] = dict(generator.config.id2label or {})
-    number = getattr(generator.config, "num_classes", len(id2label))
-    return [str(id2label.get(index, index)) for index in range(number)]
-
-
-def class_number(generator: PreTrainedModel, label: str | int) -> int:
-    """
-    Returns the number of a class of a generator, which is given by its name or by the number itself.
-
-    Raises:
-        `ValueError`: If the generator has no such class.
-    """
-    names = names_of_classes(generator)
-    if str(label) in names:
-        return names.index(str(label))
-    number = int(label) if str(label).isdecimal() else -1
-    if not 0 <= number < len(names):
-        raise ValueError(unknown_name("class of the generator", str(label), names))
-    return number
-
-
-__all__ = ["check_needs", "class_names", "class_number", "name_classes", "names_of_classes", "reads_labels"]
+__all__ = [
+    "check_held_out_inputs",
+    "check_needs",
+    "class_metrics",
+    "class_names",
+    "name_classes",
+    "named_classes",
+]

@@ -28,7 +28,7 @@ from .data import (
     raise_if_set,
     reference_texts,
 )
-from .labels import check_needs, class_names
+from .labels import check_needs, class_metrics, class_names
 
 
 @dataclass
@@ -90,11 +90,13 @@ def text_task(
         if tokenizer is None:
             tokenizer = make_tokenizer(data, texts)
         options = {"min_length": data.min_length, "truncate": data.truncate}
+        options["max_condition_length"] = data.max_condition_length
         encoded = encode_training_text(texts.train, tokenizer, max_length, **options)
         check_samples(arguments.training.eval_num_samples, encoded.max_length, "eval_num_samples")
         held_out, references = None, None
         if texts.eval is not None:
-            held_out = encode_held_out(texts.eval, tokenizer, encoded.max_length, data.truncate)
+            limits = (encoded.max_length, data.truncate, data.max_condition_length)
+            held_out = encode_held_out(texts.eval, tokenizer, *limits)
             references = reference_texts(texts.eval, tokenizer, encoded.max_length, data.truncate)
     report = describe_texts(data, texts, tokenizer, encoded.max_length)
     bos, eos, pad = special_token_ids(tokenizer)
@@ -113,7 +115,9 @@ def text_task(
         },
         report=format_report(report),
         tokenizer=tokenizer,
-        text_metrics=TextMetrics(references, data.split, texts.grammar),
+        text_metrics=TextMetrics(
+            references, data.split, texts.grammar, classes=class_metrics(texts, references, names, data.split)
+        ),
         class_names=names,
     )
 

@@ -134,6 +134,7 @@ class AdversarialTrainer(Trainer):
         self.text_metrics = text_metrics if processing_class is not None else None
         self.sequence_metrics = sequence_metrics
         self.last_samples: list[str] = []
+        self.last_inputs: dict[str, list[str]] = {}  # their labels or sources
         self.eval_sequences: dict[str, list[str]] = {}  # of the objective's report
         shortest, longest, self._data_checksum = scan_dataset(train_dataset)
         self.engine = build_engine(model, processing_class, args, longest)
@@ -477,8 +478,9 @@ class AdversarialTrainer(Trainer):
                     sums = evaluation.corpus_nll(model, self.engine, dataset, self._collate, *share)
                     metrics.update(evaluation.nll_metrics(self._sum_over_processes(sums), likelihood == "bound"))
                     metrics["loss"] = next(iter(metrics.values()))  # per token
-                metrics.update(self._sample_metrics(model, dataset, rank, world_size))
-                metrics.update(self._report(dataset if has_text else self.train_dataset))
+                rows = dataset if has_text else self.train_dataset  # of which samples and a report read something
+                metrics.update(self._sample_metrics(model, rows, rank, world_size))
+                metrics.update(self._report(rows))
         finally:
             model.train(was_training)
         metrics["runtime"] = time.perf_counter() - start
@@ -513,6 +515,7 @@ class AdversarialTrainer(Trainer):
         result: list = [None]
         if self.is_world_process_zero():
             self.last_samples = evaluation.decode(self.processing_class, samples.sequences)
+            self.last_inputs = evaluation.describe_inputs(model, self.processing_class, samples)
             result = [{**metrics, **self._measure(samples, self.processing_class, self.last_samples, given)}]
         if world_size > 1:
             broadcast_object_list(result)

@@ -1,5 +1,7 @@
 """Callbacks: progress with phase and losses, samples and metrics on disk, phase boundaries."""
 
+import csv
+import io
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -28,6 +30,7 @@ class SamplingTrainer(Protocol):
     schedule: PhaseSchedule
     objective: Objective
     last_samples: list[str]
+    last_inputs: dict[str, list[str]]
     eval_sequences: dict[str, list[str]]
     callback_handler: Any
 
@@ -129,10 +132,19 @@ def shown_losses(logs: Mapping[str, float]) -> str:
     return ", ".join(parts)
 
 
+def _tab_separated(columns: Mapping[str, list[str]]) -> str:
+    """Returns columns as a table that a program for CSV, or `textgan data report`, reads."""
+    file = io.StringIO()
+    writer = csv.writer(file, delimiter="\t", lineterminator="\n")
+    writer.writerows([list(columns), *zip(*columns.values(), strict=True)])
+    return file.getvalue()
+
+
 class SamplesCallback(TrainerCallback):
     """
-    Writes the samples of each evaluation to `samples/step-N.txt` (the last also to `samples.txt`), all evaluations to
-    `metrics.json`, and the curves of the run to `curves.png`.
+    Writes the samples of each evaluation to `samples/step-N.txt` (the last also to `samples.txt`), with their labels
+    or sources, if they have some, to `.tsv` files of the same names, all evaluations to `metrics.json`, and the curves
+    of the run to `curves.png`.
     """
 
     num_shown = 5
@@ -157,9 +169,15 @@ class SamplesCallback(TrainerCallback):
             lines = "".join(f"{text}\n" for text in texts)
             write_text(output_dir / "samples" / f"step-{state.global_step:07d}.txt", lines)
             write_text(output_dir / "samples.txt", lines)
+            inputs = self.trainer.last_inputs
+            if inputs:
+                table = _tab_separated({**inputs, "text": texts})
+                write_text(output_dir / "samples" / f"step-{state.global_step:07d}.tsv", table)
+                write_text(output_dir / "samples.tsv", table)
             bar = self._bar()
-            for text in texts[: self.num_shown]:
-                bar(f"    {printable(text)}")
+            for number, text in enumerate(texts[: self.num_shown]):
+                beside = "".join(f"[{column[number]}] " for column in inputs.values())
+                bar(f"    {printable(beside + text)}")
         for name, shown in self.trainer.eval_sequences.items():
             make_folder(output_dir / "samples")
             lines = "".join(f"{text}\n" for text in shown)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from datasets import Dataset
 from safetensors.torch import load_file
 from transformers import TrainerControl, TrainerState
 
@@ -107,7 +108,7 @@ def test_runs_on_an_oracle(tmp_path, capsys):
         assert metrics["nll_test"] > real["nll_test"] - 0.02  # the oracle itself predicts best
     assert [test["name"] for test in result["verdicts"][0]["hypotheses"]][0].startswith("nll_")
     with pytest.raises(ValueError, match="/a writes token ids and no text; compare it with runs on its oracle.$"):
-        ModelSource(paths[0]).nll_of_texts(["1 2 3"])
+        ModelSource(paths[0]).nll_of_texts(Dataset.from_dict({"text": ["1 2 3"]}))
     samples = tmp_path / "samples.txt"
     samples.write_text("1 2 3\n3 2 1\n")
     for words, message in (

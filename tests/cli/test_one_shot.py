@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from datasets import Dataset
 from transformers import AutoModel, AutoTokenizer
 
 from hf_textgan import get_system
@@ -261,8 +262,8 @@ def test_a_language_model_of_cut_lines_is_scored_without_an_end(texts, tmp_path)
     ids = source.run.tokenizer(long)["input_ids"][:33]  # BOS and 32 characters
     logps = source.run.model(torch.tensor([ids])).logits[0, :-1].log_softmax(-1)
     expected = -logps.detach().gather(1, torch.tensor(ids[1:])[:, None]).sum()
-    assert source.nll_of_texts([long]) == pytest.approx(float(expected), rel=1e-5)
+    assert source.nll_of_texts(Dataset.from_dict({"text": [long]})) == pytest.approx(float(expected), rel=1e-5)
     ids = [*source.run.tokenizer(short)["input_ids"], source.run.tokenizer.eos_token_id]
     logps = source.run.model(torch.tensor([ids])).logits[0, :-1].log_softmax(-1)
     expected = -logps.detach().gather(1, torch.tensor(ids[1:])[:, None]).sum()
-    assert source.nll_of_texts([short]) == pytest.approx(float(expected), rel=1e-5)
+    assert source.nll_of_texts(Dataset.from_dict({"text": [short]})) == pytest.approx(float(expected), rel=1e-5)

@@ -6,6 +6,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from datasets import Dataset
 from scipy import stats
 
 from hf_textgan.cli.compare import print_comparison
@@ -211,9 +212,24 @@ def test_markov_samplers_follow_the_counts():
 
 def test_halves_do_not_depend_on_the_order_of_the_lines():
     lines = [str(number) for number in range(101)]
-    real, references = split_in_halves(lines, 0)
+
+    def halves(lines, seed):
+        labels = [int(line) % 3 for line in lines]
+        parts = split_in_halves(Dataset.from_dict({"text": lines, "label": labels}), seed)
+        assert all(
+            label == int(text) % 3 for part in parts for text, label in zip(part["text"], part["label"], strict=True)
+        )
+        return tuple(part["text"][:] for part in parts)
+
+    real, references = halves(lines, 0)
     assert len(real) == 50 and sorted(real + references) == sorted(lines)
-    assert split_in_halves(lines[::-1], 0) == (real, references) != split_in_halves(lines, 1)
+    assert halves(lines[::-1], 0) == (real, references) != halves(lines, 1)
+
+
+def test_lines_keep_their_labels_in_every_draw():
+    source = LinesSource("x", ["1", "2", "3"], [1, 2, 3])
+    assert [int(text) for text in source.texts(7, 4)] == source.labels(7, 4)
+    assert LinesSource("x", ["1", "2"]).labels(2, 0) is None
 
 
 # ---- The comparison and its report ----------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from hf_textgan.data import caption_grammar
-from hf_textgan.data.caption_grammar import CaptionGrammar, caption_rules
+from hf_textgan.data.caption_grammar import CaptionGrammar, caption_rules, keywords_of, subject_of
 
 
 FOLDER = Path(caption_grammar.__file__).parent
@@ -440,3 +440,17 @@ def test_invalid_arguments(grammar):
         grammar.sample(2.0)
     with pytest.raises(ValueError, match="`seed` must be an integer of 0 or more, got True"):
         grammar.sample(1, seed=True)
+
+
+@pytest.mark.parametrize(
+    ("caption", "subject", "keywords"),
+    [
+        ("a small brown dog is sleeping on the wooden bench .", "animals", "small brown dog sleeping on wooden bench"),
+        ("there are two boats on a lake .", "vehicles", "there two boats on lake"),
+        ("A man is reading a book in the park .", "people", "man reading book in park"),
+        ("a herd of cows is grazing .", "animals", "herd of cows grazing"),
+        ("a view of the city from a hill .", "things", "view of city from hill"),
+    ],
+)
+def test_columns_of_captions(caption, subject, keywords):
+    assert (subject_of(caption), keywords_of(caption)) == (subject, keywords)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from accelerate import Accelerator
 from transformers import TrainerCallback
@@ -22,8 +23,10 @@ from hf_textgan.objectives.iwgan import IWGANObjective
 from hf_textgan.objectives.mle import MLEObjective
 from hf_textgan.objectives.seqgan import SeqGANObjective
 from hf_textgan.objectives.textkd_gan import TextKDObjective
+from hf_textgan.runs.build import build_run
 from hf_textgan.sampling.engine import RolloutEngine
 from hf_textgan.trainer.gathering import gather_samples
+from tests import systems_with_inputs
 from tests.helpers import BOS, EOS, PAD, randomize, tiny_lstm
 from tests.labelled import LabelledRecurrentLM, labelled
 from tests.toys import (
@@ -226,6 +229,24 @@ def gathered(accelerator: Accelerator) -> dict[str, list]:
     return report
 
 
+def with_classes(folder: Path, name: str, batch_size: int) -> dict[str, Any]:
+    """A run of a system that reads labels, on the file `labels.csv` of a folder."""
+    file = folder / "labels.csv"
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        systems_with_inputs.register(monkeypatch)
+        options = {"per_device_train_batch_size": batch_size, "optim": "sgd", "learning_rate": 0.1, "use_cpu": True}
+        options |= {"eval_num_samples": 300, "disable_tqdm": True, "save_strategy": "no"}
+        run = build_run(name, file, file, output_dir=folder / f"{name}-{batch_size}", **options)
+        run.train()
+        metrics = {key: value for key, value in run.evaluate().items() if not key.endswith("runtime")}
+    return {
+        "weights": flat({"generator": run.model, **run.other_players}),
+        "metrics": metrics,
+        "samples": run.last_samples,
+        "inputs": run.last_inputs,
+    }
+
+
 def main(scenario: str, tmp_path: Path) -> None:
     torch.set_num_threads(1)
     accelerator = Accelerator(cpu=True)
@@ -236,6 +257,8 @@ def main(scenario: str, tmp_path: Path) -> None:
         others = {name: wasserstein(tmp_path / name, name, 2) for name in WASSERSTEIN}
         report = {**record(tmp_path / "run", **parts), "step": one_step(rank, 2), "wasserstein": others}
         report["gathered"] = gathered(accelerator)
+    elif scenario == "classes":
+        report = {name: with_classes(tmp_path, name, 2) for name in ("classlm", "classgan")}
     elif scenario == "couple":
         report = couple(rank, accelerator)
     else:

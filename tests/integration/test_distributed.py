@@ -112,3 +112,19 @@ def test_two_processes_gather_rows_and_sum_statistics(tmp_path):
     assert first == second
     assert first["gathered"] == [[[1.0], [2.0]], [[10.0], [11.0]]], "in the order of the processes"
     assert first["total"] == [[24.0]], "1 + 2 + 10 + 11"
+
+
+def test_two_processes_read_the_labels_of_their_rows(tmp_path):
+    rows = [f"{label},{word} {word}" for word, label in (("a", "good"), ("b", "bad"), ("c", "good"), ("d", "bad"))]
+    (tmp_path / "labels.csv").write_text("\n".join(["label,text", *rows, ""]))
+    first, second = launch(tmp_path, "classes")
+    for name in ("classlm", "classgan"):
+        assert first[name]["weights"] == second[name]["weights"] and first[name]["metrics"] == second[name]["metrics"]
+        assert first[name]["inputs"] == {"label": ["good", "bad"] * 150}
+        assert {"eval_category_accuracy", "eval_category_accuracy[bad]"} <= set(first[name]["metrics"])
+    # Maximum likelihood draws nothing, so it is the run of one process: each label went with its text.
+    whole = distributed_runs.with_classes(tmp_path, "classlm", 4)
+    assert first["classlm"]["weights"] == pytest.approx(whole["weights"], abs=1e-6)
+    key = "eval_nll_per_token"
+    assert first["classlm"]["metrics"][key] == pytest.approx(whole["metrics"][key], rel=1e-5)
+    assert first["classlm"]["inputs"] == whole["inputs"]

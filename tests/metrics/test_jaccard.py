@@ -1,50 +1,46 @@
-"""Novelty and diversity by the overlap of sets of words, against values by hand."""
+"""Novelty and diversity by the Jaccard similarity of words."""
 
-import random
-
+import numpy as np
 import pytest
 
 from hf_textgan.metrics import jaccard
 from hf_textgan.metrics.jaccard import jaccard_diversity, jaccard_novelty
 
 
-TRAIN = [text.split() for text in ("a good film .", "a bad film .", "dull")]
+def split(*texts: str) -> list[list[str]]:
+    return [text.split() for text in texts]
 
 
-LINES = ("a good film .", "film a . good good")  # of the same words
+def test_values_by_hand():
+    references = split("a b c", "c d")
+    assert jaccard_novelty(split("c b a"), references) == 0.0, "a copy, in whatever order"
+    assert jaccard_novelty(split("x y"), references) == 1.0
+    # {a, b} and {a, b, c}: 2 / 3. {c, e}: 1 / 4 with the first, 1 / 3 with the second. Repetitions do not count.
+    assert jaccard_novelty(split("a b a", "c e"), references) == pytest.approx((1 / 3 + 2 / 3) / 2)
+    # The nearest other of `a b` is `a b c` (2 / 3), of `a b c` it is `a b`, and `d` has none.
+    assert jaccard_diversity(split("a b", "a b c", "d")) == pytest.approx((1 / 3 + 1 / 3 + 1) / 3)
+    assert jaccard_diversity(split("a b", "b a")) == 0.0
+    assert jaccard_novelty([[]], split("a")) == 1.0 and jaccard_diversity([[], []]) == 0.0
 
 
-def test_novelty_is_0_for_a_copy_and_1_without_a_common_word():
-    generated = [
-        text.split() for text in ("a good film .", "film a . good good", "so it goes", "a good , good cast .")
-    ]
-    # The last has the words a, good, "," , cast, "." of which a, good and "." are in the first line: 3 / (5 + 4 - 3).
-    assert jaccard_novelty(generated, TRAIN).tolist() == pytest.approx([0, 0, 1, 0.5])
+def test_against_sets_of_words_in_parts(monkeypatch):
+    rng = np.random.default_rng(0)
+    sentences, others = ([list(rng.choice(list("abcdefgh"), rng.integers(0, 6))) for _ in range(n)] for n in (23, 17))
+
+    def similarity(first, second):
+        first, second = set(first), set(second)
+        return len(first & second) / len(first | second) if first | second else 1.0
+
+    novelty = np.mean([1 - max(similarity(s, o) for o in others) for s in sentences])
+    pairs = [[similarity(s, o) for j, o in enumerate(sentences) if j != i] for i, s in enumerate(sentences)]
+    for cells in (1, 40, 1 << 21):  # sentence by sentence, a few at once, all at once
+        monkeypatch.setattr(jaccard, "_CELLS", cells)
+        assert jaccard_novelty(sentences, others) == pytest.approx(novelty, abs=1e-6)
+        assert jaccard_diversity(sentences) == pytest.approx(np.mean([1 - max(p) for p in pairs]), abs=1e-6)
 
 
-def test_diversity_leaves_a_sentence_itself_out():
-    generated = [text.split() for text in ("a b", "a b", "a c", "d")]
-    assert jaccard_diversity(generated).tolist() == pytest.approx([0, 0, 1 - 1 / 3, 1])
-
-
-@pytest.mark.parametrize("cells", (1, 40, 2**24))
-def test_values_do_not_depend_on_the_parts(cells, monkeypatch):
-    monkeypatch.setattr(jaccard, "_MAX_CELLS", cells)
-    draw = random.Random(0)
-    texts = [[draw.choice("abcdefgh") for _ in range(draw.randint(1, 5))] for _ in range(23)]
-
-    def overlap(one, other):
-        return len(set(one) & set(other)) / len(set(one) | set(other))
-
-    novelty = [1 - max(overlap(text, other) for other in TRAIN + texts[:9]) for text in texts]
-    assert jaccard_novelty(texts, TRAIN + texts[:9]).tolist() == pytest.approx(novelty)
-    others = [[other for number, other in enumerate(texts) if number != index] for index in range(23)]
-    diversity = [1 - max(overlap(text, other) for other in rest) for text, rest in zip(texts, others, strict=True)]
-    assert jaccard_diversity(texts).tolist() == pytest.approx(diversity)
-
-
-def test_too_few_sentences_are_refused():
-    with pytest.raises(ValueError, match="There is 1 generated sentence, which has no others to differ from; pass 2"):
-        jaccard_diversity([["a"]])
-    with pytest.raises(ValueError, match="train"):
-        jaccard_novelty([["a"]], [])
+def test_what_is_refused():
+    with pytest.raises(ValueError, match="There is 1 sentence to compare with others; pass at least 2."):
+        jaccard_diversity(split("a b"))
+    with pytest.raises(TypeError, match="is not a list of tokens"):
+        jaccard_novelty(["a b"], split("a b"))

@@ -8,8 +8,9 @@ from datasets import ClassLabel, Dataset, Features, Value
 
 from hf_textgan import build_run
 from hf_textgan.cli.main import main
+from hf_textgan.evaluation.classes import class_number, names_of_classes
 from hf_textgan.models import CNNDiscriminatorConfig
-from hf_textgan.runs.labels import class_number, name_classes, names_of_classes
+from hf_textgan.runs.labels import name_classes
 from hf_textgan.sampling.loading import load_generator
 from tests import systems_with_inputs
 from tests.systems_with_inputs import ClassConfig, ClassLM, train

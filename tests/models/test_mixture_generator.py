@@ -107,6 +107,8 @@ def test_what_a_mixture_reads_follows_from_its_configuration():
         assert known.row_inputs == names and known.prompts
         assert known.likelihood == ("bound" if std else "exact")
     assert mixture(1).draw_inputs(4) == {}
+    assert mixture(3).config.id2label == {label: f"LABEL_{label}" for label in range(3)}
+    assert MixtureGeneratorConfig(num_classes=2, id2label={0: "bad", 1: "good"}).id2label == {0: "bad", 1: "good"}
     torch.manual_seed(0)
     counts = mixture().draw_inputs(6000)["class_labels"].bincount(minlength=K)
     assert chi_square_p(counts, torch.full((K,), 1 / K)) > 1e-3

@@ -1,6 +1,7 @@
 """Configuration of the mixture of recurrent generators."""
 
 import math
+from typing import Any
 
 from huggingface_hub.dataclasses import strict
 
@@ -53,6 +54,12 @@ class MixtureGeneratorConfig(RecurrentGeneratorConfig):
     num_classes: int = 1
     class_probabilities: list[float] | tuple[float, ...] | None = None
     initial_state_std: float = 0.0
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        if self.id2label is None:
+            self.id2label = {label: f"LABEL_{label}" for label in range(self.num_classes)}
+            self.label2id = {name: label for label, name in self.id2label.items()}
+        super().__post_init__(**kwargs)
 
     def validate_classes(self) -> None:
         if self.num_classes < 1:

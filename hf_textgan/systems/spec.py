@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from ..objectives import Objective
 
 
+# Values of configurations that follow from the data of a run.
+FROM_DATA = frozenset(("vocab_size", "sequence_length", "bos_token_id", "eos_token_id", "pad_token_id", "num_classes"))
 # Beyond these bounds it takes for ever just to see that memory cannot hold a model.
 _LARGEST_SIZE, _MOST_LAYERS = 1 << 24, 10_000
 
@@ -68,8 +70,8 @@ class SystemSpec:
             The source.
         players (`dict[str, tuple[str, dict] | Copy]`):
             Name to configuration class and its values, of which [`Of`] takes one from another player, or to the
-            player that it is a [`Copy`] of. What follows from the data (`vocab_size`, token ids, `sequence_length`) is
-            filled in when the models are built.
+            player that it is a [`Copy`] of. What follows from the data (`vocab_size`, token ids, `sequence_length`,
+            `num_classes`) is filled in when the models are built.
         objective (`tuple[str, dict]`):
             Name in [`~objectives.OBJECTIVES`] and hyperparameters.
         training (`dict`, *optional*):
@@ -81,6 +83,9 @@ class SystemSpec:
             (`"generator.hidden_size"`).
         deviations (`tuple[str, ...]`, *optional*):
             Differences from the paper, one sentence each.
+        needs (`tuple["labels" | "conditions", ...]`, *optional*):
+            What its data must have beside text. With labels the configurations that have `num_classes` get the number
+            of classes.
     """
 
     name: str
@@ -93,6 +98,7 @@ class SystemSpec:
     data: dict[str, Any] = field(default_factory=dict)
     presets: dict[str, dict[str, Any]] = field(default_factory=dict)
     deviations: tuple[str, ...] = ()
+    needs: tuple[Literal["labels", "conditions"], ...] = ()
 
     def preset(self, name: str | None) -> dict[str, Any]:
         """Returns the changes of a preset; none without a name."""
@@ -244,7 +250,7 @@ class SystemSpec:
             if key not in (overrides or {})
         }
         following = {key: value for key, value in (from_data or {}).items() if key in known}
-        for key in ("bos_token_id", "eos_token_id", "pad_token_id"):
+        for key in ("bos_token_id", "eos_token_id", "pad_token_id", "num_classes"):
             if key in following and (overrides or following).get(key, following[key]) != following[key]:
                 raise ValueError(
                     f"{player}.{key} is {(overrides or {})[key]!r} and the data have {following[key]}; leave it out."
@@ -295,4 +301,4 @@ def player_options(config_class: type) -> set[str]:
     return config_fields(config_class) | ({"num_labels"} if config_class.__name__ in classifiers else set())
 
 
-__all__ = ["Copy", "Of", "Paper", "SystemSpec", "config_fields", "player_options"]
+__all__ = ["Copy", "FROM_DATA", "Of", "Paper", "SystemSpec", "config_fields", "player_options"]

@@ -202,7 +202,7 @@ def test_runs_of_a_page_can_be_built(page, folder):
     """Builds the trainer of each command on built-in data, in a folder of its own."""
     lines = [line for line in commands(page) if re.search(r"^textgan train .*--dataset_name (grammar|oracle) ", line)]
     for number, line in enumerate(lines):
-        if " mygan " in line or "--generator_name_or_path" in line:
+        if " mygan " in line or "_name_or_path" in line:
             continue
         words = shlex.split(line.replace(" --resume", ""))[2:]
         words += ["--output_dir", f"{number}", "--oracle_train_size", "200", "--oracle_eval_size", "100"]

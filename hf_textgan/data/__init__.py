@@ -18,5 +18,5 @@ if TYPE_CHECKING:
 
 __getattr__, __dir__ = lazy_attributes(
     __name__,
-    ("errors", "caption_grammar", "collator", "tokenizers", "retokenizer", "lines", "encoding", "loading", "report"),
+    ("errors", "caption_grammar", "collator", "tokenizers", "lines", "encoding", "loading", "report", "retokenizer"),
 )

@@ -1,7 +1,7 @@
 """A pretrained classifier in the discriminator's seat."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
 
@@ -59,15 +59,19 @@ def load_discriminator(arguments: TrainArguments, task: "Task", vocab_size: int)
     if not Path(path).is_dir() and not is_hub_name(path):
         raise ValueError(f"There is no folder {path}; --{OPTION} takes a folder or a repository org/name.")
     num_labels = arguments.configs["discriminator"].get("num_labels")
-    options: dict[str, Any] = {"trust_remote_code": False}
     try:
-        config = AutoConfig.from_pretrained(path, **options)
+        config = AutoConfig.from_pretrained(path, trust_remote_code=False)
         if num_labels not in (None, config.num_labels):
             config.num_labels = num_labels
         model = AutoModelForSequenceClassification.from_pretrained(
-            path, config=config, dtype="float32", ignore_mismatched_sizes=num_labels is not None, **options
+            path,
+            config=config,
+            dtype="float32",
+            ignore_mismatched_sizes=num_labels is not None,
+            trust_remote_code=False,
         )
-        tokenizer = AutoTokenizer.from_pretrained(path, **options) if task.tokenizer is not None else None
+        has_text = task.tokenizer is not None
+        tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False) if has_text else None
     except Exception as error:  # safetensors, huggingface_hub and json each raise their own
         reason = " ".join(str(error).split())
         raise ValueError(

@@ -246,7 +246,7 @@ def test_rewards_depend_on_the_condition(objective):
     players = Players({"generator": generator, "discriminator": model, "delayed": generator})
     samples = samples_of([[3, 4, EOS]] * 2, width=3, conditions=[[4, 3, EOS], [3, EOS]])
     if isinstance(objective, SeqGANObjective):
-        final = objective._rewards(players, engine, samples)[:, 2]
+        final = objective.rewards(players, engine, samples)[:, 2]
     else:
         final = objective._odds(players, engine, samples)[:, 2]
     logits = [model(input_ids=torch.tensor([row])).logits[0] for row in ([4, 3, EOS, 3, 4, EOS], [3, EOS, 3, 4, EOS])]

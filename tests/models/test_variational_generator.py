@@ -305,6 +305,20 @@ def test_padding_changes_nothing(options, side):
             torch.testing.assert_close(bounds[row : row + 1], bound, atol=1e-4, rtol=1e-5)
 
 
+@every_variant
+def test_padding_between_tokens_changes_nothing(options):
+    model, noise = variational(**options), noise_of(1, 6)
+    gap, mask = torch.tensor([[BOS, 4, PAD, PAD, 5, 6]]), torch.tensor([[1, 1, 0, 0, 1, 1]])
+    real = mask[0] == 1
+    with torch.no_grad():
+        expected = model(input_ids=gap[:, real], noise=noise[:, real]).logits
+        whole = model(input_ids=gap, attention_mask=mask, noise=noise).logits[:, real]
+        state = model(input_ids=gap[:, :2], noise=noise[:, :2], use_cache=True)[CACHE_NAME]
+        rest = model(input_ids=gap[:, 2:], attention_mask=mask, noise=noise[:, 2:], cache=state).logits[:, 2:]
+    torch.testing.assert_close(whole, expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(rest, expected[:, 2:], atol=1e-5, rtol=0)
+
+
 DECODING = {"greedy": {}, "sampling": {"do_sample": True, "top_k": 0}, "beams": {"num_beams": 3}}
 
 

@@ -84,7 +84,9 @@ def main(argv: list[str] | None = None) -> None:
     all_seeds = range(options.first_seed, options.first_seed + options.num_seeds)
     for seed in all_seeds if options.seed is None else [options.seed]:
         for system in SYSTEMS if options.only is None else [options.only]:
-            train_run(system, options.runs / f"{system}-{seed}", **run_options(system, seed, files, options))
+            values = run_options(system, seed, files, options)
+            values |= {name: str(value) for name, value in values.items() if isinstance(value, Path)}
+            train_run(system, options.runs / f"{system}-{seed}", **values)
     if options.only is not None or options.seed is not None:
         return
 

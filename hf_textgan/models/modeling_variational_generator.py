@@ -243,7 +243,7 @@ class VariationalGeneratorForCausalLM(RecurrentLanguageModel):
             assert reading.posterior is not None
             targets = F.pad(labels[:, 1:], (0, 1), value=-100)
             counted = targets != -100
-            losses = F.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), reduction="none")
+            losses = F.cross_entropy(_at_least_single(logits).flatten(0, 1), targets.flatten(), reduction="none")
             nll = losses.view(targets.shape).sum(1)
             kl = gaussian_kl(reading.posterior, reading.prior).masked_fill(~counted, 0.0).sum(1)
             loss = (nll + kl).sum() / counted.sum().clamp(min=1)
@@ -421,16 +421,18 @@ class VariationalGeneratorForCausalLM(RecurrentLanguageModel):
         parts = zip(hidden.split(rows), latents.split(rows), targets.split(rows), strict=True)
         logps = []
         for part_hidden, part_latents, part_targets in parts:
-            logits = self.lm_head(self._joined(part_hidden, part_latents))
-            logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+            logits = _at_least_single(self.lm_head(self._joined(part_hidden, part_latents)))
             logps.append(-F.cross_entropy(logits, part_targets, reduction="none"))
         return torch.cat(logps)
 
 
+def _at_least_single(values: torch.Tensor) -> torch.Tensor:
+    return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
 def _gaussian(parameters: torch.Tensor) -> Gaussian:
-    """Returns the distribution of the outputs of a network, `(..., 2 * latent_size)`, at least in single precision."""
-    parameters = parameters.to(torch.promote_types(parameters.dtype, torch.float32))
-    mean, log_variance = parameters.chunk(2, dim=-1)
+    """Returns the distribution of the outputs of a network, `(..., 2 * latent_size)`."""
+    mean, log_variance = _at_least_single(parameters).chunk(2, dim=-1)
     return Gaussian(mean, log_variance.clamp(-_MAX_LOG_VARIANCE, _MAX_LOG_VARIANCE))
 
 

@@ -71,7 +71,7 @@ class ClassMetrics:
             own = [sentence for sentence, label in zip(sentences, labels, strict=True) if label == number]
             scores: dict[str, float] = {}
             if number not in self._tables and (self.reference_labels == number).any():
-                rows = np.flatnonzero(self.reference_labels == number)
+                rows = np.flatnonzero(self.reference_labels == number).tolist()
                 self._tables[number] = ReferenceTable([self.references[row] for row in rows], self.max_order)
             if number in self._tables:
                 scores.update(self._tables[number].score(own))

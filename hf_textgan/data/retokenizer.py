@@ -72,7 +72,8 @@ class Retokenizer:
             [text.strip() for text in decode([list(ids) for ids in column], **options)]
             for column in zip(*rows, strict=True)
         ]
-        encoded: Any = self.tokenizer(
+        tokenizer: Any = self.tokenizer
+        encoded = tokenizer(
             *texts,
             split_special_tokens=True,
             truncation=self.max_length is not None,
@@ -158,7 +159,8 @@ def set_tokenizer(
         tokenizer.model_max_length,
     )
     known = [limit for limit in limits if limit is not None and 0 < limit < 1e9]
-    classifier.retokenizer = Retokenizer(tokenizer, generator_tokenizer, min(known) if known else None)
+    reader: Any = classifier  # a plain attribute, which is not saved
+    reader.retokenizer = Retokenizer(tokenizer, generator_tokenizer, min(known) if known else None)
 
 
 __all__ = ["Retokenizer", "set_tokenizer"]

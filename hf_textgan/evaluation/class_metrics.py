@@ -60,7 +60,7 @@ class ClassMetrics:
         hits = np.asarray(self._classifier.predict(sentences)) == labels
         by_class = {
             f"{name}[{self.names[number]}]": float(hits[labels == number].mean())
-            for number in np.unique(labels).tolist()
+            for number in sorted({int(label) for label in labels})
         }
         return {name: float(hits.mean()), **by_class}
 

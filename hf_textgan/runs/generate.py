@@ -111,7 +111,8 @@ def _source_ids(run: Run, name: str, sources: Sequence[str]) -> list[list[int]]:
         logger.warning(
             "%d of %d tokens of the sources are unknown to %s.", unknown, sum(len(ids) for ids in encoded), name
         )
-    eos: Any = tokens.tokenizer.eos_token_id
+    eos = tokens.tokenizer.eos_token_id
+    assert isinstance(eos, int)
     return [[*ids, eos] for ids in encoded]
 
 

@@ -46,7 +46,7 @@ def capabilities_of(model: Any) -> Capabilities:
     """
     config = getattr(model, "config", getattr(model, "config_class", None))
     encoder_decoder = getattr(config, "is_encoder_decoder", False)
-    sampling = getattr(model, "sampling_kind", "encoder-decoder" if encoder_decoder else "autoregressive")
+    sampling: Any = getattr(model, "sampling_kind", "encoder-decoder" if encoder_decoder else "autoregressive")
     source = ("condition_ids", "condition_mask") if sampling == "encoder-decoder" else ()
     return Capabilities(
         likelihood=getattr(model, "likelihood", "exact"),

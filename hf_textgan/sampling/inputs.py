@@ -116,7 +116,7 @@ def decoder_start_token_id(model: Any) -> int | None:
     Returns the first token that the decoder of an encoder-decoder model reads, as `generate` finds it: that of its
     generation or model configuration; `None` if it is BOS.
     """
-    configs = (getattr(model, "generation_config", None), model.config)
+    configs: tuple[Any, ...] = (getattr(model, "generation_config", None), model.config)
     return next((config.decoder_start_token_id for config in configs if _has_start(config)), None)
 
 

@@ -99,7 +99,7 @@ def name_classes(
     _set_names(generator, dict(enumerate(names)))
     for player in players.values():
         if getattr(player.config, "num_real_classes", 1) == len(names) > 1:
-            _set_names(player, {0: player.config.id2label[0], **dict(enumerate(names, start=1))})
+            _set_names(player, {0: "fake", **dict(enumerate(names, start=1))})
 
 
 def _set_names(player: PreTrainedModel, names: dict[int, str]) -> None:

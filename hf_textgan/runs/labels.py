@@ -99,9 +99,8 @@ def name_classes(
     _check_names(generator, names)
     _set_names(generator, dict(enumerate(names)))
     for player in players.values():
-        config: Any = player.config
-        if getattr(config, "num_real_classes", 1) == len(names) > 1:
-            _set_names(player, {0: config.id2label[0], **dict(enumerate(names, start=1))})
+        if getattr(player.config, "num_real_classes", 1) == len(names) > 1:
+            _set_names(player, {0: "fake", **dict(enumerate(names, start=1))})
 
 
 def _set_names(player: PreTrainedModel, names: dict[int, str]) -> None:
@@ -112,7 +111,9 @@ def _set_names(player: PreTrainedModel, names: dict[int, str]) -> None:
 def _check_names(generator: PreTrainedModel, names: list[str]) -> None:
     """Raises `ValueError` if a pretrained generator knows the classes by other names, or in another order."""
     known = names_of_classes(generator)
-    if known == names or all(name == f"LABEL_{number}" for number, name in enumerate(known)):  # it has no names
+    # What transformers fills in are no names: "LABEL_0" and "LABEL_1" where there are more classes, too.
+    unnamed = all(name in (f"LABEL_{number}", str(number)) for number, name in enumerate(known))
+    if known == names or unnamed:
         return
     raise ValueError(
         f"The generator has the classes {', '.join(known)} and the data {', '.join(names)}; give the classes of the "

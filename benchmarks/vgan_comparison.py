@@ -164,6 +164,7 @@ def measure(
     if kept.is_file():
         return json.loads(kept.read_text())
     run = load_run(str(folder))
+    assert run.tokenizer is not None  # it writes text
     samples = sample_sequences(run.model, run.engine, NUM_SAMPLES[-1], seed=0)[: NUM_SAMPLES[-1]]
     texts = decode(run.tokenizer, samples.sequences)
     held_out = encode_text(load_text(str(files["test"])), run.tokenizer, run.engine.max_length).dataset

@@ -22,6 +22,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--temperature", type=float, default=1.0, help="of the samples (default: 1)")
     parser.add_argument("--seed", type=int, default=0, help="of the samples (default: 0)")
     parser.add_argument("--max_length", type=int, help="most tokens of a sample, end included (default: as trained)")
+    parser.add_argument("--revision", help="branch, tag or commit of a repository (default: main)")
     parser.add_argument("--output_file", help="JSON file (default: evaluation.json in the folder of the model)")
     parser.add_argument("--overwrite", action="store_true", help="replace output_file if it is there")
     return parser

@@ -24,6 +24,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same samples (default: 0)")
     parser.add_argument("--prompt", help="the beginning of each text")
     parser.add_argument("--max_length", type=int, help="most tokens, end included (default: as trained)")
+    parser.add_argument("--revision", help="branch, tag or commit of a repository (default: main)")
     parser.add_argument("--output_file", help="write the samples to this file instead")
     parser.add_argument("--overwrite", action="store_true", help="replace output_file if it is there")
     return parser

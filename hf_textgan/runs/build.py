@@ -13,11 +13,13 @@ from ..data.lines import check_batch
 from ..data.loading import load_text
 from ..evaluation.token_jsd import TokenJSD
 from ..sampling.capabilities import capabilities_of
+from ..sampling.download import model_folder
 from ..sampling.engine import RolloutEngine
 from ..sampling.loading import load_generator
 from ..trainer.adversarial_trainer import AdversarialTrainer
 from ..trainer.wall_clock import TimeLimit, WallClock
 from ..utils.files import writing_folder
+from ..utils.hub import HubError
 from ..utils.names import is_hub_name
 from ..utils.version import __version__
 from .arguments import TrainArguments, flatten_options, resolve_arguments
@@ -254,8 +256,11 @@ def load_pretrained(
             f"There is no folder {name_or_path}; --generator_name_or_path takes a folder or a repository org/name."
         )
     try:
-        model = load_generator(name_or_path, dtype="float32")
-        tokenizer = AutoTokenizer.from_pretrained(name_or_path, trust_remote_code=False) if with_tokenizer else None
+        source = str(model_folder(name_or_path))
+        model = load_generator(source, dtype="float32")
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False) if with_tokenizer else None
+    except HubError:
+        raise
     except Exception as error:  # safetensors, huggingface_hub and json each raise their own
         reason = " ".join(str(error).split())
         raise ValueError(

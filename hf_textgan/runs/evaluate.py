@@ -37,6 +37,8 @@ class EvaluationArguments:
             Of the samples.
         max_length (`int`, *optional*):
             Largest number of tokens of a sample, EOS included; by default that of the training.
+        revision (`str`, *optional*):
+            A branch, a tag or a commit of a repository.
     """
 
     model: str
@@ -45,13 +47,14 @@ class EvaluationArguments:
     temperature: float = 1.0
     seed: int = 0
     max_length: int | None = None
+    revision: str | None = None
 
 
 def evaluate_run(arguments: EvaluationArguments) -> dict[str, Any]:
     """Returns the metrics of a generator with the arguments that they were computed from."""
     if arguments.num_samples < 2:
         raise ValueError(f"num_samples is {arguments.num_samples}; set it to 2 or more.")
-    run = load_run(arguments.model, arguments.max_length)
+    run = load_run(arguments.model, arguments.max_length, arguments.revision)
     data = run.record.get("data") or {}
     evaluate = _evaluate_oracle if data.get("dataset_name") == "oracle" else _evaluate_texts
     return {

@@ -14,6 +14,7 @@ def generate_texts(
     seed: int = 0,
     prompt: str | None = None,
     max_length: int | None = None,
+    revision: str | None = None,
 ) -> list[str]:
     """
     Draws texts from a trained generator, as `textgan generate` prints them.
@@ -31,11 +32,13 @@ def generate_texts(
             The beginning of each text.
         max_length (`int`, *optional*):
             Largest number of tokens, EOS included; by default that of the training.
+        revision (`str`, *optional*):
+            A branch, a tag or a commit of a repository.
     """
     if num_samples < 1:
         raise ValueError(f"num_samples is {num_samples}; set it to 1 or more.")
     check_sampling(temperature, top_k, top_p)
-    run = load_run(name_or_path, max_length)
+    run = load_run(name_or_path, max_length, revision)
     ids = _prompt_ids(run, name_or_path, prompt) if prompt else ()
     options = {"top_k": top_k, "top_p": top_p, "prompt": ids}
     samples = sample_sequences(run.model, run.engine.at(temperature), num_samples, seed, **options)

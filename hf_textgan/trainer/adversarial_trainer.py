@@ -15,7 +15,7 @@ from typing import Any, cast
 import torch
 from accelerate.utils import broadcast_object_list
 from torch.utils.data import DataLoader, SequentialSampler
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainingArguments, get_scheduler
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainingArguments, get_scheduler
 from transformers.trainer_callback import (
     ExportableState,
     PrinterCallback,
@@ -46,6 +46,7 @@ from .callbacks import AdversarialProgressCallback, PhaseCallback, SamplesCallba
 from .engine import build_engine, set_generation_config
 from .gathering import gather_samples
 from .health import CollapseCallback, DivergenceGuard
+from .hub import HubMixin
 from .optimizers import create_player_optimizer, optimizer_class
 from .summary import stop_reason_of, summarize
 from .validation import (
@@ -66,7 +67,7 @@ def _first(items: list) -> Any:
     return items[0]
 
 
-class AdversarialTrainer(Trainer):
+class AdversarialTrainer(HubMixin):
     """
     Trains a generator against other players, with the updates and losses of an objective.
 

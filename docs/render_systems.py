@@ -17,18 +17,11 @@ from typing import Any
 from hf_textgan import models
 from hf_textgan.objectives import OBJECTIVES
 from hf_textgan.systems import SYSTEMS, SystemSpec
-from hf_textgan.systems.spec import Copy, Of, config_fields
+from hf_textgan.systems.spec import MODES, Copy, Of, config_fields
 from hf_textgan.utils.docstrings import argument_descriptions
 
 
 ROOT = Path(__file__).parent.parent
-MODES = {
-    "mle": "maximum likelihood",
-    "policy-gradient": "policy gradient",
-    "gumbel": "Gumbel-softmax",
-    "wgan-gp": "WGAN-GP",
-    "density": "density of the generator",
-}
 STATUS = {
     "experimental": "experimental: no outcome over at least three training seeds backs it yet",
     "validated": "validated: a measured outcome over at least three training seeds backs it",

@@ -47,4 +47,15 @@ def main(argv: list[str]) -> int:
     if output_file is not None:
         with user_errors():
             write_text(Path(output_file), strict_json(result))
+            update_card(Path(arguments.model), Path(output_file))
     return 0
+
+
+def update_card(folder: Path, evaluation: Path) -> None:
+    """Writes the card of a run again if an evaluation in its folder is new."""
+    if evaluation != folder / "evaluation.json" or not (folder / "textgan.json").is_file():
+        return
+    from ..runs.card import write_card  # reads the options of training, which an evaluation does without
+
+    if (folder / "run.json").is_file():  # a run of an older version has none, and no card
+        write_card(folder)

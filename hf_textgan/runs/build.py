@@ -23,6 +23,7 @@ from ..utils.hub import HubError
 from ..utils.names import is_hub_name
 from ..utils.version import __version__
 from .arguments import TrainArguments, flatten_options, resolve_arguments
+from .card import describe_files, write_card
 from .data import Texts, label_names
 from .folder import ORACLE_FOLDER, check_output_dir, write_record
 from .mle_baseline import SavePretrainedGenerator, check_held_out, validate_baseline
@@ -183,6 +184,7 @@ def build_trainer(
         sequence_metrics=task.sequence_metrics,
         callbacks=[WallClock(output_dir) if limit is None else TimeLimit(output_dir, limit)],
     )
+    trainer.write_card = write_card
     if arguments.run.mle_baseline:
         trainer.add_callback(SavePretrainedGenerator(trainer))
     if state.is_main_process:
@@ -279,6 +281,7 @@ def describe(arguments: TrainArguments) -> dict[str, Any]:
         "generator": arguments.run.generator,
         "generator_name_or_path": arguments.run.generator_name_or_path,
         "data": vars(arguments.data),
+        **({"files": files} if (files := describe_files(arguments.data)) else {}),
         **({"oracle": vars(arguments.oracle)} if arguments.data.dataset_name == "oracle" else {}),
         "max_length": arguments.training.max_length,
         "max_seconds": arguments.run.max_seconds,

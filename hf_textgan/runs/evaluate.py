@@ -2,6 +2,7 @@
 
 import functools
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ..data.caption_grammar import CaptionGrammar
@@ -15,6 +16,7 @@ from ..evaluation.text_metrics import TextMetrics
 from ..evaluation.token_jsd import TokenJSD
 from ..sampling.capabilities import capabilities_of
 from ..sampling.samples import Samples
+from ..utils.files import weights_digest
 from .data import DataArguments, encode_held_out, load_eval, load_texts, reference_texts
 from .folder import ORACLE_FOLDER, Run, load_run
 
@@ -57,9 +59,11 @@ def evaluate_run(arguments: EvaluationArguments) -> dict[str, Any]:
     run = load_run(arguments.model, arguments.max_length, arguments.revision)
     data = run.record.get("data") or {}
     evaluate = _evaluate_oracle if data.get("dataset_name") == "oracle" else _evaluate_texts
+    folder = Path(arguments.model)
     return {
         **evaluate(arguments, run, data),
         "model": arguments.model,
+        "weights_sha256": weights_digest(folder) if folder.is_dir() else None,
         "num_samples": arguments.num_samples,
         "temperature": arguments.temperature,
         "seed": arguments.seed,

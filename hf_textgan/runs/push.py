@@ -4,9 +4,11 @@ import tempfile
 from pathlib import Path
 
 from ..systems import SYSTEMS
-from ..trainer.checkpoints import MANIFEST_FILE, checkpoint_problem, newest_complete
+from ..trainer.checkpoints import RUN_DESCRIPTION_FILE, checkpoint_problem, newest_complete
 from ..trainer.repository import is_repository_file, write_repository
+from ..utils.files import MANIFEST_FILE
 from ..utils.hub import Push, push_folder
+from .card import write_card
 from .folder import read_record
 
 
@@ -50,6 +52,8 @@ def push_run(
     with tempfile.TemporaryDirectory(prefix="hf_textgan-") as parent:
         target = Path(parent) / "push"
         write_repository(folder, target, players)
+        if (folder / RUN_DESCRIPTION_FILE).is_file():
+            write_card(folder, target=target, repository=repo_id)
         return push_folder(
             target,
             repo_id,

@@ -15,6 +15,15 @@ if TYPE_CHECKING:
     from ..objectives import Objective
 
 
+# The sources of the generator's gradient, in words.
+MODES = {
+    "mle": "maximum likelihood",
+    "policy-gradient": "policy gradient",
+    "gumbel": "Gumbel-softmax",
+    "wgan-gp": "WGAN-GP",
+    "density": "density of the generator",
+}
+
 # Beyond these bounds it takes for ever just to see that memory cannot hold a model.
 _LARGEST_SIZE, _MOST_LAYERS = 1 << 24, 10_000
 
@@ -281,4 +290,4 @@ def config_fields(config_class: type) -> set[str]:
     return declared
 
 
-__all__ = ["Copy", "Of", "Paper", "SystemSpec", "config_fields"]
+__all__ = ["Copy", "MODES", "Of", "Paper", "SystemSpec", "config_fields"]

@@ -19,8 +19,10 @@ from .repository import is_repository_file, write_repository
 class HubMixin(Trainer):
     """The pushes of [`AdversarialTrainer`]: all players, and nothing but the files that others need to load them."""
 
+    args: Any
     other_players: dict[str, Any]
     warn: Callable[[str], None]
+    write_card: Callable[..., Any]
     _pushes: "list[Future[CommitInfo]]"  # that have not been reported
 
     def init_hf_repo(self, token: str | None = None, private: bool | None = None) -> None:
@@ -34,7 +36,7 @@ class HubMixin(Trainer):
         blocking: bool = True,
         token: str | None = None,
         revision: str | None = None,
-        **kwargs: Any,
+        **metadata: Any,
     ) -> Any:
         """
         Saves the models and pushes them to the Hub: the generator at the root, the other players in subfolders, with
@@ -47,6 +49,8 @@ class HubMixin(Trainer):
                 Whether to wait for the end of the push.
             token, revision (`str`, *optional*):
                 By default `hub_token` and `hub_revision` of the arguments.
+            metadata:
+                Metadata of the card, such as `license` and `language`.
 
         Returns:
             `huggingface_hub.CommitInfo` in the main process, or its future without `blocking`; elsewhere `None`.
@@ -54,15 +58,14 @@ class HubMixin(Trainer):
         Raises:
             [`HubError`]: If the push fails; the models are saved.
         """
-        if kwargs:
-            raise TypeError(f"push_to_hub got {', '.join(kwargs)}; the card is written from the run, so leave it out.")
         if self.hub_model_id is None:
             self.init_hf_repo(token)
         self.save_model(_internal_call=True)
         if not self.is_world_process_zero():
             return None
         self._finish_current_push()
-        job = self._start_push(Path(self.args.output_dir or "."), commit_message or "Model save", token, revision)
+        self.write_card(self.args.output_path, repository=self.hub_model_id, **metadata)
+        job = self._start_push(self.args.output_path, commit_message or "Model save", token, revision, **metadata)
         return job.result() if blocking else job
 
     def _push_from_checkpoint(self, checkpoint_folder: str) -> None:
@@ -76,13 +79,14 @@ class HubMixin(Trainer):
         self._pushes.append(self._start_push(Path(checkpoint_folder), message))
 
     def _start_push(
-        self, folder: Path, message: str, token: str | None = None, revision: str | None = None
+        self, folder: Path, message: str, token: str | None = None, revision: str | None = None, **metadata: Any
     ) -> "Future[CommitInfo]":
         """Takes the models of a folder and pushes them in a thread."""
-        output_dir = Path(self.args.output_dir or ".")
+        output_dir = self.args.output_path
         target = partial_path(output_dir / "push")  # the folder may be replaced before the push is over
         try:
             write_repository(folder, target, self.other_players, output_dir)
+            self.write_card(output_dir, target=target, repository=self.hub_model_id, **metadata)
         except BaseException:
             shutil.rmtree(target, ignore_errors=True)
             raise

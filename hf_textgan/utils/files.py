@@ -32,6 +32,13 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def weights_digest(folder: Path) -> str | None:
+    """Returns a SHA-256 of the weights that lie directly in a folder; `None` if there are none."""
+    files = sorted(folder.glob("*.safetensors"))
+    digests = [f"{path.name} {file_digest(path)}" for path in files]
+    return hashlib.sha256("\n".join(digests).encode()).hexdigest() if files else None
+
+
 def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST_FILE)
 
@@ -222,6 +229,7 @@ __all__ = [
     "read_object",
     "remove_folder",
     "strict_json",
+    "weights_digest",
     "write_text",
     "writing_file",
     "writing_folder",

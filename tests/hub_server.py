@@ -180,7 +180,8 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.read_body()
         try:
             if fault is not None and fault.kind == "status":
-                raise _Answer(fault.status, {"error": fault.message}, X_Error_Message=fault.message)
+                content = {"error": fault.message, "url": f"{hub.url}/org/taken"}
+                raise _Answer(fault.status, content, X_Error_Message=fault.message)
             with hub._lock:
                 self.answer_to(token, body)
             hub.unknown.append(request)

@@ -1,10 +1,11 @@
 """A recurrent (LSTM, GRU) language model with `generate`: the generator of SeqGAN and its relatives."""
 
+import copy
 from typing import Any
 
 import torch
 from torch import nn
-from transformers import GenerationMixin, PreTrainedModel
+from transformers import GenerationMixin, PreTrainedModel, StoppingCriteria, StoppingCriteriaList
 from transformers import initialization as init
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
@@ -21,6 +22,31 @@ _CACHE_OPTIONS = (
     "cache_implementation",
     "prefill_chunk_size",
 )
+
+
+class StopStrings(StoppingCriteria):
+    """
+    Ends a sequence when the text of its new tokens has one of some strings. The criterion of transformers needs a
+    tokenizer that writes any text as tokens, and a tokenizer of words does not.
+
+    Args:
+        tokenizer (`PreTrainedTokenizerBase`):
+            The tokenizer.
+        strings (`str` or `list[str]`):
+            The strings.
+    """
+
+    def __init__(self, tokenizer: Any, strings: str | list[str]):
+        self.tokenizer = tokenizer
+        self.strings = [strings] if isinstance(strings, str) else list(strings)
+        self.start: int | None = None  # of the new tokens
+
+    def __call__(self, input_ids: torch.Tensor, scores: Any, **kwargs: Any) -> torch.Tensor:
+        if self.start is None:
+            self.start = input_ids.shape[1] - 1
+        texts = self.tokenizer.batch_decode(input_ids[:, self.start :], skip_special_tokens=True)
+        ended = [any(string in text for string in self.strings) for text in texts]
+        return torch.tensor(ended, device=input_ids.device)
 
 
 class RecurrentGeneratorPreTrainedModel(PreTrainedModel):
@@ -86,7 +112,8 @@ class RecurrentGeneratorForCausalLM(RecurrentGeneratorPreTrainedModel, Generatio
     def generate(self, inputs: Any = None, generation_config: Any = None, **kwargs: Any) -> Any:
         """
         Generates as [`~transformers.GenerationMixin.generate`], without the options for key-value caches: assisted
-        generation, `prompt_lookup_num_tokens`, `cache_implementation` and `prefill_chunk_size`.
+        generation, `prompt_lookup_num_tokens`, `cache_implementation` and `prefill_chunk_size`. `stop_strings` work
+        with any tokenizer, which is to be given as `tokenizer`.
         """
         defaults = self.generation_config if generation_config is None else generation_config
         for name in _CACHE_OPTIONS:
@@ -95,6 +122,15 @@ class RecurrentGeneratorForCausalLM(RecurrentGeneratorPreTrainedModel, Generatio
                     f"{name} is given to `generate`, but a recurrent generator has a state instead of a key-value "
                     "cache; leave it out: the state makes each step cost the same at any length."
                 )
+        stop_strings = kwargs.pop("stop_strings", None) or defaults.stop_strings
+        if stop_strings:
+            tokenizer = kwargs.pop("tokenizer", None)
+            if tokenizer is None:
+                raise ValueError(f"stop_strings is {stop_strings!r}, but no tokenizer is given; add tokenizer=.")
+            criteria = [*(kwargs.pop("stopping_criteria", None) or ()), StopStrings(tokenizer, stop_strings)]
+            kwargs["stopping_criteria"] = StoppingCriteriaList(criteria)
+            generation_config = copy.deepcopy(defaults)
+            generation_config.stop_strings = None
         return super().generate(inputs, generation_config, **kwargs)  # pyright: ignore[reportAttributeAccessIssue]
 
     def forward(

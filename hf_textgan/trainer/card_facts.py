@@ -149,8 +149,17 @@ class CardFacts:
         return self.evaluation_of(self.saved.get("evaluated_at"))
 
 
-def read_facts(folder: Path, baseline_folder: str = "mle_baseline", report_folder: str = "report") -> CardFacts:
-    """Reads the facts of a card from the files of a folder; a damaged file is told and counts as missing."""
+def read_facts(
+    folder: Path,
+    published: Path | None = None,
+    baseline_folder: str = "mle_baseline",
+    report_folder: str = "report",
+) -> CardFacts:
+    """
+    Reads the facts of a card from the files of a folder, and what its readers see from the folder with those that are
+    published; a damaged file is told and counts as missing.
+    """
+    published = published or folder
     digest = weights_digest(folder)
     run, evaluation = _read(folder / RUN_DESCRIPTION_FILE), _read(folder / "evaluation.json")
     models = _read(folder / report_folder / "models.json")
@@ -158,11 +167,11 @@ def read_facts(folder: Path, baseline_folder: str = "mle_baseline", report_folde
         name=folder.resolve().name,
         run=run,
         arguments=_read(folder / "training_args.json"),
-        metrics=_read(folder / "metrics.json"),
+        metrics=_read(published / "metrics.json"),
         evaluation=evaluation if digest is not None and evaluation.get("weights_sha256") == digest else {},
         seconds=_read(folder / "training_seconds.json"),
-        has_curves=(folder / "curves.png").is_file(),
-        has_code=has_code(folder),
+        has_curves=(published / "curves.png").is_file(),
+        has_code=_has_code(published),
         comparison=_read(folder / report_folder / "report.json") if digest in models.values() else {},
     )
     facts.samples = _samples(folder, facts)
@@ -177,7 +186,7 @@ def read_facts(folder: Path, baseline_folder: str = "mle_baseline", report_folde
     return facts
 
 
-def has_code(folder: Path) -> bool:
+def _has_code(folder: Path) -> bool:
     """Returns whether the models of a folder can be loaded by the code that lies beside them."""
     return any("auto_map" in _read(folder / name) for name in ("config.json", "adapter_config.json"))
 

@@ -86,7 +86,7 @@ class HubMixin(Trainer):
         target = partial_path(output_dir / "push")  # the folder may be replaced before the push is over
         try:
             write_repository(folder, target, self.other_players, output_dir)
-            self.write_card(output_dir, target=target, repository=self.hub_model_id, **metadata)
+            self.write_card(folder, target=target, repository=self.hub_model_id, **metadata)
         except BaseException:
             shutil.rmtree(target, ignore_errors=True)
             raise

@@ -14,7 +14,7 @@ from ..utils.escaping import code_block, code_span, markdown_table, markdown_tex
 from ..utils.files import write_text
 from ..utils.names import is_hub_name
 from ..utils.version import __version__
-from .card_facts import CardFacts, SystemFacts, evaluation_metrics, has_code, read_facts
+from .card_facts import CardFacts, SystemFacts, evaluation_metrics, read_facts
 
 
 logger = logging.getLogger(__name__)
@@ -61,9 +61,7 @@ def write_model_card(
             f"create_model_card was given {unknown}={metadata[unknown]!r}, but a card takes it from the run; leave it "
             f"out and give {', '.join(METADATA)} alone."
         )
-    facts = read_facts(folder)
-    if target is not None:
-        facts.has_code = has_code(target)
+    facts = read_facts(folder, target)
     if not facts.saved:
         raise ValueError(f"{folder} has no description of its models in run.json; save them again with save_model().")
     path = folder / CARD_FILE

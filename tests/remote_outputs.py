@@ -104,7 +104,7 @@ def main() -> None:
     result["tokenizer"] = type(AutoTokenizer.from_pretrained(plan["generator"], **trusted)).__name__
     result["untrusted"] = message(AutoModel.from_pretrained, plan["generator"])
     result["one-shot"] = message(AutoModelForCausalLM.from_pretrained, plan["one-shot"], **trusted)
-    sys.stdout.write(json.dumps(result) + "\n")
+    Path(sys.argv[2]).write_text(json.dumps(result))
 
 
 if __name__ == "__main__":

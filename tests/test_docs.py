@@ -18,7 +18,7 @@ import pytest
 import torch
 
 import hf_textgan
-from hf_textgan.cli import compare, evaluate, generate, metrics
+from hf_textgan.cli import compare, evaluate, generate, metrics, push
 from hf_textgan.cli.arguments import parse_train_arguments
 from hf_textgan.cli.data import _parse as parse_data_arguments
 from hf_textgan.cli.main import COMMANDS, main
@@ -179,6 +179,7 @@ PARSERS: dict[str, argparse.ArgumentParser] = {
     "evaluate": evaluate.make_parser(),
     "compare": compare.make_parser(),
     "metrics": metrics.make_parser(),
+    "push": push.make_parser(),
 }
 
 

@@ -257,8 +257,8 @@ def load_pretrained(
         raise ValueError(
             f"There is no folder {name_or_path}; --generator_name_or_path takes a folder or a repository org/name."
         )
+    source = str(model_folder(name_or_path))
     try:
-        source = str(model_folder(name_or_path))
         model = load_generator(source, dtype="float32")
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False) if with_tokenizer else None
     except HubError:

@@ -108,8 +108,8 @@ def load_run(path: str, max_length: int | None = None, revision: str | None = No
         raise ValueError(f"{folder} holds no finished model (no config.json); {hint}.")
     if not folder.exists() and not is_hub_name(path):
         raise ValueError(f"There is no folder {path}; name the output folder of a run, or a repository as org/name.")
+    source = str(model_folder(path, revision))
     try:
-        source = str(model_folder(path, revision))
         model = load_generator(source)
         # A generator of sequences of one length, without EOS, writes ids and no text.
         has_text = model.config.eos_token_id is not None or model.config.bos_token_id is None

@@ -14,6 +14,7 @@ from ..utils.hub import HubError, hub_errors
 _FILES = ["*.json", "*.safetensors", "*.model", "*.jinja", "vocab.txt", "merges.txt"]
 _CONFIGS = ("config.json", "adapter_config.json")
 _PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
+_NO_WEIGHTS = ("training_args", "optimizer", "scheduler", "scaler", "players", "rng_state")  # pickles of a Trainer
 
 
 def model_folder(name_or_path: str, revision: str | None = None) -> Path:
@@ -56,7 +57,7 @@ def check_names(name: str, files: set[str]) -> None:
         raise ValueError(f"{name} holds no finished model (no config.json); name one that does.")
     if any(file.endswith(".safetensors") for file in files):
         return
-    pickled = sorted(file for file in files if file.endswith(_PICKLES))
+    pickled = sorted(f for f in files if f.endswith(_PICKLES) and not f.startswith(_NO_WEIGHTS))
     if pickled:
         raise ValueError(
             f"{name} has its weights in {pickled[0]}, a pickle, which can run any code when it is loaded; load it "

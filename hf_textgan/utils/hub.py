@@ -34,7 +34,9 @@ def hub_errors(what: str, writes: bool = False) -> Iterator[None]:
     except HubError:
         raise
     except Exception as error:  # huggingface_hub and its HTTP client each raise their own
-        reason = _reason(error, writes)
+        # An upload in a thread is wrapped once more.
+        cause = error.__cause__ if type(error) is RuntimeError and isinstance(error.__cause__, Exception) else error
+        reason = _reason(cause, writes)
         if reason is None:
             raise
         raise HubError(f"{what} failed: {reason}") from error

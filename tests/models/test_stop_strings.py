@@ -32,10 +32,10 @@ def model(tokenizer):
     return model
 
 
-def written(model, tokenizer, prompts: list[str], **options) -> list[str]:
-    inputs = tokenizer(prompts, return_tensors="pt", padding=True)
+def written(model, words, prompts: list[str], **options) -> list[str]:
+    inputs = words(prompts, return_tensors="pt", padding=True)
     ids = model.generate(**inputs, max_new_tokens=6, do_sample=False, **options)
-    return tokenizer.batch_decode(ids, skip_special_tokens=True)
+    return words.batch_decode(ids, skip_special_tokens=True)
 
 
 def test_a_text_ends_where_the_string_is_complete(model, tokenizer):

@@ -17,8 +17,9 @@ PLAYERS = {"model.safetensors", "config.json", "discriminator/model.safetensors"
 
 
 def trainer(folder, objective=None, **changes):
-    options = {"push_to_hub": True, "hub_model_id": "org/toy", "save_strategy": "no", "max_steps": 1, **changes}
-    return toy_trainer(folder, objective, pretrain_generator_steps=2, pretrain_discriminator_steps=1, **options)
+    options = {"push_to_hub": True, "hub_model_id": "org/toy", "save_strategy": "no", "eval_num_samples": 4}
+    steps = {"pretrain_generator_steps": 2, "pretrain_discriminator_steps": 1, "max_steps": 1}
+    return toy_trainer(folder, objective, **{**options, **(steps if objective is None else {}), **changes})
 
 
 def test_the_trainer_pushes_all_players_and_no_state_of_optimizers(hub, tmp_path):
@@ -92,7 +93,7 @@ def test_a_failed_push_is_reported_and_the_training_goes_on(hub, tmp_path):
     )
     assert any("The push to org/toy failed" in line for line in run.summary())
     assert [entry["message"] for entry in hub.model("org/toy").log[1:]] == ["Training in progress, step 3"]
-    hub.fail("POST /api/models/org/toy/commit", status=500)
+    hub.fail("POST /api/repos/create", status=500)
     with pytest.raises(HubError, match="The push to org/toy failed: the Hub answered 500"):
         run.push_to_hub()
     assert (tmp_path / "run/model.safetensors").is_file()

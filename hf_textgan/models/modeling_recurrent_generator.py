@@ -1,6 +1,5 @@
 """A recurrent (LSTM, GRU) language model with `generate`: the generator of SeqGAN and its relatives."""
 
-import copy
 from typing import Any
 
 import torch
@@ -122,15 +121,13 @@ class RecurrentGeneratorForCausalLM(RecurrentGeneratorPreTrainedModel, Generatio
                     f"{name} is given to `generate`, but a recurrent generator has a state instead of a key-value "
                     "cache; leave it out: the state makes each step cost the same at any length."
                 )
-        stop_strings = kwargs.pop("stop_strings", None) or defaults.stop_strings
+        stop_strings = kwargs.pop("stop_strings", None)
         if stop_strings:
             tokenizer = kwargs.pop("tokenizer", None)
             if tokenizer is None:
                 raise ValueError(f"stop_strings is {stop_strings!r}, but no tokenizer is given; add tokenizer=.")
             criteria = [*(kwargs.pop("stopping_criteria", None) or ()), StopStrings(tokenizer, stop_strings)]
             kwargs["stopping_criteria"] = StoppingCriteriaList(criteria)
-            generation_config = copy.deepcopy(defaults)
-            generation_config.stop_strings = None
         return super().generate(inputs, generation_config, **kwargs)  # pyright: ignore[reportAttributeAccessIssue]
 
     def forward(

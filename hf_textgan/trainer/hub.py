@@ -76,7 +76,10 @@ class HubMixin(Trainer):
             return
         self.callback_handler.on_push_begin(self.args, self.state, self.control)
         message = f"Training in progress, step {self.state.global_step}"
-        self._pushes.append(self._start_push(Path(checkpoint_folder), message))
+        try:
+            self._pushes.append(self._start_push(Path(checkpoint_folder), message))
+        except (OSError, ValueError) as error:  # a full disk, or an adapter that nobody else could load
+            self._warn_of_failed_push(error)
 
     def _start_push(
         self, folder: Path, message: str, token: str | None = None, revision: str | None = None, **metadata: Any
@@ -122,8 +125,11 @@ class HubMixin(Trainer):
         self._pushes = [push for push in pushes if not push.done()]
         for error in (push.exception() for push in pushes if push.done()):
             if error is not None:
-                self.warn(f"{str(error).rstrip('.')}. The training goes on, and the next push has all files.")
+                self._warn_of_failed_push(error)
         return self._pushes
+
+    def _warn_of_failed_push(self, error: BaseException) -> None:
+        self.warn(f"{str(error).rstrip('.')}. The training goes on, and the next push has all files.")
 
 
 __all__ = ["HubMixin"]

@@ -135,7 +135,7 @@ def test_a_stranger_loads_every_model_and_every_system(hub, tmp_path, one_thread
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=250,
+        timeout=1500,
         cwd=tmp_path,
     )
     assert done.returncode == 0, done.stderr[-3000:]

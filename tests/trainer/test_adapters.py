@@ -1,6 +1,7 @@
 """Generators with an adapter of peft: they are trained, saved, resumed and read by the commands."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -142,3 +143,15 @@ def test_an_adapter_is_pushed_without_its_base_model_and_read_from_the_hub(kind,
     hub.model("org/base").commit("main", {"config.json": config, "pytorch_model.bin": weights}, "a pickle")
     with pytest.raises(ValueError, match="org/base has its weights in pytorch_model.bin, a pickle"):
         load_run("org/adapter")
+
+
+def test_an_adapter_that_nobody_else_could_load_is_not_pushed_and_the_training_goes_on(base, tmp_path, hub):
+    options = {"push_to_hub": True, "hub_model_id": "org/adapter", "hub_strategy": "every_save", "save_steps": 1}
+    run = trainer(tmp_path / "run", adapted(base, "PeftModel"), pretrain_generator_steps=1, **options)
+    run.train()
+    message = "belongs to the base model .*base', which nobody else can load by that name; push the base model and"
+    [warning] = [entry["warning"] for entry in run.state.log_history if "warning" in entry]
+    assert re.search(message, warning) and warning.endswith("The training goes on, and the next push has all files.")
+    with pytest.raises(ValueError, match=message):
+        run.push_to_hub()
+    assert hub.model("org/adapter").files == {} and not list((tmp_path / "run").glob("_*"))

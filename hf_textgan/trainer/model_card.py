@@ -9,7 +9,7 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
-from ..evaluation.descriptions import SUMMARY_METRICS, describe_metric
+from ..evaluation.descriptions import SUMMARY_METRICS, describe_metric, is_of_held_out_text
 from ..utils.escaping import code_block, code_span, markdown_table, markdown_text, printable
 from ..utils.files import write_text
 from ..utils.names import is_hub_name
@@ -181,12 +181,18 @@ def _eval_results(facts: CardFacts, system: SystemFacts | None) -> list[EvalResu
     identity: dict[str, Any] = {f"sha256 of {printable(file['name'])}": file["sha256"] for file in files}
     identity["checksum of the encoded training text"] = facts.run.get("train_data_checksum")
     held_out = "held-out text"
+    references = f"{settings['num_references']:,} held-out texts" if settings.get("num_references") else ""
     results = []
-    for key in _ordered(values):
+    # The metrics of the summary of a run; of a run that has none of them, all.
+    for key in [key for key in _ordered(values) if key in SUMMARY_METRICS] or _ordered(values):
         described = describe_metric(key)
-        how = [f"{settings['num_samples']:,} samples"] if settings.get("num_samples") else []
-        how += [f"temperature {settings['temperature']:g}"] if settings.get("temperature") else []
-        how += [f"interval {intervals[key][0]:.4g} to {intervals[key][1]:.4g}"] if key in intervals else []
+        how = [references] if references else []
+        if not is_of_held_out_text(key):
+            how = [f"{settings['num_samples']:,} samples"] if settings.get("num_samples") else []
+            how += [references] if references and described is not None and "held-out" in described.meaning else []
+            how += [f"temperature {settings['temperature']:g}"] if settings.get("temperature") else []
+        if key in intervals:
+            how.append(f"{intervals['confidence']:.0%} interval {intervals[key][0]:.4g} to {intervals[key][1]:.4g}")
         meaning = described.meaning if described is not None else key
         results.append(
             EvalResult(
@@ -575,7 +581,7 @@ def _limits(facts: CardFacts, system: SystemFacts | None) -> list[str]:
 def _paper(system: SystemFacts | None) -> list[str]:
     if system is None:
         return []
-    deviations = "\n".join(f"- {markdown_text(sentence)}" for sentence in system.deviations)
+    deviations = "\n".join(f"- {sentence}" for sentence in system.deviations)
     return [
         "## Deviations from the paper",
         deviations or "None is known.",

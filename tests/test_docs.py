@@ -19,7 +19,7 @@ import torch
 from huggingface_hub import ModelCard
 
 import hf_textgan
-from hf_textgan.cli import compare, evaluate, generate, metrics
+from hf_textgan.cli import compare, demo, evaluate, generate, metrics
 from hf_textgan.cli.arguments import parse_train_arguments
 from hf_textgan.cli.data import _parse as parse_data_arguments
 from hf_textgan.cli.main import COMMANDS, main
@@ -180,6 +180,7 @@ PARSERS: dict[str, argparse.ArgumentParser] = {
     "generate": generate.make_parser(),
     "evaluate": evaluate.make_parser(),
     "compare": compare.make_parser(),
+    "demo": demo.make_parser(),
     "metrics": metrics.make_parser(),
 }
 

@@ -22,6 +22,7 @@ commands:
   generate    print samples of a trained generator
   evaluate    measure a trained generator on held-out text
   compare     say which of several generators is better
+  demo        serve a page to play with a trained generator
   data        report on text before training on it
   metrics     list the metrics, or write them as Spaces of the Hub
   env         print versions and hardware, for a report of a fault
@@ -29,7 +30,7 @@ commands:
 `textgan COMMAND --help` explains a command, `textgan train SYSTEM --help` lists the options of a system.
 """
 
-COMMANDS = ("train", "generate", "evaluate", "compare", "data", "metrics", "env")
+COMMANDS = ("train", "generate", "evaluate", "compare", "demo", "data", "metrics", "env")
 
 TRAIN_USAGE = """\
 usage: textgan train SYSTEM --output_dir DIR (--train_file FILE | --dataset_name NAME) [OPTIONS]

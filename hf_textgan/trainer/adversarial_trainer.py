@@ -49,6 +49,7 @@ from .model_card import write_model_card
 from .optimizers import create_player_optimizer, optimizer_class
 from .saved_models import describe_saved
 from .summary import stop_reason_of, summarize
+from .trackers import TrackerCallback
 from .validation import (
     check_accelerator,
     check_columns,
@@ -171,6 +172,7 @@ class AdversarialTrainer(Trainer):
         self.add_callback(PhaseCallback(self.schedule))
         self.add_callback(CollapseCallback(self, args.on_collapse))
         self.add_callback(SamplesCallback(self))
+        self.add_callback(TrackerCallback(self))
         if self.pop_callback(ProgressCallback) or self.pop_callback(PrinterCallback):
             progress = PrinterCallback() if args.disable_tqdm else AdversarialProgressCallback(self.schedule)
             self.add_callback(progress)

@@ -218,9 +218,16 @@ def _settings(facts: CardFacts) -> dict[str, Any]:
     return {
         "num_samples": arguments.get("eval_num_samples"),
         "num_references": facts.saved.get("num_eval_examples") or None,
-        "temperature": arguments.get("temperature"),
+        "temperature": arguments.get("temperature") if facts.saved["generator"]["temperature"] else None,
         "seed": arguments.get("eval_seed"),
     }
+
+
+def _drawn(settings: dict[str, Any]) -> str:
+    """Returns how samples were drawn; of a generator without a temperature the seed alone."""
+    temperature = settings.get("temperature")
+    at = "" if temperature is None else f" at temperature {_number(temperature)}"
+    return f"{at} (seed {_number(settings.get('seed'))})"
 
 
 def _ordered(values: dict[str, float]) -> list[str]:
@@ -396,7 +403,9 @@ def _training(facts: CardFacts, system: SystemFacts | None) -> list[str]:
         rows.append((f"commit of {_LIBRARY}", code_span(saved["commit"])))
     parts.append(markdown_table(("", ""), rows))
     if stopped := facts.metrics.get("stopped"):
-        parts.append(f"The training ended before its last iteration: {markdown_text(str(stopped.get('reason')))}.")
+        where = f" ({stopped['iteration']:,} of {stopped['of']:,} in its phase)" if "of" in stopped else ""
+        reason = markdown_text(str(stopped.get("reason")))
+        parts.append(f"The training ended before its last iteration{where}: {reason}.")
     warnings = [
         f"- step {entry.get('step')}: {markdown_text(str(entry['warning']))}"
         for entry in facts.metrics.get("warnings", [])
@@ -452,8 +461,8 @@ def _metrics(facts: CardFacts, system: SystemFacts | None) -> list[str]:
     settings, parts = _settings(facts), []
     if own:
         text = (
-            f"Measured at the evaluations of the training on {_number(settings['num_samples'])} samples at temperature"
-            f" {_number(settings['temperature'])} (seed {_number(settings['seed'])})"
+            f"Measured at the evaluations of the training on {_number(settings['num_samples'])} samples"
+            f"{_drawn(settings)}"
         )
         references = settings["num_references"]
         text += f" and {_number(references)} held-out texts" if references else ", without held-out text"
@@ -461,9 +470,8 @@ def _metrics(facts: CardFacts, system: SystemFacts | None) -> list[str]:
     if facts.evaluation:
         measured = facts.evaluation
         parts.append(
-            f"`textgan evaluate` measured this model on {_number(measured.get('num_samples'))} samples at temperature "
-            f"{_number(measured.get('temperature'))} (seed {_number(measured.get('seed'))}) and "
-            f"{_number(measured.get('num_references'))} held-out texts; `evaluation.json` has its values."
+            f"`textgan evaluate` measured this model on {_number(measured.get('num_samples'))} samples"
+            f"{_drawn(measured)} and {_number(measured.get('num_references'))} held-out texts; `evaluation.json` has its values."
         )
     keys = _ordered({key: value for values in columns.values() for key, value in values.items()})
     intervals = facts.evaluation.get("intervals", {})
@@ -546,8 +554,8 @@ def _samples(facts: CardFacts) -> list[str]:
     texts = [text if len(text) <= _LONGEST_SAMPLE else f"{text[:_LONGEST_SAMPLE]} ..." for text in facts.samples]
     return [
         "## Samples",
-        f"The first {len(texts)} samples of the evaluation at step {facts.own_evaluation.get('step')}, at temperature "
-        f"{_number(settings['temperature'])} (seed {_number(settings['seed'])}), without selection:",
+        f"The first {len(texts)} samples of the evaluation at step {facts.own_evaluation.get('step')}"
+        f"{_drawn(settings)}, without selection:",
         code_block(texts, "text"),
     ]
 
@@ -572,8 +580,10 @@ def _limits(facts: CardFacts, system: SystemFacts | None) -> list[str]:
         limits.append("BLEU and Self-BLEU compare n-grams alone: they see neither meaning nor facts.")
     missing = ["human judgement"]
     missing += [] if "copied" in measured else ["how many texts are copied from the training text"]
-    temperature = facts.arguments.get("temperature")
+    temperature = _settings(facts)["temperature"]
     missing += [f"other temperatures than {temperature:g}"] if isinstance(temperature, int | float) else []
+    if not facts.evaluation.get("intervals"):
+        missing.append("the spread of the metrics over samples and training seeds")
     limits.append(f"Not measured: {', '.join(missing)}.")
     return limits
 

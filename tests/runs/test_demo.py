@@ -112,7 +112,9 @@ def test_a_space_of_no_repository_is_refused(name, tmp_path):
 
 
 def test_a_repository_belongs_to_a_space():
-    with pytest.raises(UserError, match="--repository is 'org/x' and --space is not given"):
+    with pytest.raises(
+        UserError, match="--repository is 'org/x' and belongs to --space DIR; add --space, or leave it out"
+    ):
         main(["runs/x", "--repository", "org/x"])
     with pytest.raises(UserError, match="runs/x is no repository of the Hub; add --repository org/name"):
         main(["runs/x", "--space", "space"])

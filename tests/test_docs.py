@@ -86,7 +86,11 @@ def test_the_python_of_the_readme_runs(folder, one_thread, capsys):
 
 
 @pytest.mark.parametrize(
-    "page", ["concepts", "data", "metrics", "model_cards", pytest.param("resume_and_distributed", marks=pytest.mark.slow)]
+    "page",
+    [
+        *("concepts", "data", "metrics"),
+        *(pytest.param(page, marks=pytest.mark.slow) for page in ("model_cards", "resume_and_distributed")),
+    ],
 )
 def test_the_python_of_a_page_runs(page, folder, one_thread):
     code = blocks(ROOT / "docs" / f"{page}.md", "python")

@@ -45,7 +45,7 @@ from .engine import build_engine, set_generation_config
 from .gathering import gather_samples
 from .health import CollapseCallback, DivergenceGuard
 from .loader import batch_loader
-from .model_card import write_model_card
+from .model_card import update_card, write_model_card
 from .optimizers import create_player_optimizer, optimizer_class
 from .saved_models import describe_saved
 from .summary import stop_reason_of, summarize
@@ -544,7 +544,7 @@ class AdversarialTrainer(Trainer):
             return
         folder = Path(output_dir) if output_dir is not None else self.args.output_path
         self._write_run(folder, state_dict)
-        self.write_card(folder)
+        update_card(folder, self.write_card)
 
     def _write_run(self, folder: Path, state_dict: dict | None = None) -> None:
         """Writes models, arguments and description; killed, it leaves no configuration, so nobody loads two saves."""

@@ -3,7 +3,7 @@
 import hashlib
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +73,21 @@ def write_model_card(folder: Path, system: SystemFacts | None = None, **metadata
         logger.warning(f"{folder / CARD_FILE} is not as it was rendered, so it is kept; the new card is {path}.")
     write_text(path, text)
     return path
+
+
+def update_card(folder: Path, write: Callable[[Path], Any] = write_model_card) -> None:
+    """
+    Writes the card of a folder anew after something else was saved to it. What was saved counts: a card that cannot be
+    written, because a file of the folder is damaged, is a warning.
+    """
+    try:
+        write(folder)
+    except Exception as error:  # whatever a damaged file leads to
+        reason = " ".join(str(error).split())[:300]
+        logger.warning(
+            f"The model card of {folder} was not written ({type(error).__name__}: {reason}); mend or remove the file "
+            "that it comes from, and save again."
+        )
 
 
 def is_rendered(text: str) -> bool:
@@ -381,7 +396,7 @@ def _training(facts: CardFacts, system: SystemFacts | None) -> list[str]:
     if system is not None and system.command is not None:
         parts += ["This command repeats the run:", code_block([system.command])]
     elif system is not None:
-        parts += ["The training text was given in Python, so no command repeats the run."]
+        parts += ["No command repeats the run: its text was given in Python, or it is the MLE baseline of another."]
     phases = [
         (code_span(phase["name"]), f"{phase['iterations']:,}", "; ".join(map(_update, phase["updates"])))
         for phase in run.get("phases", [])
@@ -424,24 +439,26 @@ def _update(update: dict[str, Any]) -> str:
 
 
 def _hyperparameters(facts: CardFacts, system: SystemFacts | None) -> list[str]:
-    if system is not None:
-        if not system.changed:
-            return [f"All options have the values of the record of {code_span(system.name)}."]
-        rows = [(code_span(name), _value(own), _value(record)) for name, own, record in system.changed]
-        return [
-            f"Options that differ from the record of {code_span(system.name)}:",
-            markdown_table(("option", "this run", "record"), rows),
-        ]
     own = facts.run.get("hyperparameters", {})
     rows = [(code_span(name), _value(value)) for name, value in own.items()]
     rows += [
-        (code_span(f"{optimizer}.{name}"), _value(arguments[name]))
+        (code_span(f"{optimizer}.{name}"), _value(value))
         for optimizer, arguments in facts.run.get("optimizers", {}).items()
-        for name in ("optim", "learning_rate", "weight_decay", "max_grad_norm")
-        if name in arguments
+        for name, value in arguments.items()
     ]
-    rows.append(("batch size", str(facts.run.get("per_device_train_batch_size"))))
-    return [markdown_table(("hyperparameter", "value"), rows)]
+    names = ("per_device_train_batch_size", "gradient_accumulation_steps", "temperature")
+    rows += [(code_span(name), _value(facts.run[name])) for name in names if name in facts.run]
+    everything = markdown_table(("hyperparameter", "value"), rows)
+    if system is None:
+        return [everything]
+    parts = [f"All options have the values of the record of {code_span(system.name)}."]
+    if system.changed:
+        changed = [(code_span(name), _value(value), _value(record)) for name, value, record in system.changed]
+        parts = [
+            f"Options that differ from the record of {code_span(system.name)}:",
+            markdown_table(("option", "this run", "record"), changed),
+        ]
+    return [*parts, f"<details><summary>All hyperparameters</summary>\n\n{everything}\n\n</details>"]
 
 
 def _value(value: Any) -> str:
@@ -471,7 +488,8 @@ def _metrics(facts: CardFacts, system: SystemFacts | None) -> list[str]:
         measured = facts.evaluation
         parts.append(
             f"`textgan evaluate` measured this model on {_number(measured.get('num_samples'))} samples"
-            f"{_drawn(measured)} and {_number(measured.get('num_references'))} held-out texts; `evaluation.json` has its values."
+            f"{_drawn(measured)} and {_number(measured.get('num_references'))} held-out texts; "
+            "`evaluation.json` has its values."
         )
     keys = _ordered({key: value for values in columns.values() for key, value in values.items()})
     intervals = facts.evaluation.get("intervals", {})
@@ -610,4 +628,13 @@ def _licence(license: str | None) -> str:
     )
 
 
-__all__ = ["CARD_FILE", "METADATA", "RENDERED_FILE", "is_rendered", "render_card", "usage", "write_model_card"]
+__all__ = [
+    "CARD_FILE",
+    "METADATA",
+    "RENDERED_FILE",
+    "is_rendered",
+    "render_card",
+    "update_card",
+    "usage",
+    "write_model_card",
+]

@@ -244,11 +244,13 @@ def test_no_text_breaks_a_card():
     assert str(card) == text, "the card is as huggingface_hub writes it"
     assert card.data.license is None and card.data.library_name == "transformers"
     shown = visible(text)
+    assert re.findall(r"<(?!/?(?:details|summary)>)\w+", shown) == [], "no HTML of others"
     for active in ("<script", "[l](", "\n---\n", "\n# h"):
         assert active not in shown, active
     for line in shown.splitlines():
         if line.startswith("|"):  # as many cells as the head of its table
             assert len(re.findall(r"(?<!\\)\|", line)) in (3, 4, 6), line
+    assert "<details><summary>All hyperparameters</summary>" in text
     assert "x" * 501 not in text
     assert "{{ 7*7 }}" in text, "nothing is a template"
 
@@ -359,6 +361,18 @@ def test_an_evaluation_of_other_weights_is_left_out(run):
     path.write_text("{damaged")
     assert read_facts(folder).evaluation == {}
     path.unlink()
+
+
+def test_a_damaged_file_costs_the_card_and_not_the_save(run, caplog):
+    folder, trainer = run
+    good = (folder / "metrics.json").read_text()
+    before = weights_digest(folder)
+    (folder / "metrics.json").write_text('{"evaluations": [7]}')
+    trainer.save_model()
+    assert f"The model card of {folder} was not written (AttributeError: " in caplog.text
+    assert weights_digest(folder) == before and (folder / "config.json").is_file()
+    (folder / "metrics.json").write_text(good)
+    trainer.save_model()
 
 
 def test_the_saved_step_is_that_of_the_best_models(tmp_path):

@@ -31,7 +31,7 @@ NEWEST := .venv-newest
 UNPINNED := transformers|tokenizers|huggingface_hub|safetensors|accelerate
 
 .DEFAULT_GOAL := help
-.PHONY: help venv test test-slow test-versions quality style docs demo hooks clean clean-all
+.PHONY: help venv test test-slow test-versions quality style docs cards demo hooks clean clean-all
 
 help:  ## show this list
 	@echo 'Usage: make TARGET [PYTHON=python3.12] [TORCH_INDEX=https://download.pytorch.org/whl/cpu] [PYTEST_ARGS="-k seqgan"]'
@@ -83,6 +83,9 @@ style: venv  ## format the code and mend what ruff can
 
 docs: venv  ## render the pages of the systems from their records
 	.venv/bin/python docs/render_systems.py
+
+cards: venv  ## render the model cards of the systems from their records and benchmarks/results
+	.venv/bin/python docs/render_cards.py
 
 demo: venv  ## train SeqGAN on the built-in grammar, sample from it, evaluate it
 	rm -rf $(DEMO_DIR)

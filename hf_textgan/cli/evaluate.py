@@ -47,15 +47,16 @@ def main(argv: list[str]) -> int:
     if output_file is not None:
         with user_errors():
             write_text(Path(output_file), strict_json(result))
-            update_card(Path(arguments.model), Path(output_file))
+            _update_card(Path(arguments.model), Path(output_file))
     return 0
 
 
-def update_card(folder: Path, evaluation: Path) -> None:
+def _update_card(folder: Path, evaluation: Path) -> None:
     """Writes the card of a run again if an evaluation in its folder is new."""
-    if evaluation != folder / "evaluation.json" or not (folder / "textgan.json").is_file():
+    files = (folder / "textgan.json", folder / "run.json")  # a run of an older version has not both, and no card
+    if evaluation != folder / "evaluation.json" or not all(file.is_file() for file in files):
         return
     from ..runs.card import write_card  # reads the options of training, which an evaluation does without
+    from ..trainer.model_card import update_card
 
-    if (folder / "run.json").is_file():  # a run of an older version has none, and no card
-        write_card(folder)
+    update_card(folder, write_card)

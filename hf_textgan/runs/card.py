@@ -15,7 +15,7 @@ from ..utils.files import file_digest, read_object
 from ..utils.names import is_hub_name
 from .arguments import TrainArguments, replace_players, resolve_arguments
 from .data import DataArguments
-from .folder import read_record
+from .folder import BASELINE_FOLDER, read_record
 
 
 # Options that say where and how a run is executed, not what it computes.
@@ -156,10 +156,13 @@ def _default_of_player(plain: TrainArguments, name: str) -> Any:
 
 def command(record: dict[str, Any], options: dict[str, tuple[Any, Any]], folder: Path) -> str | None:
     """
-    Returns the command that repeats a run, with files by their names alone; `None` if its text came from Python.
+    Returns the command that repeats a run, with files by their names alone; `None` if its text came from Python, or it
+    is the MLE baseline of another run.
     """
     data = record["data"]
     if data.get("train_file") is None and data.get("dataset_name") is None:
+        return None
+    if folder.name == BASELINE_FOLDER:  # the options of another run, and its time, made it
         return None
     training = read_object(folder / "training_args.json")
     named = _naming_options(record, _without_folder(training["output_dir"]))
@@ -170,7 +173,7 @@ def command(record: dict[str, Any], options: dict[str, tuple[Any, Any]], folder:
         if name in (*_FILES, "generator_name_or_path", "tokenizer_name_or_path", "dataset_name", "oracle_path"):
             value = _without_folder(str(value))
         words += [f"--{name}", _word(value)]
-    if (folder / "mle_baseline").is_dir():
+    if (folder / BASELINE_FOLDER).is_dir():
         words.append("--mle_baseline")
     return shlex.join(words)
 

@@ -11,6 +11,7 @@ from ..runs.card import write_card
 from ..runs.folder import BASELINE_FOLDER, PRETRAINED_FOLDER
 from ..runs.mle_baseline import baseline_arguments, early_stopping
 from ..trainer.adversarial_trainer import AdversarialTrainer
+from ..trainer.model_card import update_card
 from ..utils.files import strict_json, weights_digest, write_text
 
 
@@ -56,7 +57,7 @@ def compare_with_baseline(output_dir: Path) -> dict[str, Any]:
     # The card tells the verdicts of these weights alone.
     weights = {source.relative_to(output_dir).as_posix(): weights_digest(source) for source in sources}
     write_text(output_dir / "report" / "models.json", strict_json(weights))
-    write_card(output_dir)
+    update_card(output_dir, write_card)
     return result
 
 

@@ -46,10 +46,11 @@ from .gathering import gather_samples
 from .health import CollapseCallback, DivergenceGuard
 from .hub import HubMixin
 from .loader import batch_loader
-from .model_card import write_model_card
+from .model_card import update_card, write_model_card
 from .optimizers import create_player_optimizer, optimizer_class
 from .saved_models import describe_saved
 from .summary import stop_reason_of, summarize
+from .trackers import TrackerCallback
 from .validation import (
     check_accelerator,
     check_columns,
@@ -172,6 +173,7 @@ class AdversarialTrainer(HubMixin):
         self.add_callback(PhaseCallback(self.schedule))
         self.add_callback(CollapseCallback(self, args.on_collapse))
         self.add_callback(SamplesCallback(self))
+        self.add_callback(TrackerCallback(self))
         if self.pop_callback(ProgressCallback) or self.pop_callback(PrinterCallback):
             progress = PrinterCallback() if args.disable_tqdm else AdversarialProgressCallback(self.schedule)
             self.add_callback(progress)
@@ -543,7 +545,7 @@ class AdversarialTrainer(HubMixin):
             return
         folder = Path(output_dir) if output_dir is not None else self.args.output_path
         self._write_run(folder, state_dict)
-        self.write_card(folder)
+        update_card(folder, self.write_card)
 
     def _write_run(self, folder: Path, state_dict: dict | None = None) -> None:
         """Writes models, arguments and description; killed, it leaves no configuration, so nobody loads two saves."""

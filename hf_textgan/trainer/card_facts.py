@@ -72,7 +72,7 @@ class SystemFacts:
         by_likelihood (`bool`):
             Whether the system is trained by maximum likelihood alone.
         command (`str`, *optional*):
-            The command that repeats the run; `None` where the data came from Python.
+            The command that repeats the run, if there is one.
         changed (`list[tuple[str, Any, Any]]`):
             The options whose values differ from those of the record: name, value in the run, value of the record.
         dataset ([`DatasetFacts`]):

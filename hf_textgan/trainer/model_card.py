@@ -3,13 +3,13 @@
 import hashlib
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
-from ..evaluation.descriptions import SUMMARY_METRICS, describe_metric
+from ..evaluation.descriptions import SUMMARY_METRICS, describe_metric, is_of_held_out_text
 from ..utils.escaping import code_block, code_span, markdown_table, markdown_text, printable
 from ..utils.files import write_text
 from ..utils.names import is_hub_name
@@ -81,6 +81,21 @@ def write_model_card(
         logger.warning(f"{folder / CARD_FILE} is not as it was rendered, so it is kept; the new card is {path}.")
     write_text(path, text)
     return path
+
+
+def update_card(folder: Path, write: Callable[[Path], Any] = write_model_card) -> None:
+    """
+    Writes the card of a folder anew after something else was saved to it. What was saved counts: a card that cannot be
+    written, because a file of the folder is damaged, is a warning.
+    """
+    try:
+        write(folder)
+    except Exception as error:  # whatever a damaged file leads to
+        reason = " ".join(str(error).split())[:300]
+        logger.warning(
+            f"The model card of {folder} was not written ({type(error).__name__}: {reason}); mend or remove the file "
+            "that it comes from, and save again."
+        )
 
 
 def is_rendered(text: str) -> bool:
@@ -189,12 +204,18 @@ def _eval_results(facts: CardFacts, system: SystemFacts | None) -> list[EvalResu
     identity: dict[str, Any] = {f"sha256 of {printable(file['name'])}": file["sha256"] for file in files}
     identity["checksum of the encoded training text"] = facts.run.get("train_data_checksum")
     held_out = "held-out text"
+    references = f"{settings['num_references']:,} held-out texts" if settings.get("num_references") else ""
     results = []
-    for key in _ordered(values):
+    # The metrics of the summary of a run; of a run that has none of them, all.
+    for key in [key for key in _ordered(values) if key in SUMMARY_METRICS] or _ordered(values):
         described = describe_metric(key)
-        how = [f"{settings['num_samples']:,} samples"] if settings.get("num_samples") else []
-        how += [f"temperature {settings['temperature']:g}"] if settings.get("temperature") else []
-        how += [f"interval {intervals[key][0]:.4g} to {intervals[key][1]:.4g}"] if key in intervals else []
+        how = [references] if references else []
+        if not is_of_held_out_text(key):
+            how = [f"{settings['num_samples']:,} samples"] if settings.get("num_samples") else []
+            how += [references] if references and described is not None and "held-out" in described.meaning else []
+            how += [f"temperature {settings['temperature']:g}"] if settings.get("temperature") else []
+        if key in intervals:
+            how.append(f"{intervals['confidence']:.0%} interval {intervals[key][0]:.4g} to {intervals[key][1]:.4g}")
         meaning = described.meaning if described is not None else key
         results.append(
             EvalResult(
@@ -220,9 +241,16 @@ def _settings(facts: CardFacts) -> dict[str, Any]:
     return {
         "num_samples": arguments.get("eval_num_samples"),
         "num_references": facts.saved.get("num_eval_examples") or None,
-        "temperature": arguments.get("temperature"),
+        "temperature": arguments.get("temperature") if facts.saved["generator"]["temperature"] else None,
         "seed": arguments.get("eval_seed"),
     }
+
+
+def _drawn(settings: dict[str, Any]) -> str:
+    """Returns how samples were drawn; of a generator without a temperature the seed alone."""
+    temperature = settings.get("temperature")
+    at = "" if temperature is None else f" at temperature {_number(temperature)}"
+    return f"{at} (seed {_number(settings.get('seed'))})"
 
 
 def _ordered(values: dict[str, float]) -> list[str]:
@@ -376,7 +404,7 @@ def _training(facts: CardFacts, system: SystemFacts | None) -> list[str]:
     if system is not None and system.command is not None:
         parts += ["This command repeats the run:", code_block([system.command])]
     elif system is not None:
-        parts += ["The training text was given in Python, so no command repeats the run."]
+        parts += ["No command repeats the run: its text was given in Python, or it is the MLE baseline of another."]
     phases = [
         (code_span(phase["name"]), f"{phase['iterations']:,}", "; ".join(map(_update, phase["updates"])))
         for phase in run.get("phases", [])
@@ -398,7 +426,9 @@ def _training(facts: CardFacts, system: SystemFacts | None) -> list[str]:
         rows.append((f"commit of {_LIBRARY}", code_span(saved["commit"])))
     parts.append(markdown_table(("", ""), rows))
     if stopped := facts.metrics.get("stopped"):
-        parts.append(f"The training ended before its last iteration: {markdown_text(str(stopped.get('reason')))}.")
+        where = f" ({stopped['iteration']:,} of {stopped['of']:,} in its phase)" if "of" in stopped else ""
+        reason = markdown_text(str(stopped.get("reason")))
+        parts.append(f"The training ended before its last iteration{where}: {reason}.")
     warnings = [
         f"- step {entry.get('step')}: {markdown_text(str(entry['warning']))}"
         for entry in facts.metrics.get("warnings", [])
@@ -417,24 +447,26 @@ def _update(update: dict[str, Any]) -> str:
 
 
 def _hyperparameters(facts: CardFacts, system: SystemFacts | None) -> list[str]:
-    if system is not None:
-        if not system.changed:
-            return [f"All options have the values of the record of {code_span(system.name)}."]
-        rows = [(code_span(name), _value(own), _value(record)) for name, own, record in system.changed]
-        return [
-            f"Options that differ from the record of {code_span(system.name)}:",
-            markdown_table(("option", "this run", "record"), rows),
-        ]
     own = facts.run.get("hyperparameters", {})
     rows = [(code_span(name), _value(value)) for name, value in own.items()]
     rows += [
-        (code_span(f"{optimizer}.{name}"), _value(arguments[name]))
+        (code_span(f"{optimizer}.{name}"), _value(value))
         for optimizer, arguments in facts.run.get("optimizers", {}).items()
-        for name in ("optim", "learning_rate", "weight_decay", "max_grad_norm")
-        if name in arguments
+        for name, value in arguments.items()
     ]
-    rows.append(("batch size", str(facts.run.get("per_device_train_batch_size"))))
-    return [markdown_table(("hyperparameter", "value"), rows)]
+    names = ("per_device_train_batch_size", "gradient_accumulation_steps", "temperature")
+    rows += [(code_span(name), _value(facts.run[name])) for name in names if name in facts.run]
+    everything = markdown_table(("hyperparameter", "value"), rows)
+    if system is None:
+        return [everything]
+    parts = [f"All options have the values of the record of {code_span(system.name)}."]
+    if system.changed:
+        changed = [(code_span(name), _value(value), _value(record)) for name, value, record in system.changed]
+        parts = [
+            f"Options that differ from the record of {code_span(system.name)}:",
+            markdown_table(("option", "this run", "record"), changed),
+        ]
+    return [*parts, f"<details><summary>All hyperparameters</summary>\n\n{everything}\n\n</details>"]
 
 
 def _value(value: Any) -> str:
@@ -454,8 +486,8 @@ def _metrics(facts: CardFacts, system: SystemFacts | None) -> list[str]:
     settings, parts = _settings(facts), []
     if own:
         text = (
-            f"Measured at the evaluations of the training on {_number(settings['num_samples'])} samples at temperature"
-            f" {_number(settings['temperature'])} (seed {_number(settings['seed'])})"
+            f"Measured at the evaluations of the training on {_number(settings['num_samples'])} samples"
+            f"{_drawn(settings)}"
         )
         references = settings["num_references"]
         text += f" and {_number(references)} held-out texts" if references else ", without held-out text"
@@ -463,9 +495,9 @@ def _metrics(facts: CardFacts, system: SystemFacts | None) -> list[str]:
     if facts.evaluation:
         measured = facts.evaluation
         parts.append(
-            f"`textgan evaluate` measured this model on {_number(measured.get('num_samples'))} samples at temperature "
-            f"{_number(measured.get('temperature'))} (seed {_number(measured.get('seed'))}) and "
-            f"{_number(measured.get('num_references'))} held-out texts; `evaluation.json` has its values."
+            f"`textgan evaluate` measured this model on {_number(measured.get('num_samples'))} samples"
+            f"{_drawn(measured)} and {_number(measured.get('num_references'))} held-out texts; "
+            "`evaluation.json` has its values."
         )
     keys = _ordered({key: value for values in columns.values() for key, value in values.items()})
     intervals = facts.evaluation.get("intervals", {})
@@ -548,8 +580,8 @@ def _samples(facts: CardFacts) -> list[str]:
     texts = [text if len(text) <= _LONGEST_SAMPLE else f"{text[:_LONGEST_SAMPLE]} ..." for text in facts.samples]
     return [
         "## Samples",
-        f"The first {len(texts)} samples of the evaluation at step {facts.own_evaluation.get('step')}, at temperature "
-        f"{_number(settings['temperature'])} (seed {_number(settings['seed'])}), without selection:",
+        f"The first {len(texts)} samples of the evaluation at step {facts.own_evaluation.get('step')}"
+        f"{_drawn(settings)}, without selection:",
         code_block(texts, "text"),
     ]
 
@@ -574,8 +606,10 @@ def _limits(facts: CardFacts, system: SystemFacts | None) -> list[str]:
         limits.append("BLEU and Self-BLEU compare n-grams alone: they see neither meaning nor facts.")
     missing = ["human judgement"]
     missing += [] if "copied" in measured else ["how many texts are copied from the training text"]
-    temperature = facts.arguments.get("temperature")
+    temperature = _settings(facts)["temperature"]
     missing += [f"other temperatures than {temperature:g}"] if isinstance(temperature, int | float) else []
+    if not facts.evaluation.get("intervals"):
+        missing.append("the spread of the metrics over samples and training seeds")
     limits.append(f"Not measured: {', '.join(missing)}.")
     return limits
 
@@ -583,7 +617,7 @@ def _limits(facts: CardFacts, system: SystemFacts | None) -> list[str]:
 def _paper(system: SystemFacts | None) -> list[str]:
     if system is None:
         return []
-    deviations = "\n".join(f"- {markdown_text(sentence)}" for sentence in system.deviations)
+    deviations = "\n".join(f"- {sentence}" for sentence in system.deviations)
     return [
         "## Deviations from the paper",
         deviations or "None is known.",
@@ -602,4 +636,13 @@ def _licence(license: str | None) -> str:
     )
 
 
-__all__ = ["CARD_FILE", "METADATA", "RENDERED_FILE", "is_rendered", "render_card", "usage", "write_model_card"]
+__all__ = [
+    "CARD_FILE",
+    "METADATA",
+    "RENDERED_FILE",
+    "is_rendered",
+    "render_card",
+    "update_card",
+    "usage",
+    "write_model_card",
+]

@@ -87,14 +87,19 @@ def _evaluated_at(schedule: PhaseSchedule, step: int, log_history: list[dict]) -
 def auto_class(model: Any) -> str:
     """Returns the name of the Auto class that says most about a model."""
     base = model.get_base_model() if hasattr(model, "get_base_model") else model
-    own = getattr(type(base), "auto_classes", ())
+    return auto_class_name(type(base), type(base.config))
+
+
+def auto_class_name(model_class: type, config_class: type) -> str:
+    """Returns the name of the Auto class that says most about models of a class."""
+    own = getattr(model_class, "auto_classes", ())
     if own:
         return own[0]
     for auto in _AUTO_CLASSES:
-        known = auto._model_mapping.get(type(base.config), ())
-        if type(base) in (known if isinstance(known, tuple) else (known,)):
+        known = auto._model_mapping.get(config_class, ())
+        if model_class in (known if isinstance(known, tuple) else (known,)):
             return auto.__name__
     return "AutoModel"
 
 
-__all__ = ["auto_class", "describe_saved"]
+__all__ = ["auto_class", "auto_class_name", "describe_saved"]

@@ -39,7 +39,7 @@ def load_spaces(owner: str, cwd: Path, **environment: str) -> None:
         cwd=cwd,
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=1200,
     )
     assert result.returncode == 0, result.stderr[-3000:]
     own, bleu = result.stdout.splitlines()[-2:]

@@ -1,5 +1,6 @@
 """A page to play with a trained generator: samples, the scores of its discriminators, and the curves of the run."""
 
+import html
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -179,7 +180,7 @@ def build_page(name_or_path: str) -> Any:
         try:
             return demo.draw(int(num_samples), temperature, int(seed), prompt or "", label or None)
         except ValueError as error:
-            raise gradio.Error(str(error), print_exception=False) from error
+            raise gradio.Error(_html(str(error)), print_exception=False) from error  # it is shown as HTML
 
     with gradio.Blocks(title=title, analytics_enabled=False) as page:
         gradio.HTML(f"<h1>{_html(title)}</h1><p>{_html(introduction(demo))}</p>")
@@ -196,7 +197,14 @@ def build_page(name_or_path: str) -> Any:
             with gradio.Column(scale=3):
                 # Cells of the type "str" are shown as they are: neither Markdown nor HTML.
                 kinds: Any = ["str", *("number" for _ in demo.discriminators)]
-                texts = gradio.Dataframe(headers=demo.columns, datatype=kinds, interactive=False, wrap=True)
+                share = 30 // max(1, len(demo.discriminators))  # without widths the text hides the scores
+                texts = gradio.Dataframe(
+                    headers=demo.columns,
+                    datatype=kinds,
+                    column_widths=["70%", *(f"{share}%" for _ in demo.discriminators)],
+                    interactive=False,
+                    wrap=True,
+                )
         if (curves := demo.curves()) is not None:
             from PIL import Image
 
@@ -221,8 +229,6 @@ def introduction(demo: Demo) -> str:
 
 
 def _html(text: str) -> str:
-    import html
-
     return html.escape(text)
 
 

@@ -58,7 +58,7 @@ class Demo:
         """The names of the classes that the generator reads, in the order of their numbers."""
         if "class_labels" not in self.capabilities.row_inputs:
             return []
-        config = self.run.model.config
+        config: Any = self.run.model.config
         names = config.id2label or {}
         return [str(names.get(number, number)) for number in range(getattr(config, "num_classes", len(names)))]
 
@@ -105,7 +105,7 @@ class Demo:
         check_sampling(temperature)
         if prompt and not self.takes_prompts:
             raise ValueError(f"The prompt {prompt!r} cannot be continued by {self.name}; leave it out.")
-        options = {"prompt": _prompt_ids(self.run, self.name, prompt)} if prompt else {}
+        options: dict[str, Any] = {"prompt": _prompt_ids(self.run, self.name, prompt)} if prompt else {}
         given = None
         if label:
             if label not in self.labels:
@@ -127,7 +127,8 @@ class Demo:
         if description is not None:
             players = list(json.loads(description.read_text(encoding="utf-8")).get("saved", {}).get("players", {}))
         found = []
-        own = {model.config_class.model_type: model for model in MODELS}
+        models: list[Any] = list(MODELS)
+        own = {model.config_class.model_type: model for model in models}
         for player in players:
             config = find_file(self.name, f"{player}/config.json") if player != "generator" else None
             if config is None:
@@ -170,7 +171,7 @@ def build_page(name_or_path: str) -> Any:
         `ValueError`: If gradio is not installed, or there is no such generator.
     """
     try:
-        import gradio
+        import gradio  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise ValueError(f"The page needs gradio, which is not installed; run {_INSTALL}.") from error
     demo = Demo(name_or_path)

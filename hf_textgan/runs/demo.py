@@ -136,8 +136,9 @@ class Demo:
             kind = own.get(json.loads(config.read_text(encoding="utf-8")).get("model_type"))
             if kind is None or "AutoModelForSequenceClassification" not in kind.auto_classes:
                 continue
-            options = {"subfolder": player, "trust_remote_code": False}
-            model = AutoModelForSequenceClassification.from_pretrained(self.name, **options).eval()
+            model = AutoModelForSequenceClassification.from_pretrained(
+                self.name, subfolder=player, trust_remote_code=False
+            ).eval()
             meaning = score_name(model)
             if meaning is not None:
                 tokenizer = AutoTokenizer.from_pretrained(self.name, subfolder=player, trust_remote_code=False)

@@ -1,5 +1,6 @@
 """A page to play with a trained generator: samples, the scores of its discriminators, and the curves of the run."""
 
+import html
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,7 +58,7 @@ class Demo:
         """The names of the classes that the generator reads, in the order of their numbers."""
         if "class_labels" not in self.capabilities.row_inputs:
             return []
-        config = self.run.model.config
+        config: Any = self.run.model.config
         names = config.id2label or {}
         return [str(names.get(number, number)) for number in range(getattr(config, "num_classes", len(names)))]
 
@@ -104,7 +105,7 @@ class Demo:
         check_sampling(temperature)
         if prompt and not self.takes_prompts:
             raise ValueError(f"The prompt {prompt!r} cannot be continued by {self.name}; leave it out.")
-        options = {"prompt": _prompt_ids(self.run, self.name, prompt)} if prompt else {}
+        options: dict[str, Any] = {"prompt": _prompt_ids(self.run, self.name, prompt)} if prompt else {}
         given = None
         if label:
             if label not in self.labels:
@@ -126,7 +127,8 @@ class Demo:
         if description is not None:
             players = list(json.loads(description.read_text(encoding="utf-8")).get("saved", {}).get("players", {}))
         found = []
-        own = {model.config_class.model_type: model for model in MODELS}
+        models: list[Any] = list(MODELS)
+        own = {model.config_class.model_type: model for model in models}
         for player in players:
             config = find_file(self.name, f"{player}/config.json") if player != "generator" else None
             if config is None:
@@ -134,8 +136,9 @@ class Demo:
             kind = own.get(json.loads(config.read_text(encoding="utf-8")).get("model_type"))
             if kind is None or "AutoModelForSequenceClassification" not in kind.auto_classes:
                 continue
-            options = {"subfolder": player, "trust_remote_code": False}
-            model = AutoModelForSequenceClassification.from_pretrained(self.name, **options).eval()
+            model = AutoModelForSequenceClassification.from_pretrained(
+                self.name, subfolder=player, trust_remote_code=False
+            ).eval()
             meaning = score_name(model)
             if meaning is not None:
                 tokenizer = AutoTokenizer.from_pretrained(self.name, subfolder=player, trust_remote_code=False)
@@ -169,7 +172,7 @@ def build_page(name_or_path: str) -> Any:
         `ValueError`: If gradio is not installed, or there is no such generator.
     """
     try:
-        import gradio
+        import gradio  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise ValueError(f"The page needs gradio, which is not installed; run {_INSTALL}.") from error
     demo = Demo(name_or_path)
@@ -179,7 +182,7 @@ def build_page(name_or_path: str) -> Any:
         try:
             return demo.draw(int(num_samples), temperature, int(seed), prompt or "", label or None)
         except ValueError as error:
-            raise gradio.Error(str(error), print_exception=False) from error
+            raise gradio.Error(_html(str(error)), print_exception=False) from error  # it is shown as HTML
 
     with gradio.Blocks(title=title, analytics_enabled=False) as page:
         gradio.HTML(f"<h1>{_html(title)}</h1><p>{_html(introduction(demo))}</p>")
@@ -196,7 +199,14 @@ def build_page(name_or_path: str) -> Any:
             with gradio.Column(scale=3):
                 # Cells of the type "str" are shown as they are: neither Markdown nor HTML.
                 kinds: Any = ["str", *("number" for _ in demo.discriminators)]
-                texts = gradio.Dataframe(headers=demo.columns, datatype=kinds, interactive=False, wrap=True)
+                share = 30 // max(1, len(demo.discriminators))  # without widths the text hides the scores
+                texts = gradio.Dataframe(
+                    headers=demo.columns,
+                    datatype=kinds,
+                    column_widths=["70%", *(f"{share}%" for _ in demo.discriminators)],
+                    interactive=False,
+                    wrap=True,
+                )
         if (curves := demo.curves()) is not None:
             from PIL import Image
 
@@ -221,8 +231,6 @@ def introduction(demo: Demo) -> str:
 
 
 def _html(text: str) -> str:
-    import html
-
     return html.escape(text)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
-from transformers.integrations import TensorBoardCallback, TrackioCallback, WandbCallback
+from transformers.integrations.integration_utils import TensorBoardCallback, TrackioCallback, WandbCallback
 
 from ..data.tokenizers import discriminator_tokenizer
 from ..evaluation.discriminators import score_name, score_texts
@@ -46,9 +46,10 @@ class TrackerCallback(TrainerCallback):
 
 def sample_table(
     texts: Sequence[str], players: Mapping[str, Any], tokenizer: Any
-) -> tuple[list[str], list[list[str | float]]]:
+) -> tuple[list[str], list[list[Any]]]:
     """Returns the columns and the rows of a table of texts and the scores that players give them."""
-    columns, rows = ["text"], [[text] for text in texts]
+    columns: list[str] = ["text"]
+    rows: list[list[Any]] = [[text] for text in texts]
     for name, player in players.items():
         meaning = score_name(player)
         if meaning is None or tokenizer is None:

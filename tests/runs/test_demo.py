@@ -128,7 +128,10 @@ def test_the_page_answers(folder):
     page = build_page(str(path))
     _, url, _ = page.launch(prevent_thread_lock=True, quiet=True)
     try:
-        shown = Client(url, verbose=False).predict(3, 0.7, 5, "a", "", api_name="/draw")
+        client = Client(url, verbose=False)
+        shown = client.predict(3, 0.7, 5, "a", "", api_name="/draw")
+        with pytest.raises(Exception, match="&lt;b&gt;x"):  # an error is shown as HTML
+            client.predict(3, 0.7, 5, "<b>x", "", api_name="/draw")
     finally:
         page.close()
     assert shown["headers"] == ["text", "discriminator: probability of real"]

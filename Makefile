@@ -26,11 +26,12 @@ INPUTS := { pwd -P; cat pyproject.toml constraints.txt; }
 # The tests that depend on transformers, and the environment with its newest release. The pins of the packages that it
 # chooses are dropped there, and peft, which supports a release later than it appears, is left out.
 VERSION_TESTS := tests/models tests/sampling tests/core tests/trainer tests/contracts tests/integration
+REMOTE_CODE_TESTS := tests/contracts/test_remote_code.py
 NEWEST := .venv-newest
 UNPINNED := transformers|tokenizers|huggingface_hub|safetensors|accelerate
 
 .DEFAULT_GOAL := help
-.PHONY: help venv test test-slow test-versions quality style docs demo hooks clean clean-all
+.PHONY: help venv test test-slow test-versions quality style docs cards demo hooks clean clean-all
 
 help:  ## show this list
 	@echo 'Usage: make TARGET [PYTHON=python3.12] [TORCH_INDEX=https://download.pytorch.org/whl/cpu] [PYTEST_ARGS="-k seqgan"]'
@@ -60,6 +61,7 @@ test-slow: venv  ## run all tests, the slow ones too
 
 test-versions: venv  ## run the tests that depend on transformers with the pinned and the newest release
 	.venv/bin/python -m pytest $(PYTEST_ARGS) $(VERSION_TESTS)
+	.venv/bin/python -m pytest $(PYTEST_ARGS) -m '' $(REMOTE_CODE_TESTS)
 	@echo 'Installing the newest transformers in $(NEWEST) ...'
 	@$(NEWEST)/bin/python -m pip --version >/dev/null 2>&1 || { rm -rf $(NEWEST) && .venv/bin/python -m venv $(NEWEST); }
 	@grep -vE '^($(UNPINNED))==' constraints.txt > $(NEWEST)/constraints.txt
@@ -68,6 +70,7 @@ test-versions: venv  ## run the tests that depend on transformers with the pinne
 	@$(NEWEST)/bin/python -m pip install $(QUIET) --upgrade -c $(NEWEST)/constraints.txt -e '.[test]' transformers
 	@$(NEWEST)/bin/python -m pip list 2>/dev/null | grep -E '^($(UNPINNED)) '
 	$(NEWEST)/bin/python -m pytest $(PYTEST_ARGS) $(VERSION_TESTS)
+	$(NEWEST)/bin/python -m pytest $(PYTEST_ARGS) -m '' $(REMOTE_CODE_TESTS)
 
 quality: venv  ## check style, lint and types, change nothing
 	.venv/bin/ruff check .
@@ -80,6 +83,9 @@ style: venv  ## format the code and mend what ruff can
 
 docs: venv  ## render the pages of the systems from their records
 	.venv/bin/python docs/render_systems.py
+
+cards: venv  ## render the model cards of the systems from their records and benchmarks/results
+	.venv/bin/python docs/render_cards.py
 
 demo: venv  ## train SeqGAN on the built-in grammar, sample from it, evaluate it
 	rm -rf $(DEMO_DIR)

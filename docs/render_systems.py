@@ -18,18 +18,11 @@ from hf_textgan import models
 from hf_textgan.data.caption_grammar import CAPTION_COLUMNS
 from hf_textgan.objectives import OBJECTIVES
 from hf_textgan.systems import SYSTEMS, SystemSpec
-from hf_textgan.systems.spec import FROM_DATA, Copy, Of, config_fields
+from hf_textgan.systems.spec import FROM_DATA, MODES, Copy, Of, config_fields
 from hf_textgan.utils.docstrings import argument_descriptions
 
 
 ROOT = Path(__file__).parent.parent
-MODES = {
-    "mle": "maximum likelihood",
-    "policy-gradient": "policy gradient",
-    "gumbel": "Gumbel-softmax",
-    "wgan-gp": "WGAN-GP",
-    "density": "density of the generator",
-}
 STATUS = {
     "experimental": "experimental: no outcome over at least three training seeds backs it yet",
     "validated": "validated: a measured outcome over at least three training seeds backs it",
@@ -104,7 +97,7 @@ def page(system: SystemSpec) -> str:
         "\n".join(f"- {sentence}" for sentence in system.deviations) or "None is known.",
         "## Citation",
         f"```bibtex\n{system.paper.bibtex}\n```",
-        "What was measured with this system stands in [results](../results/README.md).",
+        f"What was measured with this system stands on its [card](../../model_cards/{system.name}.md#measured).",
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -206,12 +199,11 @@ def plain(text: str) -> str:
     return re.sub(r"\[`~?(?:\w+\.)*(\w+)`\](?!\()", r"`\1`", text).replace("``", "`")
 
 
-def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="change nothing; fail if a page is stale")
-    check = parser.parse_args(argv).check
-    pages = render_all()
-    folder = ROOT / "docs" / "systems"
+def write_or_check(pages: dict[Path, str], folder: Path, check: bool) -> int:
+    """
+    Writes the pages that differ from their files and removes the other pages of a folder; returns 0. With `check` it
+    changes nothing, and returns 1 if there are such pages.
+    """
     removed = [path for path in sorted(folder.glob("*.md")) if path not in pages]
     stale = [p for p, text in pages.items() if not p.is_file() or p.read_text(encoding="utf-8") != text]
     for path in [*stale, *removed]:
@@ -219,11 +211,18 @@ def main(argv: list[str] | None = None) -> int:
         sys.stdout.write(f"{state}: {path.relative_to(ROOT)}\n")
     if check:
         return 1 if stale or removed else 0
+    folder.mkdir(exist_ok=True)
     for path in stale:
         path.write_text(pages[path], encoding="utf-8")
     for path in removed:
         path.unlink()
     return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="change nothing; fail if a page is stale")
+    return write_or_check(render_all(), ROOT / "docs" / "systems", parser.parse_args(argv).check)
 
 
 if __name__ == "__main__":

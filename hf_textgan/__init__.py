@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from .runs.build import *
     from .runs.evaluate import *
     from .runs.generate import *
+    from .runs.push import *
+    from .runs.spaces import *
     from .sampling import *
     from .systems import *
     from .trainer.adversarial_config import *
@@ -54,6 +56,8 @@ _MODULES = (
     "runs.build",
     "runs.generate",
     "runs.evaluate",
+    "runs.push",
+    "runs.spaces",
     "comparison.prepare",
 )
 

@@ -16,9 +16,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from huggingface_hub import ModelCard
 
 import hf_textgan
-from hf_textgan.cli import compare, evaluate, generate, metrics
+from hf_textgan.cli import compare, demo, evaluate, generate, metrics, push
 from hf_textgan.cli.arguments import parse_train_arguments
 from hf_textgan.cli.data import _parse as parse_data_arguments
 from hf_textgan.cli.main import COMMANDS, main
@@ -34,6 +35,7 @@ PAGES = [
     ROOT / "CONTRIBUTING.md",
     ROOT / "SECURITY.md",
     *sorted((ROOT / "docs").rglob("*.md")),
+    *sorted((ROOT / "model_cards").glob("*.md")),
 ]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 MAX_README_BYTES = 8 * 1024
@@ -84,7 +86,11 @@ def test_the_python_of_the_readme_runs(folder, one_thread, capsys):
 
 
 @pytest.mark.parametrize(
-    "page", ["concepts", "data", "metrics", pytest.param("resume_and_distributed", marks=pytest.mark.slow)]
+    "page",
+    [
+        *("concepts", "data", "metrics"),
+        *(pytest.param(page, marks=pytest.mark.slow) for page in ("model_cards", "resume_and_distributed")),
+    ],
 )
 def test_the_python_of_a_page_runs(page, folder, one_thread):
     code = blocks(ROOT / "docs" / f"{page}.md", "python")
@@ -178,7 +184,9 @@ PARSERS: dict[str, argparse.ArgumentParser] = {
     "generate": generate.make_parser(),
     "evaluate": evaluate.make_parser(),
     "compare": compare.make_parser(),
+    "demo": demo.make_parser(),
     "metrics": metrics.make_parser(),
+    "push": push.make_parser(),
 }
 
 
@@ -242,8 +250,8 @@ def test_classes_in_the_text_exist(page):
 # ---- Rendered pages and links ----
 
 
-def load_renderer():
-    spec = importlib.util.spec_from_file_location("render_systems", ROOT / "docs" / "render_systems.py")
+def load_renderer(name: str = "render_systems"):
+    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -265,8 +273,32 @@ def test_a_page_follows_its_record():
     assert [line for line in after if line not in before] == ["| `num_rollouts` | `7` | Completions per prefix. |"]
 
 
+def test_the_cards_of_the_systems_are_those_of_records_and_results(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "docs"))
+    cards = load_renderer("render_cards").render_all()
+    stale = [name_of(path) for path, text in cards.items() if path.read_text(encoding="utf-8") != text]
+    assert not stale, "run `make cards`"
+    assert {path.stem for path in (ROOT / "model_cards").glob("*.md")} == {*SYSTEMS, "README"}, "run `make cards`"
+
+
+def test_a_card_follows_the_results(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "docs"))
+    renderer = load_renderer("render_cards")
+    text = (ROOT / "docs/results/on_text.md").read_text(encoding="utf-8")  # written by hand from the same file
+    found = renderer.measurements()
+    grammar = next(m for m in found if m.file == "mle_baseline_grammar.json")
+    for metric, row in (("bleu_4", "BLEU-4"), ("reverse_nll", "reverse LM, nats per word")):
+        values = [f"{values[grammar.columns.index(metric)]:.3f}" for values in grammar.rows.values()]
+        assert f"| {row} | {' | '.join(values)} |" in text
+    assert list(grammar.rows)[0] == "seqgan" and list(grammar.rows)[-1] == "real text"
+    card = renderer.card(SYSTEMS["seqgan"], [])
+    assert "Nothing was measured of this system yet." in card and "| model |" not in card
+    data = ModelCard(renderer.card(SYSTEMS["iwgan"], found)).data
+    assert data.pipeline_tag is None and data.tags == ["hf_textgan", "text-gan", "iwgan", "wgan-gp"]
+
+
 def markdown_files() -> list[Path]:
-    folders = [ROOT / name for name in ("docs", "hf_textgan", "benchmarks", "examples", ".github")]
+    folders = [ROOT / name for name in ("docs", "model_cards", "hf_textgan", "benchmarks", "examples", ".github")]
     return [*sorted(ROOT.glob("*.md")), *(path for folder in folders for path in sorted(folder.rglob("*.md")))]
 
 

@@ -1,26 +1,8 @@
 """`textgan env`: versions and hardware, for a report of a fault."""
 
 import argparse
-import importlib.metadata
-import platform
 
-import torch
-
-from ..utils.version import __version__
-
-
-_PACKAGES = (
-    "torch",
-    "transformers",
-    "accelerate",
-    "datasets",
-    "evaluate",
-    "tokenizers",
-    "huggingface_hub",
-    "safetensors",
-    "numpy",
-    "peft",
-)
+from ..utils.environment import environment
 
 
 def main(argv: list[str]) -> int:
@@ -31,17 +13,3 @@ def main(argv: list[str]) -> int:
     for name, value in environment().items():
         print(f"- {name}: {value}")
     return 0
-
-
-def environment() -> dict[str, str]:
-    """Returns the versions of Python and the libraries, and the devices."""
-    found = {"hf_textgan": __version__, "Python": platform.python_version(), "platform": platform.platform()}
-    for package in _PACKAGES:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            found[package] = "not installed"
-    devices = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    found["CPU"] = f"{torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}"
-    found["GPU"] = ", ".join(devices) or "none"
-    return found

@@ -22,6 +22,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--temperature", type=float, default=1.0, help="of the samples (default: 1)")
     parser.add_argument("--seed", type=int, default=0, help="of the samples (default: 0)")
     parser.add_argument("--max_length", type=int, help="most tokens of a sample, end included (default: as trained)")
+    parser.add_argument("--revision", help="branch, tag or commit of a repository (default: main)")
     parser.add_argument("--output_file", help="JSON file (default: evaluation.json in the folder of the model)")
     parser.add_argument("--overwrite", action="store_true", help="replace output_file if it is there")
     return parser
@@ -46,4 +47,16 @@ def main(argv: list[str]) -> int:
     if output_file is not None:
         with user_errors():
             write_text(Path(output_file), strict_json(result))
+            _update_card(Path(arguments.model), Path(output_file))
     return 0
+
+
+def _update_card(folder: Path, evaluation: Path) -> None:
+    """Writes the card of a run again if an evaluation in its folder is new."""
+    files = (folder / "textgan.json", folder / "run.json")  # a run of an older version has not both, and no card
+    if evaluation != folder / "evaluation.json" or not all(file.is_file() for file in files):
+        return
+    from ..runs.card import write_card  # reads the options of training, which an evaluation does without
+    from ..trainer.model_card import update_card
+
+    update_card(folder, write_card)

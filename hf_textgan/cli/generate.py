@@ -27,6 +27,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--source", action="append", help="a text to write from; once for each of several")
     parser.add_argument("--source_file", help="texts to write from, one a line; num_samples of each, in order")
     parser.add_argument("--max_length", type=int, help="most tokens, end included (default: as trained)")
+    parser.add_argument("--revision", help="branch, tag or commit of a repository (default: main)")
     parser.add_argument("--output_file", help="write the samples to this file instead")
     parser.add_argument("--overwrite", action="store_true", help="replace output_file if it is there")
     return parser

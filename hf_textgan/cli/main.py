@@ -22,14 +22,16 @@ commands:
   generate    print samples of a trained generator
   evaluate    measure a trained generator on held-out text
   compare     say which of several generators is better
+  demo        serve a page to play with a trained generator
+  push        push a trained system to the Hugging Face Hub
   data        report on text before training on it
-  metrics     list the metrics, or write them as Spaces of the Hub
+  metrics     list the metrics, write them as Spaces of the Hub, or push them
   env         print versions and hardware, for a report of a fault
 
 `textgan COMMAND --help` explains a command, `textgan train SYSTEM --help` lists the options of a system.
 """
 
-COMMANDS = ("train", "generate", "evaluate", "compare", "data", "metrics", "env")
+COMMANDS = ("train", "generate", "evaluate", "compare", "demo", "push", "data", "metrics", "env")
 
 TRAIN_USAGE = """\
 usage: textgan train SYSTEM --output_dir DIR (--train_file FILE | --dataset_name NAME) [OPTIONS]

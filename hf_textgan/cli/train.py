@@ -16,6 +16,7 @@ from ..trainer.adversarial_trainer import AdversarialTrainer
 from ..trainer.interrupts import InterruptCallback
 from ..trainer.wall_clock import WallClock
 from ..utils.escaping import printable
+from ..utils.hub import HubError
 from .arguments import parse_train_arguments
 from .compare import print_comparison
 from .errors import Interrupted, UserError, user_errors
@@ -113,11 +114,10 @@ def _push(trainer: AdversarialTrainer, output_dir: Path) -> None:
     """Pushes the saved models to the Hub and prints where they are."""
     try:
         trainer.push_to_hub(commit_message="Model save", revision=trainer.args.hub_revision)
-    except Exception as error:  # huggingface_hub and its HTTP client each raise their own
-        reason = " ".join(str(error).split())[:300]
+    except HubError as error:
         raise UserError(
-            f"The push to {_repository_url(trainer)} failed ({type(error).__name__}: {reason}); the models are in "
-            f"{output_dir}, and the same command with --resume pushes them again."
+            f"{str(error).rstrip('.')}; the models are in {output_dir}, and `textgan push {output_dir} "
+            f"{trainer.hub_model_id}` pushes them."
         ) from error
     if trainer.is_world_process_zero():
         print(f"The models are on the Hub: {_repository_url(trainer)}")

@@ -102,4 +102,9 @@ def describe_metric(name: str) -> MetricDescription | None:
     return None
 
 
-__all__ = ["MetricDescription", "SUMMARY_METRICS", "describe_metric", "evaluation_panels"]
+def is_of_held_out_text(name: str) -> bool:
+    """Returns whether a metric of an evaluation is of held-out text alone, and not of samples."""
+    return re.fullmatch(r"(eval_)?(loss|nll_(bound_)?per_\w+|nll_test|perplexity(_bound)?)", name) is not None
+
+
+__all__ = ["MetricDescription", "SUMMARY_METRICS", "describe_metric", "evaluation_panels", "is_of_held_out_text"]

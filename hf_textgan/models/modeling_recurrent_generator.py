@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import GenerationMixin, PreTrainedModel
+from transformers import GenerationMixin, PreTrainedModel, StoppingCriteria, StoppingCriteriaList
 from transformers import initialization as init
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
@@ -21,6 +21,31 @@ _CACHE_OPTIONS = (
     "cache_implementation",
     "prefill_chunk_size",
 )
+
+
+class StopStrings(StoppingCriteria):
+    """
+    Ends a sequence when the text of its new tokens has one of some strings. The criterion of transformers needs a
+    tokenizer that writes any text as tokens, and a tokenizer of words does not.
+
+    Args:
+        tokenizer (`PreTrainedTokenizerBase`):
+            The tokenizer.
+        strings (`str` or `list[str]`):
+            The strings.
+    """
+
+    def __init__(self, tokenizer: Any, strings: str | list[str]):
+        self.tokenizer = tokenizer
+        self.strings = [strings] if isinstance(strings, str) else list(strings)
+        self.start: int | None = None  # of the new tokens
+
+    def __call__(self, input_ids: torch.Tensor, scores: Any, **kwargs: Any) -> torch.Tensor:
+        if self.start is None:
+            self.start = input_ids.shape[1] - 1
+        texts = self.tokenizer.batch_decode(input_ids[:, self.start :], skip_special_tokens=True)
+        ended = [any(string in text for string in self.strings) for text in texts]
+        return torch.tensor(ended, device=input_ids.device)
 
 
 class RecurrentGeneratorPreTrainedModel(PreTrainedModel):
@@ -50,7 +75,8 @@ class RecurrentGenerationMixin(GenerationMixin):
     def generate(self, inputs: Any = None, generation_config: Any = None, **kwargs: Any) -> Any:
         """
         Generates as [`~transformers.GenerationMixin.generate`], without the options for key-value caches: assisted
-        generation, `prompt_lookup_num_tokens`, `cache_implementation` and `prefill_chunk_size`.
+        generation, `prompt_lookup_num_tokens`, `cache_implementation` and `prefill_chunk_size`. `stop_strings` work
+        with any tokenizer, which is to be given as `tokenizer`.
         """
         defaults = self.generation_config if generation_config is None else generation_config
         for name in _CACHE_OPTIONS:
@@ -59,6 +85,13 @@ class RecurrentGenerationMixin(GenerationMixin):
                     f"{name} is given to `generate`, but a recurrent generator has a state instead of a key-value "
                     "cache; leave it out: the state makes each step cost the same at any length."
                 )
+        stop_strings = kwargs.pop("stop_strings", None)
+        if stop_strings:
+            tokenizer = kwargs.pop("tokenizer", None)
+            if tokenizer is None:
+                raise ValueError(f"stop_strings is {stop_strings!r}, but no tokenizer is given; add tokenizer=.")
+            criteria = [*(kwargs.pop("stopping_criteria", None) or ()), StopStrings(tokenizer, stop_strings)]
+            kwargs["stopping_criteria"] = StoppingCriteriaList(criteria)
         return super().generate(inputs, generation_config, **kwargs)  # pyright: ignore[reportAttributeAccessIssue]
 
 

@@ -14,14 +14,17 @@ from ..data.loading import load_text
 from ..data.statistics import iterate_ids
 from ..evaluation.token_jsd import TokenJSD
 from ..sampling.capabilities import capabilities_of
+from ..sampling.download import model_folder
 from ..sampling.engine import RolloutEngine
 from ..sampling.loading import load_generator
 from ..trainer.adversarial_trainer import AdversarialTrainer
 from ..trainer.wall_clock import TimeLimit, WallClock
 from ..utils.files import writing_folder
+from ..utils.hub import HubError
 from ..utils.names import is_hub_name
 from ..utils.version import __version__
 from .arguments import TrainArguments, flatten_options, resolve_arguments
+from .card import describe_files, write_card
 from .data import COLUMN_OPTIONS, Texts, label_names
 from .folder import ORACLE_FOLDER, check_output_dir, write_record
 from .labels import name_classes
@@ -200,6 +203,7 @@ def build_trainer(
         sequence_metrics=task.sequence_metrics,
         callbacks=[WallClock(output_dir) if limit is None else TimeLimit(output_dir, limit)],
     )
+    trainer.write_card = write_card
     if arguments.run.mle_baseline:
         trainer.add_callback(SavePretrainedGenerator(trainer))
     if state.is_main_process:
@@ -279,9 +283,12 @@ def load_pretrained(
         raise ValueError(
             f"There is no folder {name_or_path}; --generator_name_or_path takes a folder or a repository org/name."
         )
+    source = str(model_folder(name_or_path))
     try:
-        model = load_generator(name_or_path, dtype="float32")
-        tokenizer = AutoTokenizer.from_pretrained(name_or_path, trust_remote_code=False) if with_tokenizer else None
+        model = load_generator(source, dtype="float32")
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False) if with_tokenizer else None
+    except HubError:
+        raise
     except Exception as error:  # safetensors, huggingface_hub and json each raise their own
         reason = " ".join(str(error).split())
         raise ValueError(
@@ -302,6 +309,7 @@ def describe(arguments: TrainArguments) -> dict[str, Any]:
         "discriminator_name_or_path": arguments.run.discriminator_name_or_path,
         **({name: getattr(arguments.run, name) for name in _WORD_VECTORS} if arguments.run.word_vectors else {}),
         "data": vars(arguments.data),
+        **({"files": files} if (files := describe_files(arguments.data)) else {}),
         **({"oracle": vars(arguments.oracle)} if arguments.data.dataset_name == "oracle" else {}),
         "max_length": arguments.training.max_length,
         "max_seconds": arguments.run.max_seconds,

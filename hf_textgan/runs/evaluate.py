@@ -3,6 +3,7 @@
 import functools
 import logging
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
@@ -28,6 +29,7 @@ from ..evaluation.token_jsd import TokenJSD
 from ..metrics.jaccard import jaccard_diversity, jaccard_novelty
 from ..sampling.capabilities import capabilities_of
 from ..sampling.samples import Samples
+from ..utils.files import weights_digest
 from .data import DataArguments, Texts, encode_held_out, label_names, load_eval, load_texts, reference_texts
 from .folder import ORACLE_FOLDER, Run, load_run
 from .labels import check_held_out_inputs, class_metrics, named_classes
@@ -54,6 +56,8 @@ class EvaluationArguments:
             Of the samples.
         max_length (`int`, *optional*):
             Largest number of tokens of a sample, EOS included; by default that of the training.
+        revision (`str`, *optional*):
+            A branch, a tag or a commit of a repository.
     """
 
     model: str
@@ -62,18 +66,21 @@ class EvaluationArguments:
     temperature: float = 1.0
     seed: int = 0
     max_length: int | None = None
+    revision: str | None = None
 
 
 def evaluate_run(arguments: EvaluationArguments) -> dict[str, Any]:
     """Returns the metrics of a generator with the arguments that they were computed from."""
     if arguments.num_samples < 2:
         raise ValueError(f"num_samples is {arguments.num_samples}; set it to 2 or more.")
-    run = load_run(arguments.model, arguments.max_length)
+    run = load_run(arguments.model, arguments.max_length, arguments.revision)
     data = run.record.get("data") or {}
     evaluate = _evaluate_oracle if data.get("dataset_name") == "oracle" else _evaluate_texts
+    folder = Path(arguments.model)
     return {
         **evaluate(arguments, run, data),
         "model": arguments.model,
+        "weights_sha256": weights_digest(folder) if folder.is_dir() else None,
         "num_samples": arguments.num_samples,
         "temperature": arguments.temperature,
         "seed": arguments.seed,

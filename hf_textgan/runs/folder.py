@@ -11,9 +11,11 @@ from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from ..data.tokenizers import special_token_ids
 from ..sampling.capabilities import capabilities_of
 from ..sampling.checks import check_generator
+from ..sampling.download import model_folder
 from ..sampling.engine import RolloutEngine
 from ..sampling.loading import load_generator
 from ..utils.files import read_object, write_text
+from ..utils.hub import HubError
 from ..utils.lock import LOCK_FILE
 from ..utils.names import is_hub_name
 
@@ -85,7 +87,7 @@ def check_output_dir(folder: Path, system: str, resume: bool) -> None:
         )
 
 
-def load_run(path: str, max_length: int | None = None) -> Run:
+def load_run(path: str, max_length: int | None = None, revision: str | None = None) -> Run:
     """
     Loads a trained generator from a folder (a finished run, a checkpoint or any causal language model) or the Hub.
 
@@ -94,6 +96,8 @@ def load_run(path: str, max_length: int | None = None) -> Run:
             Folder or repository.
         max_length (`int`, *optional*):
             Number of generated tokens, EOS included; by default that of the training.
+        revision (`str`, *optional*):
+            A branch, a tag or a commit of a repository.
     """
     folder = Path(path)
     if folder.is_dir() and not any((folder / name).is_file() for name in ("config.json", "adapter_config.json")):
@@ -104,11 +108,14 @@ def load_run(path: str, max_length: int | None = None) -> Run:
         raise ValueError(f"{folder} holds no finished model (no config.json); {hint}.")
     if not folder.exists() and not is_hub_name(path):
         raise ValueError(f"There is no folder {path}; name the output folder of a run, or a repository as org/name.")
+    source = str(model_folder(path, revision))
     try:
-        model = load_generator(path)
+        model = load_generator(source)
         # A generator of sequences of one length, without EOS, writes ids and no text.
         has_text = model.config.eos_token_id is not None or model.config.bos_token_id is None
-        tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False) if has_text else None
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False) if has_text else None
+    except HubError:
+        raise
     except Exception as error:  # safetensors, huggingface_hub and json each raise their own
         reason = " ".join(str(error).split())
         raise ValueError(f"{path} cannot be loaded ({type(error).__name__}: {reason[:300]}).") from error

@@ -25,6 +25,7 @@ def generate_texts(
     max_length: int | None = None,
     label: str | int | None = None,
     sources: Sequence[str] | None = None,
+    revision: str | None = None,
 ) -> list[str]:
     """
     Draws texts from a trained generator, as `textgan generate` prints them.
@@ -47,6 +48,8 @@ def generate_texts(
             default it draws the class of each text.
         sources (`Sequence[str]`, *optional*):
             The texts to write from, which a generator that reads sources needs.
+        revision (`str`, *optional*):
+            A branch, a tag or a commit of a repository.
 
     Returns:
         `list[str]`: The texts; with sources first all those of the first one.
@@ -57,7 +60,7 @@ def generate_texts(
     if num_samples < 1:
         raise ValueError(f"num_samples is {num_samples}; set it to 1 or more.")
     check_sampling(temperature, top_k, top_p)
-    run = load_run(name_or_path, max_length)
+    run = load_run(name_or_path, max_length, revision)
     ids = _prompt_ids(run, name_or_path, prompt) if prompt else ()
     given = _given_rows(run, name_or_path, num_samples, label, sources)
     number = num_samples * (len(sources) if sources is not None else 1)

@@ -7,9 +7,12 @@ from typing import Any
 from ..comparison.prepare import ComparisonArguments, run_comparison
 from ..runs.arguments import TrainArguments
 from ..runs.build import build_trainer
+from ..runs.card import write_card
 from ..runs.folder import BASELINE_FOLDER, PRETRAINED_FOLDER
 from ..runs.mle_baseline import baseline_arguments, early_stopping
 from ..trainer.adversarial_trainer import AdversarialTrainer
+from ..trainer.model_card import update_card
+from ..utils.files import strict_json, weights_digest, write_text
 
 
 def build_baseline(
@@ -48,9 +51,14 @@ def compare_with_baseline(output_dir: Path) -> dict[str, Any]:
     pretrained = output_dir / PRETRAINED_FOLDER
     sources = [output_dir, *([pretrained] if (pretrained / "config.json").is_file() else [])]
     sources.append(output_dir / BASELINE_FOLDER)
-    return run_comparison(
+    result = run_comparison(
         ComparisonArguments([*map(str, sources)], output_dir=str(output_dir / "report"), overwrite=True)
     )
+    # The card tells the verdicts of these weights alone.
+    weights = {source.relative_to(output_dir).as_posix(): weights_digest(source) for source in sources}
+    write_text(output_dir / "report" / "models.json", strict_json(weights))
+    update_card(output_dir, write_card)
+    return result
 
 
 __all__ = ["build_baseline", "compare_with_baseline"]

@@ -17,6 +17,16 @@ if TYPE_CHECKING:
 
 # Values of configurations that follow from the data of a run.
 FROM_DATA = frozenset(("vocab_size", "sequence_length", "bos_token_id", "eos_token_id", "pad_token_id", "num_classes"))
+
+# The sources of the generator's gradient, in words.
+MODES = {
+    "mle": "maximum likelihood",
+    "policy-gradient": "policy gradient",
+    "gumbel": "Gumbel-softmax",
+    "wgan-gp": "WGAN-GP",
+    "density": "density of the generator",
+}
+
 # Beyond these bounds it takes for ever just to see that memory cannot hold a model.
 _LARGEST_SIZE, _MOST_LAYERS = 1 << 24, 10_000
 
@@ -332,4 +342,4 @@ def player_options(config_class: type) -> set[str]:
     return config_fields(config_class) | ({"num_labels"} if config_class.__name__ in classifiers else set())
 
 
-__all__ = ["Copy", "FROM_DATA", "Of", "Paper", "SystemSpec", "config_fields", "player_options"]
+__all__ = ["Copy", "FROM_DATA", "MODES", "Of", "Paper", "SystemSpec", "config_fields", "player_options"]

@@ -233,7 +233,8 @@ class AdversarialConfig(TrainingArguments):
     max_grad_norm: float = field(default=5.0, metadata={"help": "Bound on each player's gradient norm; 0 for none."})
     logging_steps: float = field(default=10, metadata={"help": "Log every this many steps."})
     hub_strategy: str = field(
-        default="end", metadata={"help": 'Only "end" is supported: all players go to the Hub when training is over.'}
+        default="end",
+        metadata={"help": 'Push when the training is over ("end"), or at every save ("every_save").'},
     )
     resume_from_checkpoint: str | None = field(
         default=None,
@@ -277,10 +278,10 @@ class AdversarialConfig(TrainingArguments):
                     f'{name} is "{getattr(self, name).value}", but a run has no epochs and keeps its best models by '
                     'itself; set it to "steps" or "no".'
                 )
-        if self.push_to_hub and self.hub_strategy != "end":
+        if self.push_to_hub and self.hub_strategy not in (HubStrategy.END, HubStrategy.EVERY_SAVE):
             raise ValueError(
-                f"hub_strategy is {HubStrategy(self.hub_strategy).value!r}, but a push during training would leave "
-                'out all players but the generator; set it to "end".'
+                f"hub_strategy is {HubStrategy(self.hub_strategy).value!r}, but a push never has the state of "
+                'optimizers; set it to "end" or "every_save".'
             )
         if self.on_collapse not in ("warn", "stop", "rollback"):
             raise ValueError(f"on_collapse is {self.on_collapse!r}; set it to 'warn', 'stop' or 'rollback'.")

@@ -14,10 +14,9 @@ from typing import Any, cast
 
 import torch
 from accelerate.utils import broadcast_object_list
-from torch.utils.data import DataLoader, SequentialSampler
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainingArguments, get_scheduler
+from torch.utils.data import DataLoader
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainingArguments, get_scheduler
 from transformers.trainer_callback import (
-    ExportableState,
     PrinterCallback,
     ProgressCallback,
     TrainerCallback,
@@ -25,7 +24,6 @@ from transformers.trainer_callback import (
 from transformers.utils import logging
 
 from .. import evaluation
-from ..core.batches import AlternatingBatches
 from ..core.context import StepContext
 from ..core.objective import Objective
 from ..core.players import Players
@@ -45,8 +43,13 @@ from .callbacks import AdversarialProgressCallback, PhaseCallback, SamplesCallba
 from .engine import build_engine, set_generation_config
 from .gathering import gather_samples
 from .health import CollapseCallback, DivergenceGuard
+from .hub import HubMixin
+from .loader import batch_loader
+from .model_card import update_card, write_model_card
 from .optimizers import create_player_optimizer, optimizer_class
+from .saved_models import describe_saved
 from .summary import stop_reason_of, summarize
+from .trackers import TrackerCallback
 from .validation import (
     check_accelerator,
     check_columns,
@@ -61,11 +64,7 @@ from .weights import config_file, load_weights, save_player, save_tokenizers
 logger = logging.get_logger(__name__)
 
 
-def _first(items: list) -> Any:
-    return items[0]
-
-
-class AdversarialTrainer(Trainer):
+class AdversarialTrainer(HubMixin):
     """
     Trains a generator against other players, with the updates and losses of an objective.
 
@@ -105,6 +104,7 @@ class AdversarialTrainer(Trainer):
     processing_class: Any
     players: Players  # from the start of training
     num_report_lines = 256  # lines on which an objective reports
+    write_card: Callable[..., Any] = staticmethod(write_model_card)  # after every save, of its folder
 
     def __init__(
         self,
@@ -173,6 +173,7 @@ class AdversarialTrainer(Trainer):
         self.add_callback(PhaseCallback(self.schedule))
         self.add_callback(CollapseCallback(self, args.on_collapse))
         self.add_callback(SamplesCallback(self))
+        self.add_callback(TrackerCallback(self))
         if self.pop_callback(ProgressCallback) or self.pop_callback(PrinterCallback):
             progress = PrinterCallback() if args.disable_tqdm else AdversarialProgressCallback(self.schedule)
             self.add_callback(progress)
@@ -184,34 +185,14 @@ class AdversarialTrainer(Trainer):
         self.best: dict[str, dict[str, Any]] = {}  # phase -> metric and step of its best models
         self._metrics: dict[str, list[float]] = defaultdict(list)
         self._micro_batches: list[list[list[dict]]] = []
+        self.loaded_step: int | None = None  # of the best models, if they were loaded at the end
         self._changes: list[str] = []  # of the optimizers, against the checkpoint that is resumed
         self._reported_loss = self._reported_grad_norm = 0.0  # of the last iteration with a finite step
 
     # ---- Checks and set-up --------------------------------------------------------------------------------------
 
     def get_train_dataloader(self) -> DataLoader:
-        batches = AlternatingBatches(
-            self.train_dataset,
-            self.schedule,
-            self.args.per_device_train_batch_size,
-            self._collate,
-            seed=self.args.data_seed if self.args.data_seed is not None else self.args.seed,
-            accumulation=self.args.gradient_accumulation_steps,
-            world_size=self.args.world_size,
-        )
-        loader = DataLoader(
-            batches,
-            batch_size=1,
-            sampler=SequentialSampler(batches),
-            collate_fn=_first,
-            num_workers=self.args.dataloader_num_workers,
-            pin_memory=self.args.dataloader_pin_memory and self.args.device.type != "cpu",
-            persistent_workers=self.args.dataloader_persistent_workers,
-            prefetch_factor=self.args.dataloader_prefetch_factor,
-            multiprocessing_context=self.args.dataloader_multiprocessing_context,
-            in_order=self.args.dataloader_in_order,
-        )
-        return self.accelerator.prepare(loader)
+        return self.accelerator.prepare(batch_loader(self.train_dataset, self.schedule, self.args, self._collate))
 
     def set_initial_training_values(self, args: TrainingArguments, dataloader: DataLoader) -> tuple:
         # The loader holds the whole run, all phases: it is one epoch, and `max_steps` is but one phase of it.
@@ -246,6 +227,7 @@ class AdversarialTrainer(Trainer):
             modules[name] = self.accelerator.prepare_model(player) if name in updated else player
         self.players = Players(modules, self._unwrap, self._mean_over_processes, self.accelerator.gather)
         self.best.clear()
+        self.loaded_step = None
         self._metrics.clear()
         self._divergence = DivergenceGuard({name: largest_parameter(self.players.unwrap(name)) for name in modules})
         self.player_optimizers = {key: self._create_player_optimizer(*key) for key in self.schedule.optimizers()}
@@ -565,11 +547,23 @@ class AdversarialTrainer(Trainer):
         if not self.args.should_save:
             return
         folder = Path(output_dir) if output_dir is not None else self.args.output_path
-        # A save that is killed leaves no configuration, so nobody loads players of two saves.
+        self._write_run(folder, state_dict)
+        update_card(folder, self.write_card)
+
+    def _write_run(self, folder: Path, state_dict: dict | None = None) -> None:
+        """Writes models, arguments and description; killed, it leaves no configuration, so nobody loads two saves."""
         with writing_into(folder, last=config_file(self.model)) as partial:
             self._save_models(partial, state_dict)
             arguments = json.dumps(self.args.to_dict(), indent=2, default=str)
             (partial / "training_args.json").write_text(arguments + "\n")
+            (partial / checkpoints.RUN_DESCRIPTION_FILE).write_text(
+                json.dumps(self._describe_run(saved=True), indent=2) + "\n"
+            )
+
+    def create_model_card(self, model_name: str | None = None, **metadata: Any) -> None:
+        """Writes the card of the saved models, README.md; see [`~trainer.model_card.write_model_card`]."""
+        if self.is_world_process_zero():
+            self.write_card(self.args.output_path, model_name=model_name, **metadata)
 
     def _save_models(self, folder: Path, state_dict: dict | None = None) -> None:
         """The generator and the tokenizer at the root, the other players in subfolders."""
@@ -586,28 +580,16 @@ class AdversarialTrainer(Trainer):
         final = self.args.output_path / f"checkpoint-{self.state.global_step}"
         if self.args.should_save:
             with writing_folder(final) as folder:
-                self._save(str(folder))
+                self._write_run(folder)
                 if not self.args.save_only_model:
                     torch.save(self._players_state(), folder / checkpoints.PLAYERS_STATE_FILE)
-                (folder / checkpoints.RUN_DESCRIPTION_FILE).write_text(
-                    json.dumps(self._describe_run(), indent=2) + "\n"
-                )
-                self._export_callback_states()
+                checkpoints.export_callback_states(self.state, [*self.callback_handler.callbacks, self.control])
                 self.state.save_to_json(str(folder / checkpoints.TRAINER_STATE_FILE))
             if self.args.save_total_limit is not None and self.args.save_total_limit > 0:
                 checkpoints.rotate(final, self.args.save_total_limit)
         self.accelerator.wait_for_everyone()
         if self.args.push_to_hub:
             self._push_from_checkpoint(str(final))
-
-    def _export_callback_states(self) -> None:
-        exported: dict[str, Any] = {}
-        for callback in [*self.callback_handler.callbacks, self.control]:
-            if isinstance(callback, ExportableState):
-                exported.setdefault(type(callback).__name__, []).append(callback.state())
-        self.state.stateful_callbacks = {  # pyright: ignore[reportAttributeAccessIssue]
-            k: v if len(v) > 1 else v[0] for k, v in exported.items()
-        }
 
     def _players_state(self) -> dict[str, Any]:
         return {
@@ -630,11 +612,12 @@ class AdversarialTrainer(Trainer):
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         """The Trainer's own optimizer has no state; the players' are loaded with the players."""
 
-    def _describe_run(self) -> dict[str, Any]:
+    def _describe_run(self, saved: bool = False) -> dict[str, Any]:
         models = {"generator": self.model, **self.other_players}
-        return checkpoints.describe_run(
+        description = checkpoints.describe_run(
             self.args, self.engine, self.objective, models, self.schedule, len(self.train_dataset), self._data_checksum
         )
+        return {**description, "saved": describe_saved(self, models)} if saved else description
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: torch.nn.Module | None = None) -> None:
         load_weights(self.model if model is None else cast(PreTrainedModel, model), Path(resume_from_checkpoint))
@@ -683,7 +666,8 @@ class AdversarialTrainer(Trainer):
     def _load_best_of(self, phase: str) -> None:
         """Loads all players of the best evaluation of a phase."""
         folder = self.args.output_path / "best" / phase
-        logger.warning(f"Loading the best models of the {phase} phase, of step {self.best[phase]['step']}.")
+        self.loaded_step = self.best[phase]["step"]
+        logger.warning(f"Loading the best models of the {phase} phase, of step {self.loaded_step}.")
         load_weights(self.model, folder)
         for name, player in self.other_players.items():
             load_weights(player, folder / name)

@@ -9,23 +9,23 @@ import itertools
 import json
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from safetensors import safe_open
 from transformers import PreTrainedModel
-from transformers.trainer_callback import TrainerState
+from transformers.trainer_callback import ExportableState, TrainerState
 
 from ..core.objective import Objective
 from ..core.schedule import PhaseSchedule, phases_before
 from ..sampling.engine import RolloutEngine
 from ..utils.files import MANIFEST_FILE, file_digest, read_object, remove_folder
 from .adversarial_config import AdversarialConfig
+from .card_facts import RUN_DESCRIPTION_FILE
 
 
 PLAYERS_STATE_FILE = "players.pt"
-RUN_DESCRIPTION_FILE = "run.json"
 TRAINER_STATE_FILE = "trainer_state.json"
 
 
@@ -116,6 +116,17 @@ def find(output_dir: Path, checkpoint: str | bool) -> tuple[Path, list[tuple[Pat
             f"{output_dir} holds no complete checkpoint{reasons}; start it without resume_from_checkpoint."
         )
     return newest, skipped
+
+
+def export_callback_states(state: TrainerState, callbacks: Sequence[Any]) -> None:
+    """Writes the states of callbacks into the state of the Trainer, with which they are saved."""
+    exported: dict[str, Any] = {}
+    for callback in callbacks:
+        if isinstance(callback, ExportableState):
+            exported.setdefault(type(callback).__name__, []).append(callback.state())
+    state.stateful_callbacks = {  # pyright: ignore[reportAttributeAccessIssue]
+        name: states if len(states) > 1 else states[0] for name, states in exported.items()
+    }
 
 
 def describe_run(
@@ -218,6 +229,7 @@ __all__ = [
     "checkpoint_problem",
     "checkpoints",
     "describe_run",
+    "export_callback_states",
     "find",
     "newest_complete",
     "rotate",

@@ -2,6 +2,7 @@
 
 import html
 import re
+from collections.abc import Iterable, Sequence
 
 
 # What moves the cursor, ends a line or turns the direction of writing, and what no terminal can encode.
@@ -31,4 +32,36 @@ def markdown_text(text: str) -> str:
     return _MARKUP.sub(r"\\\1", html.escape(printable(" ".join(text.split())), quote=False))
 
 
-__all__ = ["markdown_text", "printable"]
+def code_span(text: str) -> str:
+    r"""
+    Returns a text as code within a line of Markdown, where it is neither markup nor HTML nor a link.
+
+    ```python
+    >>> print(code_span("a`b<script>"))
+    `` a`b<script> ``
+    ```"""
+    text = printable(" ".join(text.split()))
+    fence = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
+    # Markdown strips one blank from each side; without any, a backtick at an end would join the fence.
+    return f"{fence} {text} {fence}" if "`" in text or not text else f"{fence}{text}{fence}"
+
+
+def code_block(lines: Iterable[str], language: str = "") -> str:
+    """Returns lines as a block of code of Markdown, with a fence that is longer than any run of backticks in them."""
+    lines = [printable(line) for line in lines]
+    longest = max((len(run) for line in lines for run in re.findall("`+", line)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return "\n".join([f"{fence}{language}", *lines, fence])
+
+
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Returns a table of Markdown; its cells are Markdown, of which only what would end a cell is escaped."""
+    lines = [list(head), ["---"] * len(head), *(list(row) for row in rows)]
+    return "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)
+
+
+def _cell(cell: str) -> str:
+    return re.sub(r"(?<!\\)((?:\\\\)*)\|", r"\1\|", " ".join(cell.split()))
+
+
+__all__ = ["code_block", "code_span", "markdown_table", "markdown_text", "printable"]

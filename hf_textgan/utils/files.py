@@ -32,11 +32,18 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def weights_digest(folder: Path) -> str | None:
+    """Returns a SHA-256 of the weights that lie directly in a folder; `None` if there are none."""
+    files = sorted(folder.glob("*.safetensors"))
+    digests = [f"{path.name} {file_digest(path)}" for path in files]
+    return hashlib.sha256("\n".join(digests).encode()).hexdigest() if files else None
+
+
 def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST_FILE)
 
 
-def _partial_path(final: Path) -> Path:
+def partial_path(final: Path) -> Path:
     """Returns a path beside `final` at which it is written before it is complete; nobody can guess it."""
     return final.parent / f"{_PARTIAL_PREFIX}{secrets.token_hex(4)}-{final.name}"
 
@@ -72,7 +79,7 @@ def make_folder(path: Path) -> Path:
 @contextmanager
 def writing_file(path: Path) -> Iterator[Path]:
     """Yields a new file to write to, which replaces `path` when the block ends without an error."""
-    partial = _partial_path(path)
+    partial = partial_path(path)
     partial.open("x").close()
     try:
         yield partial
@@ -94,7 +101,7 @@ def writing_folder(final: Path) -> Iterator[Path]:
     """Yields a new folder to write to, which replaces `final` when the block ends without an error."""
     check_no_link(final)
     final.parent.mkdir(parents=True, exist_ok=True)
-    partial = _partial_path(final)
+    partial = partial_path(final)
     partial.mkdir()
     try:
         yield partial
@@ -111,7 +118,7 @@ def writing_into(folder: Path, last: str) -> Iterator[Path]:
     `last`, which tells that the content is complete, is removed first and comes last.
     """
     make_folder(folder)
-    partial = _partial_path(folder / "save")
+    partial = partial_path(folder / "save")
     partial.mkdir()
     try:
         yield partial
@@ -218,9 +225,11 @@ __all__ = [
     "commit_folder",
     "file_digest",
     "make_folder",
+    "partial_path",
     "read_object",
     "remove_folder",
     "strict_json",
+    "weights_digest",
     "write_text",
     "writing_file",
     "writing_folder",

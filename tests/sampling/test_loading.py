@@ -40,6 +40,7 @@ def folder(tmp_path) -> Path:
     folder = tmp_path / "model"
     folder.mkdir()
     (folder / "code.py").write_text(CODE.format(marker=str(tmp_path / "was_run")))
+    (folder / "model.safetensors").write_bytes(b"")
     (folder / "config.json").write_text(json.dumps({"model_type": "other", "auto_map": AUTO_MAP}))
     (folder / "tokenizer_config.json").write_text(
         json.dumps({"tokenizer_class": "Other", "auto_map": {"AutoTokenizer": [None, "code.OtherTokenizer"]}})

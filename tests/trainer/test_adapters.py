@@ -1,6 +1,7 @@
 """Generators with an adapter of peft: they are trained, saved, resumed and read by the commands."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from hf_textgan.objectives.mle import MLEObjective
 from hf_textgan.runs.evaluate import EvaluationArguments, evaluate_run
 from hf_textgan.runs.folder import load_run
 from hf_textgan.runs.generate import generate_texts
+from hf_textgan.runs.push import push_run
 from hf_textgan.trainer.weights import load_weights, save_player
 from tests.helpers import tiny_gpt2
 from tests.toys import LINES, text_data, toy_trainer
@@ -29,7 +31,7 @@ def base(tmp_path) -> Path:
     return tmp_path / "base"
 
 
-def adapted(base: Path, kind: str, seed: int = 0, **options):
+def adapted(base: Path | str, kind: str, seed: int = 0, **options):
     model = AutoModelForCausalLM.from_pretrained(base)
     config = peft.LoraConfig(
         task_type="CAUSAL_LM", target_modules=["c_attn"], r=2, base_model_name_or_path=str(base), **options
@@ -119,3 +121,37 @@ def test_the_weights_of_another_adapter_are_refused(base, tmp_path):
     save_player(adapted(base, "PeftModel", modules_to_save=["ln_f"]), tmp_path / "adapter")
     with pytest.raises(ValueError, match="and that of the model differ in the parameter .*ln_f.*; build the model"):
         load_weights(adapted(base, "add_adapter"), tmp_path / "adapter")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_adapter_is_pushed_without_its_base_model_and_read_from_the_hub(kind, base, tmp_path, hub):
+    hub.create("org/base", {path.name: path.read_bytes() for path in base.iterdir()})
+    model = adapted("org/base", kind)
+    run = trainer(tmp_path / "run", model, learning_rate=0.1, save_strategy="no", pretrain_generator_steps=2)
+    run.train()
+    run.save_model()
+    push_run(tmp_path / "run", "org/adapter")
+    files = set(hub.model("org/adapter").files)
+    assert {"adapter_config.json", "adapter_model.safetensors", "generation_config.json", "tokenizer.json"} <= files
+    assert not {"config.json", "model.safetensors"} & files and not any(name.endswith(".bin") for name in files)
+    ids = torch.tensor([[1, 5, 6]])
+    expected = run.model.eval()(input_ids=ids).logits
+    torch.testing.assert_close(AutoModelForCausalLM.from_pretrained("org/adapter")(input_ids=ids).logits, expected)
+    torch.testing.assert_close(load_run("org/adapter").model(input_ids=ids).logits, expected)
+    assert generate_texts("org/adapter", 3) == generate_texts(str(tmp_path / "run"), 3)
+    config, weights = ((base / name).read_bytes() for name in ("config.json", "model.safetensors"))
+    hub.model("org/base").commit("main", {"config.json": config, "pytorch_model.bin": weights}, "a pickle")
+    with pytest.raises(ValueError, match="org/base has its weights in pytorch_model.bin, a pickle"):
+        load_run("org/adapter")
+
+
+def test_an_adapter_that_nobody_else_could_load_is_not_pushed_and_the_training_goes_on(base, tmp_path, hub):
+    options = {"push_to_hub": True, "hub_model_id": "org/adapter", "hub_strategy": "every_save", "save_steps": 1}
+    run = trainer(tmp_path / "run", adapted(base, "PeftModel"), pretrain_generator_steps=1, **options)
+    run.train()
+    message = "belongs to the base model .*base', which nobody else can load by that name; push the base model and"
+    [warning] = [entry["warning"] for entry in run.state.log_history if "warning" in entry]
+    assert re.search(message, warning) and warning.endswith("The training goes on, and the next push has all files.")
+    with pytest.raises(ValueError, match=message):
+        run.push_to_hub()
+    assert hub.model("org/adapter").files == {} and not list((tmp_path / "run").glob("_*"))

@@ -484,7 +484,7 @@ def test_saved_models_load_through_the_auto_classes(finished):
 
 def test_nothing_is_pickled_outside_of_checkpoints(finished):
     _, output_dir = finished
-    allowed = {".safetensors", ".json", ".txt", ".png"}
+    allowed = {".safetensors", ".json", ".txt", ".png", ".md"}
     files = [path for path in output_dir.rglob("*") if path.is_file()]
     outside = [path for path in files if not any(part.startswith("checkpoint-") for part in path.parts)]
     assert {p.suffix for p in outside if "tfevents" not in p.name} <= allowed

@@ -54,7 +54,10 @@ def broken(model):
             "auto_find_batch_size is True, but a run cannot start again with other batches",
         ),
         ({"ignore_data_skip": True}, "ignore_data_skip is True, but a resumed run reads the data of its iter"),
-        ({"push_to_hub": True, "hub_strategy": "every_save"}, "hub_strategy is 'every_save', but a push during train"),
+        (
+            {"push_to_hub": True, "hub_strategy": "checkpoint"},
+            "hub_strategy is 'checkpoint', but a push never has",
+        ),
         ({"temperature": 0.0}, "temperature is 0.0; set it above 0"),
         ({"rollout_chunk_size": 0}, "rollout_chunk_size is 0; set it to 1 or more"),
         ({"eval_num_samples": 0}, "eval_num_samples is 0; set it to 1 or more"),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hf_textgan.utils.escaping import markdown_text, printable
+from hf_textgan.utils.escaping import code_block, code_span, markdown_table, markdown_text, printable
 
 
 @pytest.mark.parametrize(
@@ -35,3 +35,34 @@ def test_control_characters_are_shown_and_do_nothing(text, shown):
 )
 def test_markdown_shows_the_text_as_it_is(text, shown):
     assert markdown_text(text) == (text if shown is None else shown)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("seqgan", "`seqgan`"),
+        ("a`b", "`` a`b ``"),
+        ("``", "``` `` ```"),
+        ("`a", "`` `a ``"),
+        ("one\n---\r\x00", "`one --- \\x00`"),
+        ("<script> www.x.org", "`<script> www.x.org`"),
+        ("", "`  `"),
+    ],
+)
+def test_a_code_span_has_a_longer_fence_than_its_text(text, shown):
+    assert code_span(text) == shown
+
+
+def test_a_code_block_ends_at_its_own_fence():
+    assert code_block(["a", "```", "``````x"], "text") == "```````text\na\n```\n``````x\n```````"
+    assert code_block(["---\n# x"]) == "```\n---\\n# x\n```"
+
+
+def test_nothing_ends_a_cell_of_a_table():
+    table = markdown_table(("a|b", "c"), [("`x|y`", "one\ntwo"), ("already \\|", "twice \\\\|")])
+    assert table.splitlines() == [
+        "| a\\|b | c |",
+        "| --- | --- |",
+        "| `x\\|y` | one two |",
+        "| already \\| | twice \\\\\\| |",
+    ]

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from hf_textgan import models
+from hf_textgan.data.caption_grammar import CAPTION_COLUMNS
 from hf_textgan.objectives import OBJECTIVES
 from hf_textgan.systems import SYSTEMS, SystemSpec
-from hf_textgan.systems.spec import MODES, Copy, Of, config_fields
+from hf_textgan.systems.spec import FROM_DATA, MODES, Copy, Of, config_fields
 from hf_textgan.utils.docstrings import argument_descriptions
 
 
@@ -26,8 +27,6 @@ STATUS = {
     "experimental": "experimental: no outcome over at least three training seeds backs it yet",
     "validated": "validated: a measured outcome over at least three training seeds backs it",
 }
-# Values of a configuration that follow from the data.
-FROM_DATA = {"vocab_size", "sequence_length", "bos_token_id", "eos_token_id", "pad_token_id"}
 TABLE = re.compile(r"(<!-- systems: make docs -->\n).*?(<!-- /systems -->)", re.DOTALL)
 
 
@@ -53,14 +52,16 @@ def with_table(text: str, folder: str) -> str:
 def page(system: SystemSpec) -> str:
     """Returns the page of a system."""
     objective_class = OBJECTIVES[system.objective[0]]
+    columns = grammar_columns(system)
     parts = [
         f"<!-- Rendered from hf_textgan/systems/{system.name}.py by `make docs`. Edit the record, not this page. -->",
         f"# {system.name}",
         f"{paper(system)}.",
-        f"- Mode: {MODES[system.mode]}\n- Status: {STATUS[system.status]}",
+        f"- Mode: {MODES[system.mode]}\n- Status: {STATUS[system.status]}{needs(system)}",
         "## Train",
         "```\n"
-        f"textgan train {system.name} --dataset_name grammar --preset laptop --output_dir runs/{system.name}\n"
+        f"textgan train {system.name} --dataset_name grammar{''.join(f' --{o} {c}' for o, c in columns.items())} "
+        f"--preset laptop --output_dir runs/{system.name}\n"
         f"textgan generate runs/{system.name} --num_samples 10\n"
         "```",
         "The first line trains on the built-in [caption grammar](../data.md#the-caption-grammar). `--train_file` and "
@@ -68,7 +69,9 @@ def page(system: SystemSpec) -> str:
         "In Python:",
         "```python\n"
         "from hf_textgan import build_run\n\n"
-        f'trainer = build_run("{system.name}", dataset="grammar", preset="laptop", output_dir="runs/{system.name}")\n'
+        f'trainer = build_run("{system.name}", dataset="grammar", preset="laptop", output_dir="runs/{system.name}"'
+        + "".join(f', {option}="{column}"' for option, column in columns.items())
+        + ")\n"
         "trainer.train()\n"
         "trainer.save_model()\n"
         "```",
@@ -97,6 +100,18 @@ def page(system: SystemSpec) -> str:
         f"What was measured with this system stands on its [card](../../model_cards/{system.name}.md#measured).",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def needs(system: SystemSpec) -> str:
+    """Returns a line of the list of a system that says what its data must have; nothing where text is enough."""
+    named = {"labels": "a label of each text", "conditions": "a source text of each text"}
+    return f"\n- Data: {' and '.join(named[need] for need in system.needs)}" if system.needs else ""
+
+
+def grammar_columns(system: SystemSpec) -> dict[str, str]:
+    """Returns the options that give a system the columns of the caption grammar that it needs."""
+    options = {"labels": "label_column", "conditions": "source_column"}
+    return {options[need]: next(iter(CAPTION_COLUMNS[options[need]])) for need in system.needs}
 
 
 def player_section(system: SystemSpec, player: str) -> list[str]:

@@ -11,7 +11,7 @@ from ..objectives import OBJECTIVES
 from ..runs.arguments import DEFAULTS, OracleArguments, RunArguments
 from ..runs.data import DataArguments
 from ..systems import SystemSpec
-from ..systems.spec import Copy, Of, config_fields
+from ..systems.spec import FROM_DATA, Copy, Of, config_fields
 from ..trainer.adversarial_config import UNSUPPORTED, AdversarialConfig
 from ..utils.docstrings import argument_descriptions
 
@@ -123,8 +123,7 @@ def _player_options(system: SystemSpec, player: str) -> dict[str, tuple[str, Any
     class_name, values = system.player(player)
     config_class = getattr(models, class_name)
     descriptions = argument_descriptions(config_class)
-    from_data = {"vocab_size", "sequence_length", "bos_token_id", "eos_token_id", "pad_token_id"}
-    names = sorted(config_fields(config_class) - from_data - {"model_type"})
+    names = sorted(config_fields(config_class) - FROM_DATA - {"model_type"})
     return {
         f"{player}.{name}": (descriptions.get(name, ""), values.get(name, getattr(config_class, name, None)))
         for name in names

@@ -14,7 +14,7 @@ The grammar is data, in four tables that are meant to be read and extended:
 Upper-case names are nonterminals and all others words; `a/an` takes the form that the next word requires.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from .grammar import ProbabilisticGrammar, Rules, is_nonterminal, reachable
 
@@ -559,6 +559,42 @@ def _split_articles(rules: Rules) -> dict[str, list[tuple[float, str]]]:
     return split
 
 
+# The kinds of nouns that a caption can be about; all others, such as rooms and food, are things.
+SUBJECTS: dict[str, str] = {
+    "people": "KID ADULT WORKER COOK MUSICIAN FARMER ATHLETE",
+    "animals": "PET GRAZER MOUNT BEAST BIRD SWIMMER",
+    "vehicles": "CAR TRAIN BOAT PLANE RIDE",
+}
+_SUBJECTS_OF_WORDS = {
+    **{
+        word: next((subject for subject, lists in SUBJECTS.items() if noun in lists.split()), "things")
+        for noun, pairs in NOUNS.items()
+        for word in pairs.replace("/", " ").split()
+    },
+    **dict.fromkeys(("mother", "father", "friends"), "people"),
+    **dict.fromkeys(("herd", "flock"), "animals"),
+}
+_FUNCTION_WORDS = {"a", "an", "the", "is", "are", "."}
+
+
+def subject_of(caption: str) -> str:
+    """Returns the kind of the first noun of a caption: `animals`, `people`, `things` or `vehicles`."""
+    words = caption.lower().split()
+    return next((_SUBJECTS_OF_WORDS[word] for word in words if word in _SUBJECTS_OF_WORDS), "things")
+
+
+def keywords_of(caption: str) -> str:
+    """Returns a caption without its articles, `is` and `are`, and the stop, as a source text to write it from."""
+    return " ".join(word for word in caption.split() if word.lower() not in _FUNCTION_WORDS)
+
+
+# The columns of the built-in captions beside their text, by the option that names them.
+CAPTION_COLUMNS: dict[str, dict[str, Callable[[str], str]]] = {
+    "label_column": {"subject": subject_of},
+    "source_column": {"keywords": keywords_of},
+}
+
+
 class CaptionGrammar(ProbabilisticGrammar):
     """
     The grammar of English image captions, a [`ProbabilisticGrammar`]. It is unambiguous: each of its sentences has one
@@ -575,4 +611,4 @@ class CaptionGrammar(ProbabilisticGrammar):
         super().__init__(caption_rules() if rules is None else rules, start)
 
 
-__all__ = ["CaptionGrammar", "caption_rules"]
+__all__ = ["CAPTION_COLUMNS", "CaptionGrammar", "caption_rules", "keywords_of", "subject_of"]

@@ -1,27 +1,24 @@
 """SeqGAN: policy gradient with Monte-Carlo rollouts scored by a discriminator."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from transformers import PreTrainedModel
 
-from ..core.context import ObjectiveOutput, StepContext
 from ..core.players import Players
 from ..core.schedule import Phase, Update
 from ..data.rows import Rows
-from ..losses.adversarial import policy_gradient_loss
 from ..sampling.engine import RolloutEngine
 from ..sampling.samples import Samples
-from ..utils.numbers import AT_LEAST_ONE, PROBABILITY
-from .baselines import BaselineKind, RewardBaseline
-from .classifier import ClassifierObjective
-from .rewards import BleuScore, probability_of_real, rollout_rewards
+from .policy_gradient import PolicyGradientObjective
+from .rewards import BleuScore
 
 
 @dataclass
-class SeqGANObjective(ClassifierObjective):
+class SeqGANObjective(PolicyGradientObjective):
     """
     SeqGAN (Yu, Zhang, Wang, Yu, AAAI 2017, arXiv 1609.05473).
 
@@ -30,19 +27,6 @@ class SeqGANObjective(ClassifierObjective):
     cross-entropy of real against generated sequences, plus `l2_weight` times the L2 norm of its output layer.
 
     Args:
-        num_rollouts (`int`, *optional*, defaults to `16`):
-            Completions per prefix.
-        generator_steps (`int`, *optional*, defaults to `1`):
-            Generator steps per iteration of adversarial training.
-        discriminator_steps (`int`, *optional*, defaults to `5`):
-            Discriminator steps per iteration, each of one batch of real and one of generated sequences.
-        num_negatives (`int`, *optional*, defaults to `0`):
-            Size of the pool of generated sequences that serves several discriminator steps; 0 draws fresh ones at
-            every step. The published schedule refreshes a pool of 10,000 five times an iteration.
-        negative_epochs (`int`, *optional*, defaults to `3`):
-            Epochs that a pool serves before it is drawn anew.
-        l2_weight (`float`, *optional*, defaults to `0.2`):
-            Weight of the penalty on the discriminator's output layer.
         reward (`"discriminator"`, `"bleu"` or `"constant"`, *optional*, defaults to `"discriminator"`):
             The score of a completion. `"bleu"` is PG-BLEU, the paper's baseline: BLEU against the training data.
             `"constant"` is a control: the gradient then has the expectation zero, so whatever changes is the effect
@@ -51,14 +35,26 @@ class SeqGANObjective(ClassifierObjective):
             The longest n-grams of `reward="bleu"`.
         constant_reward (`float`, *optional*, defaults to `1.0`):
             The reward of every token under `reward="constant"`.
+        num_rollouts (`int`, *optional*, defaults to `16`):
+            See [`PolicyGradientObjective`].
+        generator_steps (`int`, *optional*, defaults to `1`):
+            See [`PolicyGradientObjective`].
         bf16_rewards (`bool`, *optional*, defaults to `False`):
-            Let the discriminator score completions in bfloat16: faster on GPUs and on CPUs with instructions for it,
-            ignored on other CPUs. The discriminator is trained as before.
+            See [`PolicyGradientObjective`].
         baseline (`str`, *optional*, defaults to `"none"`):
-            What is subtracted from the rewards: `"none"`, as in the paper, `"mean"`, `"ema"`, `"leave_one_out"` or
-            `"position_mean"` (see [`~objectives.baselines.RewardBaseline`]).
+            See [`PolicyGradientObjective`].
         baseline_decay (`float`, *optional*, defaults to `0.99`):
-            Weight of the past in the moving average of `baseline="ema"`.
+            See [`PolicyGradientObjective`].
+        variance_steps (`int`, *optional*, defaults to `10`):
+            See [`PolicyGradientObjective`].
+        discriminator_steps (`int`, *optional*, defaults to `5`):
+            See [`ClassifierObjective`].
+        num_negatives (`int`, *optional*, defaults to `0`):
+            See [`ClassifierObjective`].
+        negative_epochs (`int`, *optional*, defaults to `3`):
+            See [`ClassifierObjective`].
+        l2_weight (`float`, *optional*, defaults to `0.2`):
+            See [`ClassifierObjective`].
         scheduled_sampling (`float`, *optional*, defaults to `0.0`):
             See [`MLEObjective`].
 
@@ -84,47 +80,24 @@ class SeqGANObjective(ClassifierObjective):
     ...                              processing_class=tokenizer)
     ```"""
 
-    num_rollouts: int = 16
-    generator_steps: int = 1
     reward: Literal["discriminator", "bleu", "constant"] = "discriminator"
     bleu_order: int = 3
     constant_reward: float = 1.0
-    bf16_rewards: bool = False
-    baseline: BaselineKind = "none"
-    baseline_decay: float = 0.99
 
-    ranges = {
-        **ClassifierObjective.ranges,
-        "num_rollouts": AT_LEAST_ONE,
-        "generator_steps": AT_LEAST_ONE,
-        "bleu_order": (2, math.inf, True),
-        "baseline_decay": PROBABILITY,
-    }
-    panels = {
-        **ClassifierObjective.panels,
-        "reward: probability of real that the generator's samples get (higher is better for it)": ("reward/*",),
-    }
+    ranges = {**PolicyGradientObjective.ranges, "bleu_order": (2, math.inf, True)}
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.reward not in ("discriminator", "bleu", "constant"):
             raise ValueError(f"reward is {self.reward!r}; set it to 'discriminator', 'bleu' or 'constant'.")
         self._bleu: BleuScore | None = None
-        self._baseline = RewardBaseline(self.baseline, self.baseline_decay)
-
-    @property
-    def couples_batch(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Returns whether the baseline of a sequence depends on the others of its batch."""
-        return self._baseline.couples_batch
 
     def updates(self) -> dict[str, tuple[Update, ...]]:
-        generator = Update("generator", "generator_loss", repeat=self.generator_steps)
-        if self.reward != "discriminator":
-            return {"pretrain_generator": super().updates()["pretrain_generator"], "adversarial": (generator,)}
-        return {
-            **super().updates(),
-            "adversarial": (generator, Update("discriminator", "discriminator_loss", repeat=self.discriminator_steps)),
-        }
+        updates = super().updates()
+        if self.reward == "discriminator":
+            return updates
+        alone = tuple(update for update in updates["adversarial"] if update.player == "generator")
+        return {"pretrain_generator": updates["pretrain_generator"], "adversarial": alone}
 
     def phases(self, pretrain_generator: int, pretrain_discriminator: int, adversarial: int) -> list[Phase]:
         if self.reward != "discriminator":  # its steps, which the system may prescribe, are left out
@@ -140,63 +113,18 @@ class SeqGANObjective(ClassifierObjective):
         if self.reward == "bleu":
             self._bleu = BleuScore(train_dataset, engine, self.bleu_order)
 
-    def generator_loss(
-        self, players: Players, engine: RolloutEngine, batch: dict, context: StepContext
-    ) -> ObjectiveOutput:
-        policy = players.unwrap("generator")
-        samples = engine.sample(policy, len(batch["input_ids"]))
-        rewards = self._rewards(players, engine, samples)
-        mask = samples.attention_mask
-        advantages = self._baseline.advantages(rewards, mask)
-        logps = engine.per_token_logps(players["generator"], samples)
-        loss = policy_gradient_loss(logps, advantages, mask)
+    def score_of(self, players: Players) -> Callable[[Samples], torch.Tensor]:
+        if self.reward != "bleu":
+            return super().score_of(players)
+        if self._bleu is None:
+            raise ValueError("reward is 'bleu', but prepare was not called; call it first.")
+        bleu = self._bleu
+        return lambda samples: bleu(samples.sequences)
 
-        num_tokens = mask.sum()
-        metrics = {
-            "generator/loss_per_token": float(loss.detach() / num_tokens),
-            "reward/mean": float(rewards.sum() / num_tokens),
-            "reward/std": float(rewards[mask == 1].std(unbiased=False)),
-            # The variance of the gradient estimate grows with its square.
-            "generator/advantage_rms": float((advantages.square().sum() / num_tokens).sqrt()),
-            "generator/entropy_estimate": float(-logps.detach().sum() / num_tokens),
-            "generator/length": float(num_tokens / len(mask)),
-        }
-        statistics = {"reward": rewards.sum(), "tokens": num_tokens.to(rewards.dtype)}
-        return ObjectiveOutput(loss, metrics, reduction="sum", statistics=statistics)
-
-    def after_step(self, update: Update, statistics: dict[str, torch.Tensor], context: StepContext) -> None:
-        if self.baseline == "ema" and update.loss == "generator_loss":
-            self._baseline.update(float(statistics["reward"] / statistics["tokens"]))
-
-    def state_dict(self) -> dict[str, Any]:
-        state = super().state_dict()
-        return {**state, "baseline": self._baseline.state_dict()} if self.baseline == "ema" else state
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        if self.baseline == "ema":
-            state = dict(state)
-            self._baseline.load_state_dict(state.pop("baseline"))
-        super().load_state_dict(state)
-
-    def _rewards(self, players: Players, engine: RolloutEngine, samples: Samples) -> torch.Tensor:
-        """Returns the action values, of shape `(batch_size, max_length)`; 0 at padding."""
+    def rewards(self, players: Players, engine: RolloutEngine, samples: Samples) -> torch.Tensor:
         if self.reward == "constant":
             return self.constant_reward * samples.attention_mask.float()
-        if self.reward == "bleu":
-            if self._bleu is None:
-                raise ValueError("reward is 'bleu', but prepare was not called; call it first.")
-            bleu = self._bleu
-
-            def score(samples: Samples) -> torch.Tensor:
-                return bleu(samples.sequences)
-        else:
-            discriminator = players["discriminator"]
-
-            def score(samples: Samples) -> torch.Tensor:
-                return probability_of_real(discriminator, samples.sequences, self.bf16_rewards)
-
-        policy = players.unwrap("generator")
-        return rollout_rewards(engine, policy, samples, score, self.num_rollouts, batch_size=None, inputs=())
+        return super().rewards(players, engine, samples)
 
 
 __all__ = ["SeqGANObjective"]

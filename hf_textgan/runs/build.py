@@ -24,6 +24,7 @@ from .arguments import TrainArguments, flatten_options, resolve_arguments
 from .card import describe_files, write_card
 from .data import Texts, label_names
 from .folder import ORACLE_FOLDER, check_output_dir, write_record
+from .labels import name_classes
 from .mle_baseline import SavePretrainedGenerator, check_held_out, validate_baseline
 from .tasks import Task, oracle_task, text_task
 
@@ -99,13 +100,16 @@ def _name_datasets(dataset: Any, eval_dataset: Any) -> tuple[dict[str, str], Tex
             raise ValueError("eval_dataset is given and dataset is not; pass the training text as dataset.")
         return {}, None
     train = _load(dataset)
-    held_out = None if eval_dataset is None else _load(eval_dataset)
-    return {}, Texts(train, held_out, label_names=label_names(train))
+    names = label_names(train)
+    held_out = None if eval_dataset is None else _load(eval_dataset, label_names=names)
+    return {}, Texts(train, held_out, label_names=names)
 
 
-def _load(dataset: Any) -> Dataset:
+def _load(dataset: Any, **options: Any) -> Dataset:
     """Loads text from a name, a data set or sentences."""
-    return load_text(Dataset.from_dict({"text": list(dataset)}) if isinstance(dataset, list | tuple) else dataset)
+    if isinstance(dataset, list | tuple):
+        dataset = Dataset.from_dict({"text": list(dataset)})
+    return load_text(dataset, **options)
 
 
 def build_trainer(
@@ -161,6 +165,7 @@ def build_trainer(
     tell(task.report)
 
     players = _build_players(arguments, task, generator)
+    name_classes(players, task.class_names, task.train, task.eval)
     generator = players.pop("generator")
     if task.eval is None and training.load_best_model_at_end and training.metric_for_best_model in (None, "loss"):
         tell("\nThere is no held-out text to select the best model by: the last one is kept.")

@@ -5,10 +5,10 @@ from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from datasets import ClassLabel, Dataset
+from datasets import ClassLabel, Dataset, Features, Value
 from transformers import PreTrainedTokenizerBase
 
-from ..data.caption_grammar import CaptionGrammar
+from ..data.caption_grammar import CAPTION_COLUMNS, CaptionGrammar
 from ..data.encoding import encode_text, truncate_texts
 from ..data.errors import DataError
 from ..data.lines import iterate_texts
@@ -46,10 +46,16 @@ class DataArguments:
         default=None, metadata={"help": "Column of the text (default: `text`, else the only one with text)."}
     )
     label_column: str | None = field(
-        default=None, metadata={"help": "Column of the classes (default: `label` or `labels`, if there is one)."}
+        default=None,
+        metadata={
+            "help": "Column of the classes (default: `label` or `labels`, if there is one); of the grammar `subject`."
+        },
     )
     source_column: str | None = field(
-        default=None, metadata={"help": "Column of the texts that condition the others, as in translation."}
+        default=None,
+        metadata={
+            "help": "Column of the texts that condition the others, as in translation; of the grammar `keywords`."
+        },
     )
     target_column: str | None = field(
         default=None, metadata={"help": "Column of the texts to learn, beside source_column."}
@@ -206,7 +212,8 @@ def describe_texts(
 
 
 def _load_grammar(data: DataArguments) -> Texts:
-    raise_if_set(data, ("train_file", "eval_file", *_FOR_DATASETS, *_COLUMNS, *_DIALECT), "--dataset_name grammar")
+    unused = ("train_file", "eval_file", *_FOR_DATASETS, "text_column", "target_column", *_DIALECT)
+    raise_if_set(data, unused, "--dataset_name grammar")
     grammar = CaptionGrammar()
     if data.grammar_train_size < 2 or data.grammar_eval_size < 2:
         raise ValueError(
@@ -219,8 +226,31 @@ def _load_grammar(data: DataArguments) -> Texts:
     lines = grammar.sample(data.grammar_train_size + data.grammar_eval_size, seed=data.grammar_seed)
     if data.lowercase:
         lines = [line.lower() for line in lines]
-    train, held_out = lines[: data.grammar_train_size], lines[data.grammar_train_size :]
-    return Texts(Dataset.from_dict({"text": train}), Dataset.from_dict({"text": held_out}), grammar)
+    dataset = _caption_dataset(data, lines)
+    train, held_out = (
+        Dataset.from_dict(dataset[part], features=dataset.features)
+        for part in (slice(data.grammar_train_size), slice(data.grammar_train_size, None))
+    )
+    return Texts(train, held_out, grammar, label_names(train))
+
+
+def _caption_dataset(data: DataArguments, captions: list[str]) -> Dataset:
+    """Returns captions with the columns of the grammar that the arguments name."""
+    columns: dict[str, list] = {"text": captions}
+    features = Features({"text": Value("string")})
+    for option, role in (("label_column", "label"), ("source_column", "condition")):
+        name, known = getattr(data, option), CAPTION_COLUMNS[option]
+        if not name:
+            continue
+        if name not in known:
+            raise ValueError(unknown_name(f"column of the grammar for --{option}", name, known))
+        columns[role] = [known[name](caption) for caption in captions]
+        features[role] = Value("string")
+    if "label" in columns:
+        names = sorted(set(columns["label"]))
+        columns["label"] = [names.index(name) for name in columns["label"]]
+        features["label"] = ClassLabel(names=names)
+    return Dataset.from_dict(columns, features=features)
 
 
 def _dataset_sources(data: DataArguments, name: str) -> tuple[tuple[str, dict], tuple[str | None, dict]]:

@@ -28,6 +28,7 @@ from .data import (
     raise_if_set,
     reference_texts,
 )
+from .labels import check_needs, class_names
 
 
 @dataclass
@@ -44,6 +45,9 @@ class Task:
             Values that follow for the configurations of the players, such as `vocab_size`.
         report (`str`):
             A description for the user, before the first step.
+        class_names (`list[str]`, *optional*):
+            The classes in the order of their numbers, if the texts have labels; the numbers themselves where the
+            classes have no names.
     """
 
     train: Dataset
@@ -55,6 +59,7 @@ class Task:
     text_metrics: TextMetrics | None = None
     sequence_metrics: Callable[[Samples], dict[str, float]] | None = None
     oracle: PreTrainedModel | None = None
+    class_names: list[str] | None = None
 
 
 def text_task(
@@ -81,6 +86,7 @@ def text_task(
     raise_if_set(arguments.oracle, tuple(vars(arguments.oracle)), source)
     with PartialState().main_process_first():  # the others find the result in the cache
         texts = load_texts(data) if texts is None else texts
+        check_needs(arguments.system, data, texts)
         if tokenizer is None:
             tokenizer = make_tokenizer(data, texts)
         options = {"min_length": data.min_length, "truncate": data.truncate}
@@ -92,6 +98,7 @@ def text_task(
             references = reference_texts(texts.eval, tokenizer, encoded.max_length, data.truncate)
     report = describe_texts(data, texts, tokenizer, encoded.max_length)
     bos, eos, pad = special_token_ids(tokenizer)
+    names = class_names(texts, encoded.dataset)
     return Task(
         train=encoded.dataset,
         eval=held_out,
@@ -102,10 +109,12 @@ def text_task(
             "bos_token_id": bos,
             "eos_token_id": eos,
             "pad_token_id": pad,
+            **({} if names is None else {"num_classes": len(names)}),
         },
         report=format_report(report),
         tokenizer=tokenizer,
         text_metrics=TextMetrics(references, data.split, texts.grammar),
+        class_names=names,
     )
 
 
@@ -114,6 +123,10 @@ def oracle_task(arguments: TrainArguments) -> Task:
     options, length = arguments.oracle, arguments.training.max_length
     length = DATASET_DEFAULTS["oracle"]["max_length"] if length is None else length
     raise_if_set(arguments.data, TEXT_OPTIONS, "--dataset_name oracle")
+    if "conditions" in arguments.system.needs:
+        raise ValueError(
+            f"{arguments.system.name} needs conditions and the oracle has none; train it on pairs of texts."
+        )
     vocab_size, hidden_size = options.oracle_vocab_size or 1, options.oracle_hidden_size or 1
     check_memory("An oracle of these sizes", 8 * (vocab_size + 4 * hidden_size) * hidden_size, "lower oracle_*_size")
     check_samples(arguments.training.eval_num_samples, length, "eval_num_samples")
@@ -125,6 +138,10 @@ def oracle_task(arguments: TrainArguments) -> Task:
     train = sample_oracle(oracle, options.oracle_train_size, length, options.oracle_seed, "train")
     held_out = sample_oracle(oracle, options.oracle_eval_size, length, options.oracle_seed, "test")
     metrics = OracleMetrics(oracle)
+    names = None
+    if "labels" in arguments.system.needs:  # all sequences of the oracle are of one class
+        names = ["0"]
+        train, held_out = (rows.add_column("labels", [0] * len(rows)) for rows in (train, held_out))
     sizes = oracle.config
     report = (
         f"oracle: {sizes.vocab_size:,} tokens, embedding {sizes.embedding_size}, hidden {sizes.hidden_size}, "
@@ -136,10 +153,15 @@ def oracle_task(arguments: TrainArguments) -> Task:
         train=train,
         eval=held_out,
         max_length=length,
-        sizes={**oracle_sizes(oracle), "sequence_length": length},
+        sizes={
+            **oracle_sizes(oracle),
+            "sequence_length": length,
+            **({} if names is None else {"num_classes": len(names)}),
+        },
         report=report,
         sequence_metrics=metrics,
         oracle=oracle,
+        class_names=names,
     )
 
 

@@ -23,7 +23,8 @@ MODES = {
     "wgan-gp": "WGAN-GP",
     "density": "density of the generator",
 }
-
+# Values of configurations that follow from the data of a run.
+FROM_DATA = frozenset(("vocab_size", "sequence_length", "bos_token_id", "eos_token_id", "pad_token_id", "num_classes"))
 # Beyond these bounds it takes for ever just to see that memory cannot hold a model.
 _LARGEST_SIZE, _MOST_LAYERS = 1 << 24, 10_000
 
@@ -77,8 +78,8 @@ class SystemSpec:
             The source.
         players (`dict[str, tuple[str, dict] | Copy]`):
             Name to configuration class and its values, of which [`Of`] takes one from another player, or to the
-            player that it is a [`Copy`] of. What follows from the data (`vocab_size`, token ids, `sequence_length`) is
-            filled in when the models are built.
+            player that it is a [`Copy`] of. What follows from the data (`vocab_size`, token ids, `sequence_length`,
+            `num_classes`) is filled in when the models are built.
         objective (`tuple[str, dict]`):
             Name in [`~objectives.OBJECTIVES`] and hyperparameters.
         training (`dict`, *optional*):
@@ -90,6 +91,9 @@ class SystemSpec:
             (`"generator.hidden_size"`).
         deviations (`tuple[str, ...]`, *optional*):
             Differences from the paper, one sentence each.
+        needs (`tuple["labels" | "conditions", ...]`, *optional*):
+            What its data must have beside text. With labels the configurations that have `num_classes` get the number
+            of classes.
     """
 
     name: str
@@ -102,6 +106,7 @@ class SystemSpec:
     data: dict[str, Any] = field(default_factory=dict)
     presets: dict[str, dict[str, Any]] = field(default_factory=dict)
     deviations: tuple[str, ...] = ()
+    needs: tuple[Literal["labels", "conditions"], ...] = ()
 
     def preset(self, name: str | None) -> dict[str, Any]:
         """Returns the changes of a preset; none without a name."""
@@ -248,7 +253,7 @@ class SystemSpec:
             if key not in (overrides or {})
         }
         following = {key: value for key, value in (from_data or {}).items() if key in known}
-        for key in ("bos_token_id", "eos_token_id", "pad_token_id"):
+        for key in ("bos_token_id", "eos_token_id", "pad_token_id", "num_classes"):
             if key in following and (overrides or following).get(key, following[key]) != following[key]:
                 raise ValueError(
                     f"{player}.{key} is {(overrides or {})[key]!r} and the data have {following[key]}; leave it out."
@@ -290,4 +295,4 @@ def config_fields(config_class: type) -> set[str]:
     return declared
 
 
-__all__ = ["Copy", "MODES", "Of", "Paper", "SystemSpec", "config_fields"]
+__all__ = ["Copy", "FROM_DATA", "MODES", "Of", "Paper", "SystemSpec", "config_fields"]

@@ -11,6 +11,7 @@ from transformers import AutoModel, AutoModelForCausalLM, AutoModelForSequenceCl
 from hf_textgan import OBJECTIVES, SYSTEMS, AdversarialConfig, get_system, models
 from hf_textgan.cli.arguments import parse_train_arguments
 from hf_textgan.cli.main import main
+from hf_textgan.data.caption_grammar import CAPTION_COLUMNS
 from hf_textgan.sampling import capabilities_of
 from hf_textgan.systems.spec import Copy, config_fields
 
@@ -33,6 +34,7 @@ TINY = {
     "num_rollouts": 2,
     "discriminator_steps": 1,
 }
+COLUMN_OF = {"labels": "label_column", "conditions": "source_column"}  # of the grammar, for what a system needs
 STEPS_OF = {
     "pretrain_generator": "pretrain_generator_steps",
     "pretrain_discriminator": "pretrain_discriminator_steps",
@@ -49,6 +51,7 @@ def options(system: str, output_dir: Path, **more: object) -> list[str]:
     values = {
         "output_dir": output_dir,
         "dataset_name": "grammar",
+        **{option: next(iter(CAPTION_COLUMNS[option])) for option in map(COLUMN_OF.get, spec.needs)},
         "grammar_train_size": 64,
         "grammar_eval_size": 16,
         "per_device_train_batch_size": 8,
@@ -82,7 +85,7 @@ def test_record_names_only_what_exists(name: str) -> None:
         # The parser knows every option, or it would raise.
         arguments = parse_train_arguments([name, "--preset", preset, "--output_dir", "unused", "--use_cpu"])
         assert arguments.system is spec
-    models_by_name = spec.build_players({}, {"vocab_size": 11, "sequence_length": 7})
+    models_by_name = spec.build_players({}, {"vocab_size": 11, "sequence_length": 7, "num_classes": 2})
     assert list(models_by_name) == list(spec.players)
     for model in models_by_name.values():
         assert getattr(model.config, "vocab_size", 11) == 11  # a critic of codes has no symbols

@@ -1,13 +1,20 @@
 """Baselines of rewards: values by hand, and unbiased gradients of real updates by enumeration."""
 
+from statistics import mean, stdev
+
 import pytest
 import torch
 
-from hf_textgan import SeqGANObjective
+from hf_textgan import RolloutEngine, Samples, SeqGANObjective, StepContext
+from hf_textgan.core.players import Players
 from hf_textgan.objectives.baselines import RewardBaseline
+from hf_textgan.objectives.policy_gradient import PolicyGradientObjective, gradient_variance
+from tests.helpers import BOS, PAD, all_sequences, exact_logps
 from tests.objectives.test_policy_gradient import (
     BUILDERS,
     EOS,
+    T,
+    V,
     agreement,
     agrees,
     discriminator,
@@ -91,3 +98,78 @@ def test_the_moving_average_is_resumed(tmp_path):
     last = [checkpoint_state(tmp_path / name / "checkpoint-8") for name in ("whole", "resumed")]
     assert differences(*last) == []
     assert resumed.objective._baseline.state_dict() == whole.objective._baseline.state_dict()
+
+
+# ---- The variance of the gradient -----------------------------------------------------------------------------------
+
+
+REWARD_TABLE = torch.rand(27, T, generator=torch.Generator().manual_seed(2))
+
+
+def given_rewards(samples: Samples) -> torch.Tensor:
+    return REWARD_TABLE[samples.sequences @ torch.tensor([9, 3, 1])] * samples.attention_mask
+
+
+class GivenRewards(PolicyGradientObjective):
+    """The rewards are a table of sequences and positions, so they have no variance of their own."""
+
+    def rewards(self, players, engine, samples):
+        return given_rewards(samples)
+
+
+def exact_variance(model, baseline: float) -> float:
+    """The trace of the covariance of one sequence's gradient, over all sequences."""
+    known = all_sequences(V, T, EOS)
+    logps = exact_logps(model, known)
+    rewards = given_rewards(known) - baseline
+    squares, first = torch.zeros(()).double(), 0.0
+    for row, probability in enumerate(logps.detach().sum(1).exp().double()):
+        loss = (logps[row] * rewards[row] * known.attention_mask[row]).sum()
+        gradients = torch.autograd.grad(loss, list(model.parameters()), retain_graph=True)
+        gradient = torch.cat([g.flatten() for g in gradients]).double()
+        squares, first = squares + probability * gradient.square().sum(), first + probability * gradient
+    return float(squares - first.square().sum())
+
+
+def logged_variances(batch_size: int, num_shards: int, baseline: str, steps: int) -> list[float]:
+    model = generator(BUILDERS["lstm"])
+    players, engine = Players({"generator": model}), RolloutEngine(T, BOS, PAD, EOS)
+    objective = GivenRewards(baseline=baseline, variance_steps=2)  # pyright: ignore[reportArgumentType]
+    objective._baseline.average, objective._baseline.weight = 0.4, 1.0  # of `ema`
+    batch, found = {"input_ids": torch.zeros(batch_size, 4)}, []
+    torch.manual_seed(3)
+    for step in (1, *range(0, 2 * steps, 2)):
+        context = StepContext(step=step, num_shards=num_shards)
+        with players.updating("generator"):
+            output = objective.generator_loss(players, engine, batch, context)
+            output.loss.backward()  # the graph is still there
+        assert ("generator/gradient_variance" in output.metrics) == (step % 2 == 0)
+        found += [output.metrics["generator/gradient_variance"]] if step % 2 == 0 else []
+    return found
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "num_shards", "baseline", "value"),
+    [(5, 2, "ema", 0.4), pytest.param(8, 1, "none", 0.0, marks=slow), pytest.param(40, 1, "mean", None, marks=slow)],
+)
+def test_the_logged_variance_is_that_of_the_gradient(batch_size, num_shards, baseline, value):
+    """Of a step of `batch_size * num_shards` independent sequences."""
+    found = logged_variances(batch_size, num_shards, baseline, 150)
+    model = generator(BUILDERS["lstm"])
+    if value is None:  # of the batch: nearly the mean reward of a token
+        known = all_sequences(V, T, EOS)
+        weights = exact_logps(model, known).detach().sum(1).exp()
+        rewards = (given_rewards(known).sum(1) * weights).sum()
+        value = float(rewards / (known.attention_mask.sum(1) * weights).sum())
+    exact = batch_size * num_shards * exact_variance(model, value)
+    error = stdev(found) / len(found) ** 0.5
+    assert error < 0.1 * exact
+    assert abs(mean(found) - exact) < 3.5 * error, (mean(found), exact, error)
+
+
+def test_the_variance_of_known_gradients():
+    """The gradients 1, 2, 4 of one parameter: (1 - 2)^2 of two, times 3 / 2; the second parameter has none."""
+    first, second = (torch.nn.Parameter(torch.tensor(1.0)) for _ in range(2))
+    losses = first * torch.tensor([1.0, 2.0, 4.0])
+    assert gradient_variance(losses, [first, second]) == pytest.approx(1.5)
+    assert gradient_variance(losses[:2], [second]) == 0.0 and first.grad is None

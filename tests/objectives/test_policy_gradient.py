@@ -513,7 +513,7 @@ def test_rewards_in_bfloat16_on_request():
     values = []
     for bf16 in (False, False, True):
         torch.manual_seed(0)
-        values.append(SeqGANObjective(num_rollouts=4, bf16_rewards=bf16)._rewards(players, engine, samples))
+        values.append(SeqGANObjective(num_rollouts=4, bf16_rewards=bf16).rewards(players, engine, samples))
     assert torch.equal(values[0], values[1])
     assert 1e-5 < (values[2] - values[0]).abs().max() < 0.02
 

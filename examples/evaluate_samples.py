@@ -9,6 +9,8 @@ Without files the samples are those of a trigram sampler of the built-in caption
 import argparse
 import random
 
+from datasets import Dataset
+
 from hf_textgan import CaptionGrammar, read_lines
 from hf_textgan.comparison.sources import MarkovSource, split_in_halves
 from hf_textgan.metrics import load
@@ -40,7 +42,7 @@ def main(argv: list[str] | None = None, num_samples: int = 1000) -> dict[str, di
         train, held_out = lines[: 5 * num_samples], lines[5 * num_samples :]
         sampler = MarkovSource("trigram sampler", [line.split() for line in train], 3, " ".join, max_length=40)
         samples = sampler.texts(num_samples, seed=0)
-    real, references = split_in_halves(held_out, seed=0)
+    real, references = (half["text"][:] for half in split_in_halves(Dataset.from_dict({"text": held_out}), seed=0))
     size = min(len(samples), len(real))  # the metrics depend on the number of sentences
     rng = random.Random(0)
     shuffled = [" ".join(rng.sample(words, len(words))) for words in map(str.split, real[:size])]

@@ -230,7 +230,8 @@ def _text_measure(
 
 def _with_texts(dataset: Dataset, texts: list[str]) -> Dataset:
     """Returns a data set with other texts in their rows."""
-    return dataset.remove_columns("text").add_column("text", texts)
+    columns = {name: dataset[name][:] for name in dataset.column_names}
+    return Dataset.from_dict({**columns, "text": texts}, features=dataset.features)
 
 
 def _oracle_measure(models: list[ModelSource]) -> tuple[OracleMeasure, OracleSource]:

@@ -93,8 +93,8 @@ def baseline_arguments(arguments: TrainArguments, generator: PreTrainedModel) ->
     a likelihood is an LSTM of as many parameters, trained as the system `rnnlm` is.
     """
     training = copy.deepcopy(arguments.training)
-    has_likelihood = capabilities_of(generator).likelihood is not None
-    system = arguments.system.mle_baseline(arguments.configs) if has_likelihood else get_system("rnnlm")
+    likelihood = capabilities_of(generator).likelihood
+    system = get_system("rnnlm") if likelihood is None else arguments.system.mle_baseline(arguments.configs)
     training.output_dir = str(training.output_path / BASELINE_FOLDER)
     training.max_steps = 0
     training.pretrain_discriminator_steps = 0
@@ -103,10 +103,10 @@ def baseline_arguments(arguments: TrainArguments, generator: PreTrainedModel) ->
     training.load_best_model_at_end, training.metric_for_best_model, training.greater_is_better = True, "loss", False
     training.push_to_hub = False
     configs = {"generator": arguments.configs["generator"]}
-    starts_from_vectors = has_likelihood and "generator" in arguments.run.word_vector_players.split(",")
+    starts_from_vectors = likelihood is not None and "generator" in arguments.run.word_vector_players.split(",")
     kept: tuple[str, ...] = ("generator", "generator/pretrain_generator")
     values: dict[str, Any] = {}
-    if has_likelihood:
+    if likelihood is not None:
         _, values = arguments.objective.likelihood_objective()
     else:
         width = lstm_of_equal_size(generator.num_parameters(), generator.config.vocab_size)

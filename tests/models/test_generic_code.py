@@ -23,6 +23,7 @@ from tests.helpers import tiny_gpt2, tiny_lstm
 
 
 pytestmark = pytest.mark.usefixtures("one_thread")
+TIED = [model for model in MODELS if issubclass(model.config_class, RecurrentGeneratorConfig)]
 IDS = [[5, 6, 2, 0], [5, 7, 8, 2]] * 4
 
 
@@ -73,7 +74,21 @@ def test_tied_embeddings_need_one_size():
         RecurrentGeneratorConfig(embedding_size=8, hidden_size=6, tie_word_embeddings=True)
 
 
-@pytest.mark.parametrize("model_class", [m for m in MODELS if m is not RecurrentGeneratorForCausalLM])
+@pytest.mark.parametrize("model_class", TIED)
+def test_models_with_tied_embeddings_have_one_matrix_for_both(model_class, tmp_path):
+    config = model_class.config_class(vocab_size=11, embedding_size=6, hidden_size=6, tie_word_embeddings=True)
+    model = model_class(config)
+    model.save_pretrained(tmp_path)
+    tables = [
+        (module.embed_tokens.weight, module.lm_head.weight)
+        for m in (model, model_class.from_pretrained(tmp_path))
+        for module in m.modules()
+        if isinstance(getattr(module, "lm_head", None), torch.nn.Linear)
+    ]
+    assert len(tables) >= 2 and all(table is layer for table, layer in tables)
+
+
+@pytest.mark.parametrize("model_class", [m for m in MODELS if m not in TIED])
 def test_models_that_cannot_tie_embeddings_refuse_to(model_class):
     config_class = model_class.config_class
     message = f"tie_word_embeddings is True, but the model {config_class.model_type} does not share its input embeddi"

@@ -213,7 +213,7 @@ def test_penalties_are_the_probability_of_all_other_classes():
     torch.manual_seed(0)
     samples = ENGINE.sample(model, 400)
     penalties = quick().penalties(players_of(model, judge), ENGINE, samples)
-    probabilities = class_probabilities(judge, samples.sequences)
+    probabilities = class_probabilities(judge, samples)
     assert probabilities.shape == (400, K + 1)
     torch.testing.assert_close(probabilities.sum(1), torch.ones(400))
     labels = samples.inputs["class_labels"]
@@ -303,7 +303,9 @@ def test_the_discriminator_learns_the_classes():
     losses = [step(players, objective, "discriminator", optimizer) for _ in range(60)]
     assert losses[-1] < 0.25 * losses[0]
     judge.eval()
-    probabilities = class_probabilities(judge, torch.tensor([[0, 1, EOS], [1, EOS, PAD], [EOS, PAD, PAD]]))
+    probabilities = class_probabilities(
+        judge, ENGINE.as_samples(torch.tensor([[0, 1, EOS], [1, EOS, PAD], [EOS, PAD, PAD]]))
+    )
     assert probabilities.argmax(1).tolist() == [1, 2, 0]
 
 

@@ -9,7 +9,9 @@ from hf_textgan.models import (
     ConvGeneratorConfig,
     LatentGenerator,
     LatentGeneratorConfig,
+    MixtureGeneratorForCausalLM,
     RecurrentGeneratorForCausalLM,
+    VariationalGeneratorForCausalLM,
 )
 from hf_textgan.sampling import Capabilities, capabilities_of
 from tests.helpers import tiny_gpt2, tiny_lstm
@@ -22,6 +24,9 @@ ONE_SHOT_ARGMAX = Capabilities(likelihood=None, prompts=False, sampling="one-sho
 
 CLASSES = {
     RecurrentGeneratorForCausalLM: AUTOREGRESSIVE,
+    VariationalGeneratorForCausalLM: Capabilities(likelihood="bound", step_inputs=("noise",)),
+    # Of the class; a model reads what its configuration asks for.
+    MixtureGeneratorForCausalLM: Capabilities(row_inputs=("class_labels", "latents")),
     ConvGenerator: ONE_SHOT,
     LatentGenerator: ONE_SHOT,
 }

@@ -81,9 +81,9 @@ def unread_columns(model: Any, row: Mapping[str, Any]) -> list[str]:
     return [name for name in ("labels", "condition_ids") if name in row and name not in read]
 
 
-def capabilities_of_wrapped(model: Any) -> Capabilities:
-    """Returns the [`Capabilities`] of a generator that data parallelism may have wrapped."""
-    return capabilities_of(model.module if isinstance(model, DistributedDataParallel) else model)
+def bare_model(model: Any) -> Any:
+    """Returns the model that data parallelism may have wrapped."""
+    return model.module if isinstance(model, DistributedDataParallel) else model
 
 
 def at_positions(
@@ -107,7 +107,7 @@ def at_positions(
 
 __all__ = [
     "at_positions",
-    "capabilities_of_wrapped",
+    "bare_model",
     "draw_inputs",
     "draw_missing",
     "inputs_of_columns",

@@ -75,17 +75,17 @@ class StepContext:
         """Draws numbers from U[0, 1), otherwise as [`~StepContext.randn`]."""
         return self._own_rows(torch.rand(self.num_shards * num_rows, *shape, generator=self._generator(key)))
 
-    def exponential(self, key: str, device: torch.device | str = "cpu") -> Callable[..., torch.Tensor]:
+    def uniform(self, key: str, device: torch.device | str = "cpu") -> Callable[..., torch.Tensor]:
         """
-        Returns a function that draws standard exponential numbers for the rows of this part of the step. Each call
+        Returns a function that draws numbers from U[0, 1) for the rows of this part of the step. Each call
         ``draw(num_rows, *shape)`` draws further ones, of shape `(num_rows, *shape)`, from a generator on `device`.
         Otherwise as [`~StepContext.randn`]; the numbers are those of this kind of device.
         """
         generator = self._generator(key, device)
 
         def draw(num_rows: int, *shape: int) -> torch.Tensor:
-            numbers = torch.empty(self.num_shards * num_rows, *shape, device=device)
-            return self._own_rows(numbers.exponential_(generator=generator))
+            numbers = torch.rand(self.num_shards * num_rows, *shape, generator=generator, device=device)
+            return self._own_rows(numbers)
 
         return draw
 

@@ -25,7 +25,7 @@ from .categorical import check_sampling
 from .inputs import at_positions, bare_model, draw_missing, inputs_of_columns
 from .likelihood import linear_logps
 from .reader import Reader, evaluating, passing_through, state_bytes
-from .relaxed import Feed, RelaxedSamples, check_relaxation, check_relaxed, draw_relaxed, global_exponential
+from .relaxed import Feed, RelaxedSamples, check_relaxation, check_relaxed, draw_relaxed
 from .samples import RolloutChunk, Samples
 
 
@@ -456,8 +456,8 @@ class RolloutEngine:
             inputs (`dict[str, torch.Tensor]`, *optional*):
                 What the model reads beside tokens, by name, a row per sequence. It draws what is not given.
             noise (`Callable`, `"global"` or `"none"`, *optional*, defaults to `"global"`):
-                Returns standard exponential numbers ``e`` for a number of rows and of columns, of which ``-log e`` is
-                Gumbel noise (see [`~StepContext.exponential`]). By default they come from torch's global generator.
+                Returns numbers ``u`` from U[0, 1) for a number of rows and of columns, of which ``-log(-log u)`` is
+                Gumbel noise (see [`~StepContext.uniform`]). By default they come from torch's global generator.
                 Without noise ``y_t`` is the soft-argmax (TextGAN, arXiv 1706.03850).
 
         Returns:
@@ -467,7 +467,12 @@ class RolloutEngine:
         bare = bare_model(model)
         check_relaxed(bare, feed)
         inputs = draw_missing(bare, inputs, num_samples, self.max_length)
-        exponential = None if noise == "none" else global_exponential(bare.device) if noise == "global" else noise
+        if noise == "global":
+
+            def uniform(*shape: int) -> torch.Tensor:
+                return torch.rand(shape, device=bare.device)
+        else:
+            uniform = None if noise == "none" else noise
         onehots, sequences = draw_relaxed(
             model,
             bare,
@@ -480,7 +485,7 @@ class RolloutEngine:
             self.temperature,
             relaxation,
             feed,
-            exponential,
+            uniform,
         )
         return RelaxedSamples(onehots, self.as_samples(sequences, inputs))
 

@@ -17,6 +17,8 @@ from .samples import Samples
 Feed = Literal["soft", "hard", "straight-through"]
 FEEDS: tuple[str, ...] = get_args(Feed)
 
+_SMALLEST = 2**-25  # in the place of a uniform number 0, the others being multiples of 2^-24
+
 
 @dataclass
 class RelaxedSamples:
@@ -47,7 +49,7 @@ def draw_relaxed(
     temperature: float,
     relaxation: float,
     feed: Feed,
-    exponential: Callable[[int, int], torch.Tensor] | None,
+    uniform: Callable[[int, int], torch.Tensor] | None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """
     Draws relaxed samples, one position after the other.
@@ -57,8 +59,8 @@ def draw_relaxed(
             The generator, wrapped if it is trained under data parallelism.
         bare (`PreTrainedModel`):
             The same generator, not wrapped.
-        exponential (`Callable`, *optional*):
-            Returns standard exponential numbers for a number of rows and of columns; `None` for no noise.
+        uniform (`Callable`, *optional*):
+            Returns numbers from U[0, 1) for a number of rows and of columns; `None` for no noise.
 
     Returns:
         The relaxed one-hot vectors, of shape `(num_samples, length, vocab_size)`, and the tokens, of shape
@@ -77,7 +79,7 @@ def draw_relaxed(
         output = model(**{name: read}, **at_positions(known, inputs, start, position + 1), **state, use_cache=True)
         logits = output.logits[:, -1].float()
         state = {name: output[name] for name in ALL_CACHE_NAMES if output.get(name) is not None}
-        noise = exponential(*logits.shape).to(logits.device) if exponential is not None else None
+        noise = uniform(*logits.shape).to(logits.device) if uniform is not None else None
         onehot, token = _Relax.apply(
             logits, noise, ended, pad_token_id, temperature, relaxation, feed == "straight-through"
         )
@@ -129,9 +131,9 @@ def check_relaxation(relaxation: float, feed: str) -> None:
 
 class _Relax(torch.autograd.Function):
     """
-    ``y = softmax((l / temperature + g) / relaxation)`` with the Gumbel noise ``g = -log e`` of exponential ``e``, and
-    the token ``argmax y``. Straight through, the value is one-hot and the gradient that of ``y``. A row that has ended
-    is the one-hot vector of padding, whose derivative is 0.
+    ``y = softmax((l / temperature + g) / relaxation)`` with Gumbel noise ``g = -log(-log u)``, and the token
+    ``argmax y``. Straight through, the value is one-hot and the gradient that of ``y``. A row that has ended is the
+    one-hot vector of padding, whose derivative is 0.
 
     The numbers of `noise` are overwritten, and only ``y`` is kept for the backward pass: fresh memory as wide as the
     vocabulary costs more than the arithmetic.
@@ -151,8 +153,7 @@ class _Relax(torch.autograd.Function):
         if noise is None:
             scores = logits / temperature
         else:
-            # The smallest exponential numbers may be rounded to 0, whose logarithm is infinite.
-            scores = noise.clamp_(min=torch.finfo(noise.dtype).tiny).log_().neg_()
+            scores = noise.clamp_(min=_SMALLEST).log_().neg_().log_().neg_()
             scores.add_(logits, alpha=1 / temperature)
         if ended is not None:
             scores.masked_fill_(ended[:, None], -torch.inf)
@@ -172,11 +173,6 @@ class _Relax(torch.autograd.Function):
         product = gradients[0] * soft
         to_logits = product.addcmul_(soft, product.sum(-1, keepdim=True), value=-1)
         return to_logits.mul_(ctx.scale), *[None] * 6
-
-
-def global_exponential(device: torch.device) -> Callable[[int, int], torch.Tensor]:
-    """Returns a function that draws standard exponential numbers from torch's global generator."""
-    return lambda *shape: torch.empty(shape, device=device).exponential_()
 
 
 __all__ = ["RelaxedSamples"]

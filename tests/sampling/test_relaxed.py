@@ -15,10 +15,10 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 FEEDS = ("soft", "hard", "straight-through")
 
 
-def stream(seed: int = 0, dtype: torch.dtype = torch.float32):
-    """Exponential numbers, the same at each call of this function."""
+def stream(seed: int = 0):
+    """Uniform numbers, the same at each call of this function."""
     source = torch.Generator().manual_seed(seed)
-    return lambda rows, columns: torch.empty(rows, columns, dtype=dtype).exponential_(generator=source)
+    return lambda rows, columns: torch.rand(rows, columns, generator=source)
 
 
 # ---- Values ---------------------------------------------------------------------------------------------------------
@@ -110,13 +110,27 @@ def test_without_noise_they_are_the_soft_argmax():
 
 def test_the_smallest_and_the_largest_noise_is_finite():
     model = model_of(BUILDERS["lstm"])
-    for number in (0.0, 1e-45, 120.0):
+    for number in (0.0, 2**-24, 1 - 2**-24):
         drawn = engine_of(None).relaxed_sample(
             model, 2, 1e-4, noise=lambda rows, columns, number=number: torch.full((rows, columns), number)
         )
         assert drawn.onehots.isfinite().all()
         drawn.onehots[..., 1].sum().backward()
     assert all(parameter.grad.isfinite().all() for parameter in model.parameters())
+
+
+def test_the_noise_is_gumbel_noise():
+    """Its mean is Euler's constant, its variance pi^2 / 6: with scores 0 and without a softmax, y = noise."""
+    seen = []
+
+    def recorded(rows, columns):
+        seen.append(torch.rand(rows, columns))  # overwritten by the noise, times 1 / relaxation
+        return seen[-1]
+
+    torch.manual_seed(0)
+    engine_of(None, 1).relaxed_sample(randomize(tiny_lstm(1000), std=0.0), 1000, 1.0, noise=recorded)
+    assert float(seen[0].mean()) == pytest.approx(0.5772, abs=0.005)
+    assert float(seen[0].var()) == pytest.approx(torch.pi**2 / 6, abs=0.01)
 
 
 @pytest.mark.parametrize("kind", LABELLED)
@@ -160,12 +174,14 @@ def gpt2_logits(model, embeds: torch.Tensor) -> torch.Tensor:
     return model(inputs_embeds=embeds.float(), use_cache=False).logits[:, -1].double()
 
 
-def unrolled(model, logits_of, tau: float, feed: str, weights: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def unrolled(
+    model, logits_of, tau: float, feed: str, weights: torch.Tensor, end: int
+) -> tuple[torch.Tensor, torch.Tensor]:
     """The sum of weighted one-hot vectors of one row after the other, in double precision, and the tokens."""
     table = model.get_input_embeddings().weight.double()
     number, length, vocab_size = weights.shape
     draw = stream()
-    noise = [-draw(number, vocab_size).double().log() for _ in range(length)]
+    noise = [-(-draw(number, vocab_size).double().log()).log() for _ in range(length)]
     total, rows = torch.zeros((), dtype=torch.float64), []
     for row in range(number):
         embeds, tokens = table[BOS][None, None], []
@@ -177,7 +193,7 @@ def unrolled(model, logits_of, tau: float, feed: str, weights: torch.Tensor) -> 
             vector = soft + (hard - soft).detach() if feed == "straight-through" else soft
             total = total + (vector * weights[row, position]).sum()
             tokens.append(token)
-            if token == EOS:  # padding has a constant vector
+            if token == end:  # padding has a constant vector
                 total = total + weights[row, position + 1 :, PAD].sum()
                 tokens += [PAD] * (length - len(tokens))
                 break
@@ -188,19 +204,16 @@ def unrolled(model, logits_of, tau: float, feed: str, weights: torch.Tensor) -> 
 
 
 @pytest.mark.parametrize("feed", FEEDS)
-@pytest.mark.parametrize(("build", "logits_of"), [("lstm", lstm_logits), ("gpt2", gpt2_logits)])
-def test_gradients_are_those_of_an_unrolled_computation(build, logits_of, feed):
-    model, engine = model_of(BUILDERS[build], 5), engine_of(EOS, 4).at(0.8)
-    if build == "lstm":
-        with torch.no_grad():
-            model.lm_head.bias[EOS] -= 2.0  # or every row ends
-    weights = torch.randn(6, 4, 5, generator=torch.Generator().manual_seed(2))
-    total, tokens = unrolled(model, logits_of, 0.6, feed, weights.double())
+@pytest.mark.parametrize(("build", "logits_of", "end"), [("lstm", lstm_logits, 3), ("gpt2", gpt2_logits, 4)])
+def test_gradients_are_those_of_an_unrolled_computation(build, logits_of, end, feed):
+    model, engine = model_of(BUILDERS[build], 5), engine_of(end, 4).at(0.8)
+    weights = torch.randn(16, 4, 5, generator=torch.Generator().manual_seed(2))
+    total, tokens = unrolled(model, logits_of, 0.6, feed, weights.double(), end)
     parameters = [parameter for _, parameter in sorted(model.named_parameters())]
     expected = torch.autograd.grad(total, parameters, allow_unused=True)
-    assert (tokens == EOS).any() and (tokens == EOS).any(1).logical_not().any(), "some rows end, some do not"
+    assert (tokens == end).any() and (tokens == end).any(1).logical_not().any(), "some rows end, some do not"
 
-    drawn = engine.relaxed_sample(model, 6, 0.6, feed, noise=stream())
+    drawn = engine.relaxed_sample(model, 16, 0.6, feed, noise=stream())
     assert torch.equal(drawn.samples.sequences, tokens)
     found_total = (drawn.onehots * weights).sum()
     torch.testing.assert_close(found_total.double(), total, atol=1e-5, rtol=1e-5)

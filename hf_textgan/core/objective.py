@@ -82,6 +82,13 @@ class Objective:
             raise ValueError(unknown_name(f"loss of {type(self).__name__}", update.loss, losses))
         return loss
 
+    def likelihood_objective(self) -> tuple[str, dict[str, Any]]:
+        """
+        Returns the objective that trains the generator alone by likelihood, for the baseline of a run: its name in
+        [`~objectives.OBJECTIVES`] and hyperparameters.
+        """
+        return "mle", {}
+
     @property
     def unused_players(self) -> frozenset[str]:
         """The players of the system that these hyperparameters do not need: they are not built."""

@@ -33,6 +33,7 @@ class MetricDescription:
 # The metrics of the summary of a run, in this order.
 SUMMARY_METRICS = (
     "nll_per_token",
+    "nll_bound_per_token",
     "nll_div",
     "nll_oracle",
     "bleu_4",
@@ -47,6 +48,11 @@ SUMMARY_METRICS = (
 _DESCRIPTIONS = {
     r"loss|nll_per_token|nll_test": ("NLL of held-out text, nats per token", False),
     r"nll_per_sequence": ("NLL of held-out text, nats per text", False),
+    r"nll_bound_per_token": ("upper bound on the NLL of held-out text, nats per token", False),
+    r"nll_bound_per_sequence": ("upper bound on the NLL of held-out text, nats per text", False),
+    r"nll_iw_(\d+)_per_token": ("NLL of held-out text by {} importance-weighted draws, nats per token", False),
+    r"nll_iw_(\d+)_per_sequence": ("NLL of held-out text by {} importance-weighted draws, nats per text", False),
+    r"kl_per_token": ("KL of posterior and prior of held-out text, nats per token; 0 if latents are not used", None),
     r"perplexity": ("exp of the NLL per token of held-out text", False),
     r"nll_div": ("entropy of the samples, nats per token; small means little diversity", None),
     r"nll_oracle": ("NLL of the samples under the oracle, nats per token; falls when samples only get sharper", False),

@@ -15,6 +15,7 @@ from .configuration_recurrent_autoencoder import *
 from .configuration_recurrent_discriminator import *
 from .configuration_recurrent_generator import *
 from .configuration_recurrent_generator import RecurrentGeneratorConfig
+from .configuration_variational_generator import *
 from .modeling_cnn_discriminator import *
 from .modeling_conv_critic import *
 from .modeling_conv_generator import *
@@ -25,6 +26,7 @@ from .modeling_outputs import *
 from .modeling_recurrent_autoencoder import *
 from .modeling_recurrent_discriminator import *
 from .modeling_recurrent_generator import *
+from .modeling_variational_generator import *
 from .tokenization_word import *
 from .tokenization_word import WordTokenizer
 

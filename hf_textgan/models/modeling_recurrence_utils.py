@@ -1,4 +1,4 @@
-"""The recurrence that the recurrent generator and discriminator share."""
+"""The recurrences of the recurrent generators and discriminators."""
 
 from contextlib import nullcontext
 from typing import Any
@@ -74,6 +74,50 @@ def run_recurrence(
     return hidden, tuple(new.masked_fill(empty, 0.0) for new in state)
 
 
+def run_peephole_recurrence(
+    rnn: nn.LSTM,
+    peepholes: nn.Linear,
+    embeds: torch.Tensor,
+    mask: torch.Tensor | None = None,
+    past: tuple[torch.Tensor, ...] | None = None,
+) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
+    """
+    Returns the outputs of an LSTM whose gates also read the previous cell, and its state, as [`run_recurrence`]
+    (VGAN, arXiv 1712.00170, equations 1 to 5): ``i_t = sigmoid(W_ix x_t + W_ih h_{t-1} + W_ic c_{t-1})``, and so the
+    forget and the output gate.
+
+    Args:
+        rnn (`torch.nn.LSTM`):
+            One layer without biases, with `batch_first=True`: the matrices of ``x_t`` and ``h_{t-1}``.
+        peepholes (`torch.nn.Linear`):
+            The matrices of ``c_{t-1}`` for the input, the forget and the output gate, one below the other.
+        embeds, mask, past:
+            As in [`run_recurrence`]; the mask has the positions of `embeds`.
+    """
+    from_inputs, from_state = rnn.all_weights[0]
+    dtype = from_inputs.dtype
+    with torch.autocast(embeds.device.type, enabled=False):  # rounding errors of the state add up
+        gates_of_inputs = F.linear(embeds.to(dtype), from_inputs)  # (B, L, 4 * H)
+        if past is None:
+            hidden = cell = gates_of_inputs.new_zeros(len(embeds), rnn.hidden_size)
+        else:
+            hidden, cell = (tensor[0].to(dtype) for tensor in past)
+        outputs = []
+        for position in range(embeds.shape[1]):
+            gates = gates_of_inputs[:, position] + F.linear(hidden, from_state)
+            of_input, of_forget, candidate, of_output = gates.chunk(4, dim=1)
+            peep_input, peep_forget, peep_output = F.linear(cell, peepholes.weight).chunk(3, dim=1)
+            kept = (of_forget + peep_forget).sigmoid() * cell
+            new_cell = kept + (of_input + peep_input).sigmoid() * candidate.tanh()
+            new_hidden = (of_output + peep_output).sigmoid() * new_cell.tanh()
+            if mask is not None:
+                real = mask[:, position, None] != 0
+                new_hidden, new_cell = torch.where(real, new_hidden, hidden), torch.where(real, new_cell, cell)
+            hidden, cell = new_hidden, new_cell
+            outputs.append(hidden)
+    return torch.stack(outputs, dim=1), (hidden[None], cell[None])
+
+
 def _step(
     rnn: nn.LSTM | nn.GRU, embeds: torch.Tensor, past: tuple[torch.Tensor, ...]
 ) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
@@ -118,4 +162,4 @@ def _recur(
     return hidden, state if isinstance(state, tuple) else (state,)
 
 
-__all__ = ["left_align", "run_recurrence"]
+__all__ = ["left_align", "run_peephole_recurrence", "run_recurrence"]

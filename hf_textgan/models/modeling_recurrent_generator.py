@@ -40,32 +40,16 @@ class RecurrentGeneratorPreTrainedModel(PreTrainedModel):
                     init.normal_(parameter, mean=0.0, std=self.config.initializer_range)
 
 
-class RecurrentGeneratorForCausalLM(RecurrentGeneratorPreTrainedModel, GenerationMixin):
+class RecurrentLanguageModel(RecurrentGeneratorPreTrainedModel, GenerationMixin):
     """
-    Embedding, recurrent layers, linear output. The default configuration is the generator of SeqGAN (arXiv 1609.05473,
-    equations 9 to 11): ``h_t = g(h_{t-1}, x_t)``, ``p(y_t | y_1..y_{t-1}) = softmax(c + V h_t)``.
-
-    The LSTM of the paper has one bias per gate, PyTorch's two that are added: the second one (`bias_hh`) starts at
-    zero, so that their sum has the paper's distribution.
+    What the language models with a recurrent state share: token embeddings, recurrent layers, an output layer, and
+    `generate` without a key-value cache.
     """
 
-    auto_classes = ("AutoModelForCausalLM",)
     _tied_weights_keys = {"lm_head.weight": "embed_tokens.weight"}  # with config.tie_word_embeddings
 
-    def __init__(self, config: RecurrentGeneratorConfig):
-        super().__init__(config)
-        self.embed_tokens = nn.Embedding(config.vocab_size, config.embedding_size)
-        cell = {"lstm": nn.LSTM, "gru": nn.GRU}[config.cell_type]
-        self.rnn = cell(
-            config.embedding_size,
-            config.hidden_size,
-            config.num_hidden_layers,
-            batch_first=True,
-            dropout=config.dropout if config.num_hidden_layers > 1 else 0.0,
-        )
-        self.dropout = nn.Dropout(config.dropout)
-        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size)
-        self.post_init()
+    embed_tokens: nn.Embedding
+    lm_head: nn.Linear
 
     @classmethod
     def _supports_default_dynamic_cache(cls) -> bool:
@@ -96,6 +80,65 @@ class RecurrentGeneratorForCausalLM(RecurrentGeneratorPreTrainedModel, Generatio
                     "cache; leave it out: the state makes each step cost the same at any length."
                 )
         return super().generate(inputs, generation_config, **kwargs)  # pyright: ignore[reportAttributeAccessIssue]
+
+    def _embeds(self, input_ids: torch.Tensor | None, inputs_embeds: torch.Tensor | None) -> torch.Tensor:
+        """Returns the embeddings of the tokens, of shape `(batch_size, sequence_length, embedding_size)`."""
+        if input_ids is not None and inputs_embeds is None:
+            return self.embed_tokens(input_ids)
+        if inputs_embeds is not None and input_ids is None:
+            return inputs_embeds
+        raise ValueError("Give exactly one of input_ids and inputs_embeds.")
+
+    def _with_defaults(
+        self, use_cache: bool | None, output_hidden_states: bool | None, return_dict: bool | None
+    ) -> tuple[bool, bool, bool]:
+        """Returns the options of `forward`, those that are not given from the configuration."""
+        config = self.config
+        return (
+            use_cache if use_cache is not None else (config.use_cache and not self.training),
+            bool(config.output_hidden_states if output_hidden_states is None else output_hidden_states),
+            bool(config.return_dict if return_dict is None else return_dict),
+        )
+
+
+def one_state(cache: RecurrentState | None, past_key_values: RecurrentState | None) -> RecurrentState | None:
+    """Returns the state that is given under one of its two names."""
+    if cache is not None and past_key_values is not None:
+        raise ValueError("cache and past_key_values are two names of the state; give at most one of them.")
+    return cache if cache is not None else past_key_values
+
+
+def check_labels(logits_to_keep: int) -> None:
+    """Raises `ValueError` if labels are given and not all logits are computed."""
+    if logits_to_keep:
+        raise ValueError(f"logits_to_keep is {logits_to_keep}; labels need all logits, so leave it at 0.")
+
+
+class RecurrentGeneratorForCausalLM(RecurrentLanguageModel):
+    """
+    Embedding, recurrent layers, linear output. The default configuration is the generator of SeqGAN (arXiv 1609.05473,
+    equations 9 to 11): ``h_t = g(h_{t-1}, x_t)``, ``p(y_t | y_1..y_{t-1}) = softmax(c + V h_t)``.
+
+    The LSTM of the paper has one bias per gate, PyTorch's two that are added: the second one (`bias_hh`) starts at
+    zero, so that their sum has the paper's distribution.
+    """
+
+    auto_classes = ("AutoModelForCausalLM",)
+
+    def __init__(self, config: RecurrentGeneratorConfig):
+        super().__init__(config)
+        self.embed_tokens = nn.Embedding(config.vocab_size, config.embedding_size)
+        cell = {"lstm": nn.LSTM, "gru": nn.GRU}[config.cell_type]
+        self.rnn = cell(
+            config.embedding_size,
+            config.hidden_size,
+            config.num_hidden_layers,
+            batch_first=True,
+            dropout=config.dropout if config.num_hidden_layers > 1 else 0.0,
+        )
+        self.dropout = nn.Dropout(config.dropout)
+        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size)
+        self.post_init()
 
     def forward(
         self,
@@ -135,17 +178,10 @@ class RecurrentGeneratorForCausalLM(RecurrentGeneratorPreTrainedModel, Generatio
             its `hidden_states` are the embeddings of shape `(batch_size, sequence_length, embedding_size)` and the
             output of the top layer of shape `(batch_size, sequence_length, hidden_size)`.
         """
-        if (input_ids is None) == (inputs_embeds is None):
-            raise ValueError("Give exactly one of input_ids and inputs_embeds.")
-        if cache is not None and past_key_values is not None:
-            raise ValueError("cache and past_key_values are two names of the state; give at most one of them.")
-        cache = cache if cache is not None else past_key_values
-        return_dict = return_dict if return_dict is not None else self.config.return_dict
-        if output_hidden_states is None:
-            output_hidden_states = self.config.output_hidden_states
-        use_cache = use_cache if use_cache is not None else (self.config.use_cache and not self.training)
-
-        embeds = self.embed_tokens(input_ids) if inputs_embeds is None else inputs_embeds  # (B, L, E)
+        embeds = self._embeds(input_ids, inputs_embeds)  # (B, L, E)
+        cache = one_state(cache, past_key_values)
+        options = self._with_defaults(use_cache, output_hidden_states, return_dict)
+        use_cache, output_hidden_states, return_dict = options
         past = cache.tensors if cache is not None else None
         hidden, state = run_recurrence(self.rnn, self.dropout(embeds), attention_mask, past)  # (B, L, H)
         kept = hidden[:, -logits_to_keep:] if logits_to_keep else hidden
@@ -153,8 +189,7 @@ class RecurrentGeneratorForCausalLM(RecurrentGeneratorPreTrainedModel, Generatio
 
         loss = None
         if labels is not None:
-            if logits_to_keep:
-                raise ValueError(f"logits_to_keep is {logits_to_keep}; labels need all logits, so leave it at 0.")
+            check_labels(logits_to_keep)
             loss = self.loss_function(logits, labels, vocab_size=self.config.vocab_size, **kwargs)
         length = embeds.shape[1] + (cache.length if cache is not None else 0)
         output = CausalLMOutputWithPast(

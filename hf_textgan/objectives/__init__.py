@@ -14,6 +14,8 @@ from .mle import *
 from .rewards import *
 from .seqgan import *
 from .textkd_gan import *
+from .variational_bound import *
+from .vgan import *
 
 
 _MODULES = [module for module in tuple(globals().values()) if isinstance(module, ModuleType)]

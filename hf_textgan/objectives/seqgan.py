@@ -148,8 +148,8 @@ class SeqGANObjective(ClassifierObjective):
         rewards = self._rewards(players, engine, samples)
         mask = samples.attention_mask
         advantages = self._baseline.advantages(rewards, mask)
-        logps = engine.per_token_logps(players["generator"], samples)
-        loss = policy_gradient_loss(logps, advantages, mask)
+        logps, action_logps = self._log_policy(players, engine, samples)
+        loss = policy_gradient_loss(action_logps, advantages, mask)
 
         num_tokens = mask.sum()
         metrics = {
@@ -163,6 +163,16 @@ class SeqGANObjective(ClassifierObjective):
         }
         statistics = {"reward": rewards.sum(), "tokens": num_tokens.to(rewards.dtype)}
         return ObjectiveOutput(loss, metrics, reduction="sum", statistics=statistics)
+
+    def _log_policy(
+        self, players: Players, engine: RolloutEngine, samples: Samples
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """
+        Returns the log-probabilities of the tokens and those of the actions, with gradient, of shape `(batch_size,
+        max_length)`. The actions are the tokens; a generator may choose more at each step.
+        """
+        logps = engine.per_token_logps(players["generator"], samples)
+        return logps, logps
 
     def after_step(self, update: Update, statistics: dict[str, torch.Tensor], context: StepContext) -> None:
         if self.baseline == "ema" and update.loss == "generator_loss":

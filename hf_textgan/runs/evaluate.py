@@ -9,7 +9,14 @@ from ..data.collator import collate
 from ..data.encoding import encode_text
 from ..data.oracle import dataset_samples, load_oracle, sample_oracle
 from ..data.rows import Rows
-from ..evaluation.generators import corpus_nll, decode, nll_metrics, sample_nll, sample_sequences
+from ..evaluation.generators import (
+    corpus_nll,
+    decode,
+    importance_weighted_nll,
+    nll_metrics,
+    sample_nll,
+    sample_sequences,
+)
 from ..evaluation.oracle import OracleMetrics
 from ..evaluation.text_metrics import TextMetrics
 from ..evaluation.token_jsd import TokenJSD
@@ -84,6 +91,8 @@ def _evaluate_texts(arguments: EvaluationArguments, run: Run, data: dict) -> dic
     if likelihood is not None:
         collator = functools.partial(collate, pad_token_id=run.engine.pad_token_id)
         metrics = nll_metrics(corpus_nll(run.model, run.engine, held_out, collator), likelihood == "bound")
+        if hasattr(run.model, "nll_importance_weighted"):
+            metrics |= importance_weighted_nll(run.model, run.engine, held_out, collator)
     if likelihood == "exact":
         metrics["nll_div"] = _entropy(arguments, run, samples)
     elif likelihood is None and train is not None:

@@ -17,7 +17,6 @@ from transformers import (
 
 from ..core.optimizer_arguments import OPTIMIZER_ARGUMENTS
 from ..evaluation.text_metrics import MIN_HELD_OUT_LINES
-from ..objectives.mle import MLEObjective
 from ..sampling.capabilities import capabilities_of
 from ..systems import get_system
 from ..trainer.adversarial_config import AdversarialConfig
@@ -93,7 +92,9 @@ def baseline_arguments(arguments: TrainArguments, generator: PreTrainedModel) ->
     and at most ten times its iterations; the best model on held-out text is kept. The baseline of a generator without
     a likelihood is an LSTM of as many parameters, trained as the system `rnnlm` is.
     """
-    system, training = get_system("rnnlm"), copy.deepcopy(arguments.training)
+    training = copy.deepcopy(arguments.training)
+    lacks_likelihood = capabilities_of(generator).likelihood is None
+    system = get_system("rnnlm") if lacks_likelihood else arguments.system.mle_baseline(arguments.configs)
     training.output_dir = str(training.output_path / BASELINE_FOLDER)
     training.max_steps = 0
     training.pretrain_discriminator_steps = 0
@@ -103,12 +104,15 @@ def baseline_arguments(arguments: TrainArguments, generator: PreTrainedModel) ->
     training.push_to_hub = False
     configs = {"generator": arguments.configs["generator"]}
     kept: tuple[str, ...] = ("generator", "generator/pretrain_generator")
-    if capabilities_of(generator).likelihood is None:
+    values: dict[str, Any] = {}
+    if lacks_likelihood:
         width = lstm_of_equal_size(generator.num_parameters(), generator.config.vocab_size)
         configs, kept = {"generator": {"hidden_size": width, "embedding_size": width}}, ()
         plain = AdversarialConfig(output_dir=training.output_dir, use_cpu=True)
         for name in OPTIMIZER_ARGUMENTS:
             setattr(training, name, system.training.get(name, getattr(plain, name)))
+    else:
+        _, values = arguments.objective.likelihood_objective()
     training.player_optimizers = {
         key: training.optimizer_options[key] for key in kept if key in training.optimizer_options
     }
@@ -117,7 +121,7 @@ def baseline_arguments(arguments: TrainArguments, generator: PreTrainedModel) ->
         system=system,
         run=replace(arguments.run, discriminator=None, generator=None, mle_baseline=False),
         training=training,
-        objective=MLEObjective(),
+        objective=system.build_objective(**values),
         configs=configs,
     )
 

@@ -139,6 +139,29 @@ class SystemSpec:
                 raise ValueError(unknown_name(f"hyperparameter of {self.name}", key, known))
         return OBJECTIVES[name](**{**defaults, **hyperparameters})
 
+    def mle_baseline(self, overrides: Mapping[str, dict[str, Any]] | None = None) -> "SystemSpec":
+        """
+        Returns the system of the maximum-likelihood baseline: the generator of this system, class and values, trained
+        as the system whose objective is the likelihood part of this one (see [`Objective.likelihood_objective`]).
+
+        Args:
+            overrides (`dict[str, dict]`, *optional*):
+                Configuration values of a run in place of this system's, by player: the generator may take values
+                from players that its baseline does not have.
+        """
+        from . import SYSTEMS
+
+        name, _ = self.build_objective().likelihood_objective()
+        likelihood = next(s for s in SYSTEMS.values() if s.mode == "mle" and s.objective[0] == name)
+        class_name, values = self.player("generator")
+        values = {
+            key: getattr(self._config(value.player, overrides or {}, None, {}), value.option)
+            if isinstance(value, Of)
+            else value
+            for key, value in values.items()
+        }
+        return replace(likelihood, players={"generator": (class_name, values)})
+
     def player(self, name: str) -> tuple[str, dict[str, Any]]:
         """Returns configuration class and values of a player in this record; of a copy, those of its source."""
         if name not in self.players:

@@ -25,6 +25,8 @@ TINY = {
     "layer_sizes": [8],
     "window_sizes": [1, 2],
     "num_filters": [4, 4],
+    "head_size": 4,
+    "num_representations": 2,
 }
 
 every_model = pytest.mark.parametrize("model_class", MODELS, ids=lambda model_class: model_class.__name__)

@@ -32,6 +32,9 @@ TINY = {
     "autoencoder.embedding_size": 8,
     "num_rollouts": 2,
     "discriminator_steps": 1,
+    "generator.head_size": 4,
+    "discriminator.num_representations": 2,
+    "discriminator.embedding_size": 8,
 }
 STEPS_OF = {
     "pretrain_generator": "pretrain_generator_steps",

@@ -156,7 +156,7 @@ class _NarrowPooledConvolution(torch.autograd.Function):
         kept = torch.uint8 if len(inputs) < 256 else torch.int64
         argmax = torch.empty(features.shape, dtype=kept)
         for rows, windows, responses in _narrow_parts(inputs, width, filters):
-            torch.mm(windows.view(-1, len(taps)), taps, out=responses.view(-1, filters))
+            torch.mm(windows.reshape(-1, len(taps)), taps, out=responses.view(-1, filters))
             largest, where = responses.max(dim=0)
             features[rows] = largest
             argmax[rows] = where
@@ -178,7 +178,7 @@ class _NarrowPooledConvolution(torch.autograd.Function):
             to_responses.zero_().scatter_(0, argmax[None, rows].long(), gradient[None, rows])
             flat = to_responses.view(-1, filters)
             if to_taps is not None:
-                to_taps.addmm_(windows.view(-1, len(taps)).T, flat)
+                to_taps.addmm_(windows.reshape(-1, len(taps)).T, flat)
             if to_inputs is not None:
                 to_windows = (flat @ taps.T).view(*windows.shape[:2], width, size)
                 for index in range(width):

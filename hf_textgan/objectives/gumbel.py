@@ -1,10 +1,14 @@
 """GANs on relaxed one-hot samples: GSGAN and RelGAN."""
 
+import copy
 import inspect
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import nn
+from torch.nn import functional as F
 from transformers import PreTrainedModel
 
 from ..core.context import ObjectiveOutput, StepContext
@@ -12,6 +16,7 @@ from ..core.players import Players
 from ..core.schedule import Update
 from ..losses.adversarial import adversarial_loss
 from ..losses.likelihood import token_entropy
+from ..losses.regularization import gradient_penalty, input_gradient, interpolate
 from ..sampling.engine import RolloutEngine
 from ..sampling.inputs import draw_inputs
 from ..sampling.relaxed import Feed, RelaxedSamples, check_relaxation, check_relaxed
@@ -56,6 +61,10 @@ class GumbelObjective(MLEObjective):
             The part of adversarial training after which the temperature is that of the end.
         annealing_iterations (`int`, *optional*, defaults to `0`):
             A fixed number of iterations for the whole way, whatever the length of the run; 0 for `annealing_share`.
+        gradient_penalty (`float`, *optional*, defaults to `0.0`):
+            Weight of ``E (||grad f(xhat)||_2 - 1)^2`` in the discriminator's loss, where ``f`` is the mean of its
+            scores and ``xhat`` is on the line between the i-th real and the i-th generated matrix (IWGAN, arXiv
+            1704.00028, equation 3), as `loss="wasserstein"` needs it.
         scheduled_sampling (`float`, *optional*, defaults to `0.0`):
             See [`MLEObjective`].
 
@@ -79,9 +88,10 @@ class GumbelObjective(MLEObjective):
     annealing: Annealing = "exponential"
     annealing_share: float = 1.0
     annealing_iterations: int = 0
+    gradient_penalty: float = 0.0
 
     several_processes = True  # the scores are gathered
-    noise_keys = ("generator_noise", "generator_inputs", "discriminator_noise", "discriminator_inputs")
+    noise_keys = ("generator_noise", "generator_inputs", "discriminator_noise", "discriminator_inputs", "alpha")
     ranges = {
         **MLEObjective.ranges,
         "generator_steps": AT_LEAST_ONE,
@@ -90,6 +100,7 @@ class GumbelObjective(MLEObjective):
         "end_relaxation": POSITIVE,
         "annealing_share": PROBABILITY,
         "annealing_iterations": NOT_NEGATIVE,
+        "gradient_penalty": NOT_NEGATIVE,
     }
     panels = {
         **MLEObjective.panels,
@@ -130,6 +141,16 @@ class GumbelObjective(MLEObjective):
                 f"The generator has vocab_size {generator.config.vocab_size} and the discriminator "
                 f"{discriminator.config.vocab_size}; build both with the same vocabulary."
             )
+        if self.gradient_penalty:
+            trial = copy.deepcopy(discriminator)  # which may get gradients
+            onehots = torch.zeros(1, engine.max_length, trial.config.vocab_size, device=trial.device)
+            try:
+                score_gradient(trial, onehots).sum().backward()
+            except RuntimeError as error:
+                raise ValueError(
+                    f"gradient_penalty is {self.gradient_penalty}, but a {type(discriminator).__name__} cannot be "
+                    f"differentiated twice ({error}); set it to 0, or use another discriminator."
+                ) from error
 
     def relaxation(self, context: StepContext) -> float:
         """Returns the temperature ``tau`` of the relaxation in an iteration."""
@@ -177,6 +198,13 @@ class GumbelObjective(MLEObjective):
             "discriminator/accuracy": (a > b).float().mean(),
             "discriminator/score_gap": (a - b).detach().float().mean(),
         }
+        if self.gradient_penalty:
+            alpha = context.rand("alpha", len(real)).to(real.device)
+            onehots = F.one_hot(real, fake.onehots.shape[2]).to(fake.onehots)
+            between = interpolate(onehots, fake.onehots, alpha)
+            penalty, norms = gradient_penalty(score_gradient(players.unwrap("discriminator"), between))
+            loss = loss + self.gradient_penalty * penalty
+            metrics["discriminator/input_gradient_norm"] = norms.mean()
         return ObjectiveOutput(loss, metrics, weight=float(len(real)))
 
     def fake_samples(
@@ -205,6 +233,17 @@ class GumbelObjective(MLEObjective):
             parts[context.shard] = parts[context.shard] + context.num_shards * (own - own.detach())
             gathered.append(torch.cat(parts))
         return gathered
+
+
+def score_gradient(discriminator: PreTrainedModel, onehots: torch.Tensor) -> torch.Tensor:
+    """
+    Returns the gradient of the mean score of each sequence with respect to its one-hot vectors
+    `(batch_size, length, vocab_size)`, differentiable with respect to the parameters.
+    """
+    recurrent = any(isinstance(module, nn.RNNBase) for module in discriminator.modules())
+    # The recurrences of cuDNN have no second derivative.
+    with torch.backends.cudnn.flags(enabled=False) if recurrent else nullcontext():
+        return input_gradient(lambda inputs: scores_of(discriminator(inputs_onehot=inputs)).mean(1), onehots)
 
 
 def scores_of(output: Any) -> torch.Tensor:

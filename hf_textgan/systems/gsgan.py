@@ -45,8 +45,8 @@ SYSTEM = SystemSpec(
     deviations=(
         "The paper has no official code, and its sizes, learning rates and temperatures are not known here; the sizes"
         " are those of the reimplementation in Texygen.",
-        "The generator minimizes - log D of its samples; the loss of the paper is a density ratio, whose gradient grows"
-        " without bound when the discriminator is deceived.",
+        "The generator minimizes - log D of its samples; the loss of the paper is a density ratio, whose gradient"
+        " grows without bound when the discriminator is deceived.",
         "Sequences end at EOS; those of the paper are padded with a token of their own.",
     ),
 )

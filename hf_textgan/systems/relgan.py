@@ -41,7 +41,17 @@ SYSTEM = SystemSpec(
         "max_steps": 2000,
     },
     presets={
-        "laptop": {},
+        "laptop": {
+            "pretrain_generator_steps": 2000,
+            "max_steps": 200,
+            "discriminator_steps": 3,
+            "generator.embedding_size": 64,
+            "generator.head_size": 64,
+            "generator/pretrain_generator.learning_rate": 3e-3,
+            "discriminator.num_representations": 16,
+            "discriminator.num_filters": [64, 64, 64, 64],
+            "discriminator.learning_rate": 3e-4,
+        },
         "paper": {"annealing_iterations": 5000},
     },
     deviations=(

@@ -25,10 +25,10 @@ class VGANObjective(VariationalBoundObjective, SeqGANObjective):
 
     Args:
         latent_gradient (`"reparametrized"` or `"score_function"`, *optional*, defaults to `"reparametrized"`):
-            How the prior learns in the policy gradient. `"reparametrized"`: through ``z_t = mu_0 + s_0 noise_t``; given
-            the noise, whose law has no parameters, the generator is an ordinary policy. `"score_function"`: the latents
-            are actions as the tokens are, and ``Q_t log N(z_t; mu_0, s_0^2)`` is added; also unbiased, with more
-            variance.
+            How the prior learns in the policy gradient. `"reparametrized"`: through ``z_t = mu_0 + s_0 noise_t``;
+            given the noise, whose law has no parameters, the generator is an ordinary policy. `"score_function"`: the
+            latents are actions as the tokens are, and ``Q_t log N(z_t; mu_0, s_0^2)`` is added; also unbiased, with
+            more variance.
         kl_weight (`float`, *optional*, defaults to `1.0`):
             See [`VariationalBoundObjective`].
         kl_annealing (`int`, *optional*, defaults to `0`):

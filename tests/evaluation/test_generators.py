@@ -8,11 +8,14 @@ import torch
 
 from hf_textgan.data.collator import collate
 from hf_textgan.data.statistics import scan_dataset
-from hf_textgan.evaluation.generators import corpus_nll, nll_metrics, sample_sequences
+from hf_textgan.evaluation.descriptions import describe_metric
+from hf_textgan.evaluation.generators import corpus_nll, importance_weighted_nll, nll_metrics, sample_sequences
 from hf_textgan.sampling.engine import RolloutEngine
 from hf_textgan.sampling.samples import concatenate_samples
 from tests.helpers import BOS, EOS, PAD, randomize, tiny_lstm
 from tests.labelled import Labelled, LabelledRecurrentLM, all_inputs, labelled
+from tests.models.test_variational_generator import exact_nll as integrated_nll
+from tests.models.test_variational_generator import variational
 
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -130,3 +133,22 @@ def test_the_checksum_covers_labels_and_conditions():
     for rows, checksum in ((ROWS, checksums[1]), (paired, checksums[2])):  # in whatever form they are held
         dataset = datasets.Dataset.from_list(rows)
         assert scan_dataset(dataset)[2] == scan_dataset(dataset.with_format("torch"))[2] == checksum
+
+
+def test_the_importance_weighted_likelihood_lies_between_the_bound_and_the_likelihood():
+    model = variational(4, latent_size=1, std=0.6)
+    rows = [{"input_ids": ids} for ids in ([BOS, 3, 1, EOS], [BOS, 0, EOS], [BOS, EOS])] * 100
+    bound = nll_metrics(corpus_nll(model, ENGINE, rows, COLLATE), bound=True)
+    state = torch.get_rng_state()
+    weighted = importance_weighted_nll(model, ENGINE, rows, COLLATE, num_draws=20)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert weighted == importance_weighted_nll(model, ENGINE, rows, COLLATE, num_draws=20)
+    exact = sum(integrated_nll(model.double(), row["input_ids"]) for row in rows[:3])
+    assert set(weighted) == {"nll_iw_20_per_token", "nll_iw_20_per_sequence"}
+    assert weighted["nll_iw_20_per_sequence"] == pytest.approx(exact / 3, abs=0.03)
+    assert weighted["nll_iw_20_per_token"] == pytest.approx(weighted["nll_iw_20_per_sequence"] * 3 / 6)
+    assert exact / 3 < weighted["nll_iw_20_per_sequence"] < bound["nll_bound_per_sequence"] - 0.03
+    for name in (*weighted, *bound):
+        described = describe_metric(name)
+        assert described is not None and described.higher_is_better is False
+    assert "by 20 importance-weighted draws" in describe_metric("nll_iw_20_per_token").meaning

@@ -17,6 +17,8 @@ from hf_textgan.models import (
     MultiRepresentationDiscriminatorConfig,
     RecurrentDiscriminator,
     RecurrentDiscriminatorConfig,
+    StateNoiseGeneratorConfig,
+    StateNoiseGeneratorForCausalLM,
 )
 from hf_textgan.objectives.gumbel import GumbelObjective, score_gradient, scores_of
 from hf_textgan.sampling.engine import RolloutEngine
@@ -243,3 +245,37 @@ def test_the_gradient_of_the_generator_is_that_of_the_expected_loss():
     slope = float((2 * y * y * (1 - y) / tau).mean())
     assert gradient.tolist() == pytest.approx([-slope, slope], abs=0.003)
     assert not math.isclose(slope, 0.0, abs_tol=0.05)
+
+
+@pytest.mark.slow
+def test_gsgan_learns_a_fixed_sequence():
+    """
+    The sequence 0, 1, ..., 19, which users report that other implementations do not learn, from scratch and without
+    likelihood: GSGAN's generator and relaxation, and a critic with a gradient penalty.
+    """
+    vocab_size, length, number = 23, 21, 16  # three special tokens; EOS ends the sequence
+    torch.manual_seed(0)
+    sizes = {"vocab_size": vocab_size, "hidden_size": 32}
+    models = {
+        "generator": StateNoiseGeneratorForCausalLM(StateNoiseGeneratorConfig(**sizes)),
+        "discriminator": ConvCritic(ConvCriticConfig(**sizes, sequence_length=length, num_blocks=0)),
+    }
+    optimizers = {name: torch.optim.Adam(m.parameters(), lr=5e-3, betas=(0.5, 0.999)) for name, m in models.items()}
+    both, objective = Players(models), GumbelObjective(loss="wasserstein", gradient_penalty=10.0)
+    ids = torch.tensor([[BOS, *range(3, 23), EOS]]).expand(number, -1)
+    real = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+    drawer, share = RolloutEngine(length, BOS, PAD, EOS), 0.0
+    for iteration in range(600):
+        for name, optimizer in optimizers.items():
+            with both.updating(name):
+                loss = getattr(objective, f"{name}_loss")(both, drawer, real, StepContext(iteration=iteration)).loss
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+        if iteration % 50 == 49:
+            samples = drawer.sample(models["generator"], 100).sequences
+            share = float((samples == ids[:1, 1:]).all(1).float().mean())
+            print(iteration + 1, share)
+            if share > 0.95:
+                break
+    assert share > 0.95, f"{share:.0%} of the samples are the sequence"

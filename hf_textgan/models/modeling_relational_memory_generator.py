@@ -185,7 +185,8 @@ class RelationalMemoryGeneratorForCausalLM(RecurrentLanguageModel):
                 new = self.memory(memory, rows[:, position], None if gates is None else gates[:, position])
                 memory = new if mask is None else torch.where(mask[:, position, None, None], new, memory)
                 memories.append(memory)
-        hidden = torch.stack(memories, dim=1).flatten(2) if memories else embeds.new_empty(len(embeds), 0, 1)
+        width = self.lm_head.in_features
+        hidden = torch.stack(memories, dim=1).flatten(2) if memories else embeds.new_empty(len(embeds), 0, width)
         kept = hidden[:, -logits_to_keep:] if logits_to_keep else hidden
         logits = self.lm_head(kept)
 

@@ -25,7 +25,7 @@ from .categorical import check_sampling
 from .inputs import at_positions, bare_model, draw_missing, inputs_of_columns
 from .likelihood import linear_logps
 from .reader import Reader, evaluating, passing_through, state_bytes
-from .relaxed import Feed, RelaxedSamples, check_relaxation, check_relaxed, draw_relaxed
+from .relaxed import Feed, RelaxedSamples, check_relaxation, check_relaxed, draw_relaxed, global_uniform
 from .samples import RolloutChunk, Samples
 
 
@@ -468,11 +468,7 @@ class RolloutEngine:
         check_relaxed(bare, feed)
         inputs = draw_missing(bare, inputs, num_samples, self.max_length)
         if noise == "global":
-
-            def uniform(*shape: int) -> torch.Tensor:
-                return torch.rand(shape, device=bare.device)
-        else:
-            uniform = None if noise == "none" else noise
+            noise = global_uniform(bare.device)
         onehots, sequences = draw_relaxed(
             model,
             bare,
@@ -485,7 +481,7 @@ class RolloutEngine:
             self.temperature,
             relaxation,
             feed,
-            uniform,
+            None if noise == "none" else noise,
         )
         return RelaxedSamples(onehots, self.as_samples(sequences, inputs))
 

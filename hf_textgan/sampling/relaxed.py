@@ -92,6 +92,11 @@ def draw_relaxed(
     return torch.stack(onehots, dim=1), torch.stack(tokens, dim=1)
 
 
+def global_uniform(device: torch.device) -> Callable[[int, int], torch.Tensor]:
+    """Returns a function that draws numbers from U[0, 1) from torch's global generator."""
+    return lambda rows, columns: torch.rand(rows, columns, device=device)
+
+
 def embedding_table(model: PreTrainedModel) -> torch.Tensor:
     """
     Returns the embeddings of all tokens with gradient, `(vocab_size, embedding_size)`, whose mixtures a generator can

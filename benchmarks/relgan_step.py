@@ -1,7 +1,7 @@
 """
 CPU time of RelGAN's generator and discriminator steps at the published size, beside plain code in one process.
 
-    python benchmarks/relgan_step.py [--rounds 3] [--vocab_size 5000] [--batch_size 64]
+    python benchmarks/relgan_step.py [--only steps memory] [--rounds 3] [--vocab_size 5000] [--batch_size 64]
 
 The plain code is written as the paper describes the networks: the relational memory with a linear layer for each of
 its parts, a discriminator of convolutions over an image of one channel that reads real sequences as one-hot vectors,
@@ -12,13 +12,13 @@ Writes benchmarks/results/relgan_step.json.
 """
 
 import multiprocessing
-import resource
 import statistics
 import time
+from pathlib import Path
 from typing import Any
 
 import torch
-from common import command_line, make_parser, write_result
+from common import command_line, make_parser, read_result, write_result
 from environment import describe
 from torch import nn
 from torch.nn import functional as F
@@ -169,9 +169,15 @@ def step_memory(vocab_size: int, batch_size: int, output: Any) -> None:
     """Puts the largest resident memory before and after one generator step, in bytes, to `output`."""
     torch.set_num_threads(1)
     library = Library(vocab_size, batch_size)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    before = largest_resident_memory()
     library.step("generator", torch.randint(vocab_size, (batch_size, T)))
-    output.put((before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024))
+    output.put((before, largest_resident_memory()))
+
+
+def largest_resident_memory() -> int:
+    """Returns that of this process, in bytes; `getrusage` would count that of the process that started it."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
 
 
 def memory(vocab_size: int, batch_size: int) -> dict[str, int]:
@@ -190,18 +196,25 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--vocab_size", type=int, default=5000)
     parser.add_argument("--batch_size", type=int, default=64)
+    parser.add_argument("--only", nargs="+", choices=("steps", "memory"), default=["steps", "memory"])
     options = parser.parse_args(argv)
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    measured = measure(options.rounds, options.vocab_size, options.batch_size)
-    for name, row in measured.items():
-        print(f"{name:14} library {row['library']:.3f} s, plain {row['plain']:.3f} s, ratio {row['ratio']:.2f}")
-    measured["memory"] = memory(30_000, options.batch_size)
-    print({name: f"{value / 2**20:.0f} MiB" for name, value in measured["memory"].items()})
-    command = command_line("relgan_step.py", argv)
-    write_result(
-        options.output_dir / "relgan_step.json", {"command": command, "environment": describe(), "result": measured}
-    )
+    path = options.output_dir / "relgan_step.json"
+    result = read_result(path)
+    for name in options.only:
+        if name == "steps":
+            measured = measure(options.rounds, options.vocab_size, options.batch_size)
+            for player, row in measured.items():
+                print(
+                    f"{player}: library {row['library']:.3f} s, plain {row['plain']:.3f} s, ratio {row['ratio']:.2f}"
+                )
+        else:
+            measured = memory(30_000, options.batch_size)
+            print({key: f"{value / 2**20:.0f} MiB" for key, value in measured.items()})
+        command = command_line("relgan_step.py", argv)
+        result[name] = {"command": command, "environment": describe(), "result": measured}
+        write_result(path, result)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,8 @@ from hf_textgan.models import (
     MultiRepresentationDiscriminatorConfig,
     RecurrentDiscriminator,
     RecurrentDiscriminatorConfig,
+    RelationalMemoryGeneratorConfig,
+    RelationalMemoryGeneratorForCausalLM,
     StateNoiseGeneratorConfig,
     StateNoiseGeneratorForCausalLM,
 )
@@ -127,6 +129,35 @@ def test_a_frozen_discriminator_in_evaluation_mode_passes_a_gradient(kind):
         output = GumbelObjective().generator_loss(models, engine(), batch(), StepContext())
         output.loss.backward()
     assert all(float(p.grad.abs().max()) > 0 for p in models["generator"].lm_head.parameters())
+
+
+@pytest.mark.parametrize("feed", ["soft", "hard"])
+@pytest.mark.parametrize("build", [tiny_lstm, tiny_gpt2, "memory"])
+@pytest.mark.parametrize("kind", ["cnn", "recurrent", "representations"])
+def test_steps_in_bfloat16_and_at_a_low_temperature_are_safe(kind, build, feed):
+    """The noise is the same, so the loss is that of single precision but for rounding."""
+    if build == "memory":
+        sizes = {"embedding_size": 3, "num_heads": 2, "head_size": 4}
+        models = players(
+            kind,
+            lambda size: RelationalMemoryGeneratorForCausalLM(
+                RelationalMemoryGeneratorConfig(vocab_size=size, **sizes)
+            ),
+        )
+    else:
+        models = players(kind, build)
+    for relaxation, tolerance in ((1.0, 0.05), (1e-3, None)):
+        objective = GumbelObjective(feed=feed, start_relaxation=relaxation, end_relaxation=relaxation)
+        for name in ("generator", "discriminator"):
+            losses = []
+            for enabled in (False, True):
+                with models.updating(name), torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+                    loss = getattr(objective, f"{name}_loss")(models, engine(), batch(), StepContext()).loss
+                gradients = torch.autograd.grad(loss, list(models.unwrap(name).parameters()), allow_unused=True)
+                assert all(gradient is None or bool(gradient.isfinite().all()) for gradient in gradients)
+                losses.append(float(loss.detach()))
+            if tolerance is not None:  # nearer to one-hot vectors, rounding changes tokens
+                assert losses[1] == pytest.approx(losses[0], rel=tolerance, abs=0.02)
 
 
 @pytest.mark.parametrize("kind", ["cnn", "critic", "recurrent", "bidirectional"])

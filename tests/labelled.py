@@ -46,9 +46,12 @@ class Labelled(PreTrainedModel):
             "noise": torch.randint(2, (num_rows, length), device=self.device) * 2.0 - 1.0,
         }
 
-    def embed(self, input_ids: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
-        assert noise.shape == input_ids.shape
-        return self.embed_tokens(input_ids) + noise[..., None] * self.direction
+    def embed(
+        self, input_ids: torch.Tensor | None, noise: torch.Tensor, inputs_embeds: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        embeds = self.embed_tokens(input_ids) if inputs_embeds is None else inputs_embeds
+        assert noise.shape == embeds.shape[:2]
+        return embeds + noise[..., None] * self.direction
 
 
 class State:
@@ -67,9 +70,18 @@ class LabelledRecurrentLM(Labelled):
         self.rnn = nn.GRU(config.hidden_size, config.hidden_size, batch_first=True)
         self.post_init()
 
-    def forward(self, input_ids, class_labels, noise, past_key_values=None, use_cache=None, **kwargs):
+    def forward(
+        self,
+        input_ids=None,
+        class_labels=None,
+        noise=None,
+        past_key_values=None,
+        inputs_embeds=None,
+        use_cache=None,
+        **kwargs,
+    ):
         start = self.embed_labels(class_labels)[None] if past_key_values is None else past_key_values.hidden
-        hidden, state = self.rnn(self.embed(input_ids, noise), start.contiguous())
+        hidden, state = self.rnn(self.embed(input_ids, noise, inputs_embeds), start.contiguous())
         return CausalLMOutputWithPast(logits=self.lm_head(hidden), past_key_values=State(state) if use_cache else None)
 
 
@@ -80,9 +92,10 @@ class LabelledStatelessLM(Labelled):
         super().__init__(config)
         self.post_init()
 
-    def forward(self, input_ids, class_labels, noise, use_cache=None, **kwargs):
-        positions = torch.arange(1, input_ids.shape[1] + 1, dtype=torch.float32)[:, None]
-        total = (self.embed(input_ids, noise) * positions).cumsum(1) + self.embed_labels(class_labels)[:, None]
+    def forward(self, input_ids=None, class_labels=None, noise=None, inputs_embeds=None, use_cache=None, **kwargs):
+        embeds = self.embed(input_ids, noise, inputs_embeds)
+        positions = torch.arange(1, embeds.shape[1] + 1, dtype=torch.float32)[:, None]
+        total = (embeds * positions).cumsum(1) + self.embed_labels(class_labels)[:, None]
         return CausalLMOutputWithPast(logits=self.lm_head(torch.tanh(total)))
 
 

@@ -25,9 +25,12 @@ from hf_textgan.models import (
     LatentGeneratorConfig,
     RecurrentAutoencoder,
     RecurrentAutoencoderConfig,
+    StateNoiseGeneratorConfig,
+    StateNoiseGeneratorForCausalLM,
 )
 from hf_textgan.objectives import Objective
 from hf_textgan.objectives.arae import ARAEObjective
+from hf_textgan.objectives.gumbel import GumbelObjective
 from hf_textgan.objectives.mle import MLEObjective
 from hf_textgan.objectives.seqgan import SeqGANObjective
 from hf_textgan.objectives.textkd_gan import TextKDObjective
@@ -176,7 +179,7 @@ def toy_trainer(
 def wasserstein_players(
     objective: Objective, vocab_size: int, length: int, **generator_options: Any
 ) -> dict[str, PreTrainedModel]:
-    """Tiny players of IWGAN, TextKD-GAN or ARAE, the same at every call."""
+    """Tiny players of IWGAN, TextKD-GAN, ARAE or a GAN on relaxed samples, the same at every call."""
     sizes = {"vocab_size": vocab_size, "sequence_length": length}
     decoder = {"embedding_size": 3, "hidden_size": 4}
     models: dict[str, PreTrainedModel]
@@ -189,6 +192,12 @@ def wasserstein_players(
             ),
             "discriminator": LatentCritic(LatentCriticConfig(code_size=4, layer_sizes=[6, 5])),
             "autoencoder": RecurrentAutoencoder(RecurrentAutoencoderConfig(**sizes, **decoder, **reading)),
+        }
+    elif isinstance(objective, GumbelObjective):
+        config = StateNoiseGeneratorConfig(vocab_size=vocab_size, **decoder, **generator_options)
+        models = {
+            "generator": StateNoiseGeneratorForCausalLM(config),
+            "discriminator": tiny_discriminator(vocab_size, length, dropout=0.0),
         }
     else:
         blocks = {"hidden_size": 4, "num_blocks": 1, "kernel_size": 3}

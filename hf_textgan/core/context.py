@@ -1,11 +1,13 @@
 """The arguments of a loss beside models and text, and its result."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import torch
 
-from ..utils.random import derive_seed
+from ..utils.random import derive_seed, fork_rng
+from .schedule import Position
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,8 @@ class StepContext:
             Index and number of the parts of the step, over micro-batches and processes; this batch is one of them.
         seed (`int`, *optional*, defaults to `0`):
             Seed of the run, for draws that all processes must share.
+        num_iterations (`int`, *optional*, defaults to `1`):
+            Number of iterations of the phase.
         noise_keys (`tuple[str, ...]`, *optional*):
             The keys of [`~StepContext.randn`] and [`~StepContext.rand`] that the objective declares; by default any.
     """
@@ -40,8 +44,15 @@ class StepContext:
     shard: int = 0
     num_shards: int = 1
     seed: int = 0
+    num_iterations: int = 1
     noise_keys: tuple[str, ...] | None = field(default=None, repr=False, compare=False)
     _drawn: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
+
+    @classmethod
+    def at(cls, position: Position, iteration: int, temperature: float, seed: int) -> "StepContext":
+        """Returns the context of an iteration of a run, of which `position` is the point of the schedule."""
+        phase = position.phase
+        return cls(iteration, phase.name, position.progress, temperature, seed=seed, num_iterations=phase.iterations)
 
     def for_shard(self, shard: int, num_shards: int) -> "StepContext":
         """Returns the context of one part of the step, in which every noise key is still to be drawn."""
@@ -64,7 +75,34 @@ class StepContext:
         """Draws numbers from U[0, 1), otherwise as [`~StepContext.randn`]."""
         return self._own_rows(torch.rand(self.num_shards * num_rows, *shape, generator=self._generator(key)))
 
-    def _generator(self, key: str) -> torch.Generator:
+    def uniform(self, key: str, device: torch.device | str = "cpu") -> Callable[..., torch.Tensor]:
+        """
+        Returns a function that draws numbers from U[0, 1) for the rows of this part of the step. Each call
+        ``draw(num_rows, *shape)`` draws further ones, of shape `(num_rows, *shape)`, from a generator on `device`.
+        Otherwise as [`~StepContext.randn`]; the numbers are those of this kind of device.
+        """
+        generator = self._generator(key, device)
+
+        def draw(num_rows: int, *shape: int) -> torch.Tensor:
+            numbers = torch.rand(self.num_shards * num_rows, *shape, generator=generator, device=device)
+            return self._own_rows(numbers)
+
+        return draw
+
+    def draw_rows(
+        self, key: str, num_rows: int, draw: Callable[[int], dict[str, torch.Tensor]]
+    ) -> dict[str, torch.Tensor]:
+        """
+        Returns the rows of this part of the step of ``draw(number of rows of the whole step)``, which draws tensors by
+        name from the global generators. Otherwise as [`~StepContext.randn`].
+        """
+        with fork_rng(self._seed(key)):
+            return {name: self._own_rows(value) for name, value in draw(self.num_shards * num_rows).items()}
+
+    def _generator(self, key: str, device: torch.device | str = "cpu") -> torch.Generator:
+        return torch.Generator(device).manual_seed(self._seed(key))
+
+    def _seed(self, key: str) -> int:
         if self.noise_keys is not None and key not in self.noise_keys:
             raise ValueError(
                 f"The objective declares no noise key {key!r}; add it to its noise_keys (now: "
@@ -76,7 +114,7 @@ class StepContext:
                 "key in noise_keys of the objective."
             )
         self._drawn.add(key)
-        return torch.Generator().manual_seed(derive_seed(self.seed, self.iteration, self.step, key))
+        return derive_seed(self.seed, self.iteration, self.step, key)
 
     def _own_rows(self, numbers: torch.Tensor) -> torch.Tensor:
         return numbers.chunk(self.num_shards)[self.shard]

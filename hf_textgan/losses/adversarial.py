@@ -1,7 +1,12 @@
 """Losses of generators and discriminators."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import torch
 from torch.nn import functional as F
+
+from ..utils.names import unknown_name
 
 
 def policy_gradient_loss(
@@ -87,4 +92,136 @@ def score_gap(real_scores: torch.Tensor, fake_scores: torch.Tensor) -> torch.Ten
     return real_scores.float().mean() - fake_scores.float().mean()
 
 
-__all__ = ["class_cross_entropy", "penalty_loss", "policy_gradient_loss", "real_fake_cross_entropy", "score_gap"]
+@dataclass(frozen=True)
+class AdversarialLoss:
+    """
+    The losses of a discriminator and of a generator whose samples it can be differentiated with respect to.
+
+    Both functions take scores ``a`` of real and ``b`` of generated examples before any sigmoid, higher for real, as
+    tensors of one shape `(batch_size, ...)`, and return the mean over all entries, in single precision.
+
+    Args:
+        discriminator (`Callable`):
+            ``L_D(a, b)``.
+        generator (`Callable`):
+            ``L_G(a, b)``, in which no gradient flows through ``a``.
+        generator_reads_real (`bool`):
+            Whether ``L_G`` depends on ``a``.
+        couples_batch (`bool`):
+            Whether the loss of an example depends on the others of its batch.
+    """
+
+    discriminator: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+    generator: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+    generator_reads_real: bool = False
+    couples_batch: bool = False
+
+
+def standard_loss(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """
+    Returns ``- E log s(a) - E log(1 - s(b))`` with the logistic function ``s`` (Goodfellow et al. 2014, arXiv
+    1406.2661, equation 1).
+    """
+    return F.softplus(-a.float()).mean() + F.softplus(b.float()).mean()
+
+
+def non_saturating_loss(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Returns ``- E log s(b)`` (Goodfellow et al. 2014, arXiv 1406.2661, section 3)."""
+    return F.softplus(-b.float()).mean()
+
+
+def minimax_loss(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """
+    Returns ``E log(1 - s(b))``, which up to constants is the Jensen-Shannon divergence if the discriminator is optimal
+    (Goodfellow et al. 2014, arXiv 1406.2661, equation 1).
+    """
+    return -F.softplus(b.float()).mean()
+
+
+def log_ratio_loss(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """
+    Returns ``- E b = - E log(D / (1 - D))``, which is the divergence ``KL(p_generator || p_data)`` if the
+    discriminator is optimal (Soenderby et al. 2017, arXiv 1610.04490). It is the generator's loss of a Wasserstein GAN
+    and of the hinge loss as well.
+    """
+    return -b.float().mean()
+
+
+def wasserstein_loss(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Returns ``E b - E a`` (Arjovsky et al. 2017, arXiv 1701.07875, equation 3)."""
+    return -score_gap(a, b)
+
+
+def hinge_loss(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Returns ``E max(0, 1 - a) + E max(0, 1 + b)`` (Lim and Ye 2017, arXiv 1705.02894)."""
+    return F.relu(1 - a.float()).mean() + F.relu(1 + b.float()).mean()
+
+
+def total_variation_loss(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """
+    Returns ``E tanh(b) - E tanh(a)``, minus twice the total variation if the discriminator is optimal (f-GAN, Nowozin
+    et al. 2016, arXiv 1606.00709, table 2).
+    """
+    return torch.tanh(b.float()).mean() - torch.tanh(a.float()).mean()
+
+
+def least_squares_loss(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Returns ``1/2 E (a - 1)^2 + 1/2 E b^2`` (Mao et al. 2017, arXiv 1611.04076, equation 9)."""
+    return 0.5 * (a.float() - 1).square().mean() + 0.5 * b.float().square().mean()
+
+
+def relativistic_loss(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """
+    Returns ``- E log s(a - b)`` over pairs of a real and a generated example of the same index (RSGAN,
+    Jolicoeur-Martineau 2019, arXiv 1807.00734).
+    """
+    return F.softplus(b.float() - a.float()).mean()
+
+
+def relativistic_average_loss(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """
+    Returns ``- E log s(a - E b) - E log(1 - s(b - E a))`` with means over the batch (RaSGAN, Jolicoeur-Martineau 2019,
+    arXiv 1807.00734).
+    """
+    a, b = a.float(), b.float()
+    return F.softplus(b.mean(0) - a).mean() + F.softplus(b - a.mean(0)).mean()
+
+
+# The choices of an adversarial loss, by name.
+ADVERSARIAL_LOSSES: dict[str, AdversarialLoss] = {
+    "standard": AdversarialLoss(standard_loss, non_saturating_loss),
+    "js": AdversarialLoss(standard_loss, minimax_loss),
+    "kl": AdversarialLoss(standard_loss, log_ratio_loss),
+    "hinge": AdversarialLoss(hinge_loss, log_ratio_loss),
+    "tv": AdversarialLoss(total_variation_loss, lambda a, b: -torch.tanh(b.float()).mean()),
+    "wasserstein": AdversarialLoss(wasserstein_loss, log_ratio_loss),
+    "least_squares": AdversarialLoss(least_squares_loss, lambda a, b: 0.5 * (b.float() - 1).square().mean()),
+    "rsgan": AdversarialLoss(
+        relativistic_loss, lambda a, b: relativistic_loss(b, a.detach()), generator_reads_real=True
+    ),
+    "ragan": AdversarialLoss(
+        relativistic_average_loss,
+        lambda a, b: relativistic_average_loss(b, a.detach()),
+        generator_reads_real=True,
+        couples_batch=True,
+    ),
+}
+
+
+def adversarial_loss(name: str) -> AdversarialLoss:
+    """Returns the adversarial loss of this name, one of [`ADVERSARIAL_LOSSES`]."""
+    if name not in ADVERSARIAL_LOSSES:
+        raise ValueError(unknown_name("adversarial loss", name, ADVERSARIAL_LOSSES))
+    return ADVERSARIAL_LOSSES[name]
+
+
+__all__ = [
+    "ADVERSARIAL_LOSSES",
+    "AdversarialLoss",
+    "adversarial_loss",
+    "class_cross_entropy",
+    "penalty_loss",
+    "policy_gradient_loss",
+    "real_fake_cross_entropy",
+    "score_gap",
+]

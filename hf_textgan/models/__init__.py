@@ -12,10 +12,13 @@ from .configuration_conv_generator import *
 from .configuration_latent_critic import *
 from .configuration_latent_generator import *
 from .configuration_mixture_generator import *
+from .configuration_multi_representation_discriminator import *
 from .configuration_recurrent_autoencoder import *
 from .configuration_recurrent_discriminator import *
 from .configuration_recurrent_generator import *
 from .configuration_recurrent_generator import RecurrentGeneratorConfig
+from .configuration_relational_memory_generator import *
+from .configuration_state_noise_generator import *
 from .configuration_variational_generator import *
 from .modeling_cnn_discriminator import *
 from .modeling_conv_critic import *
@@ -24,10 +27,13 @@ from .modeling_latent_critic import *
 from .modeling_latent_generation_utils import *
 from .modeling_latent_generator import *
 from .modeling_mixture_generator import *
+from .modeling_multi_representation_discriminator import *
 from .modeling_outputs import *
 from .modeling_recurrent_autoencoder import *
 from .modeling_recurrent_discriminator import *
 from .modeling_recurrent_generator import *
+from .modeling_relational_memory_generator import *
+from .modeling_state_noise_generator import *
 from .modeling_variational_generator import *
 from .tokenization_word import *
 from .tokenization_word import WordTokenizer

@@ -21,10 +21,10 @@ _FEATURE_BATCH_SIZE = 1024  # sequences whose later layers it computes together
 class Highway(nn.Module):
     """``t * relu(W_H x + b_H) + (1 - t) * x`` with ``t = sigmoid(W_T x + b_T)`` (arXiv 1505.00387)."""
 
-    def __init__(self, size: int):
+    def __init__(self, size: int, bias: bool = True):
         super().__init__()
-        self.gate = nn.Linear(size, size)
-        self.candidate = nn.Linear(size, size)
+        self.gate = nn.Linear(size, size, bias=bias)
+        self.candidate = nn.Linear(size, size, bias=bias)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         gate = torch.sigmoid(self.gate(features))

@@ -95,11 +95,14 @@ class DiscriminatorOutput(ModelOutput):
             score, higher for real sequences.
         features (`torch.FloatTensor` of shape `(batch_size, num_features)`):
             The representation that the output layer reads, without dropout.
+        scores (`torch.FloatTensor` of shape `(batch_size, num_scores)`, *optional*):
+            Several scores of a sequence before any sigmoid, higher for real ones, of which `logits` is the mean.
     """
 
     loss: torch.Tensor | None = None
     logits: torch.Tensor | None = None
     features: torch.Tensor | None = None
+    scores: torch.Tensor | None = None
 
 
 __all__ = [

@@ -1,11 +1,11 @@
 """The recurrences of the recurrent generators and discriminators."""
 
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 from torch import nn
-from torch.backends import mkldnn
+from torch.backends import cudnn, mkldnn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
@@ -148,18 +148,29 @@ def _recur(
 ) -> tuple[Any, tuple[torch.Tensor, ...]]:
     """
     Applies the recurrent layers in the dtype of their weights, also under autocast: rounding errors of the state add
-    up over the steps, and the LSTM kernel of PyTorch for CPUs does not support bfloat16.
+    up over the steps.
     """
     weight = rnn.all_weights[0][0]
     device_type, dtype = weight.device.type, weight.dtype
-    unsupported = device_type == "cpu" and dtype != torch.float32
-    kernel = mkldnn.flags(enabled=False) if unsupported else nullcontext()
     states = None
     if past is not None:
         states = tuple(tensor.to(dtype) for tensor in past)
-    with torch.autocast(device_type, enabled=False), kernel:
+    with torch.autocast(device_type, enabled=False), usable_kernels(device_type, dtype, rnn.training):
         hidden, state = rnn(inputs.to(dtype), states if isinstance(rnn, nn.LSTM) or states is None else states[0])
     return hidden, state if isinstance(state, tuple) else (state,)
 
 
-__all__ = ["left_align", "run_peephole_recurrence", "run_recurrence"]
+def usable_kernels(device_type: str, dtype: torch.dtype, training: bool) -> AbstractContextManager:
+    """
+    Returns a context without the kernels that cannot compute a recurrence: on CPUs the LSTM kernel of oneDNN supports
+    single precision alone, and on NVIDIA GPUs those of cuDNN have no gradient in evaluation mode, in which a frozen
+    discriminator passes one to its input.
+    """
+    if device_type == "cpu" and dtype != torch.float32:
+        return mkldnn.flags(enabled=False)
+    if device_type == "cuda" and not training and torch.is_grad_enabled():
+        return cudnn.flags(enabled=False)
+    return nullcontext()
+
+
+__all__ = ["left_align", "run_peephole_recurrence", "run_recurrence", "usable_kernels"]

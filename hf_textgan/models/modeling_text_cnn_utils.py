@@ -1,9 +1,9 @@
 """
 Parallel convolutions over a sequence, ReLU and max-over-time pooling: the features of the convolutional discriminators
-(Kim 2014, arXiv 1408.5882; SeqGAN, arXiv 1609.05473, equations 12 and 13), computed in three ways.
+(Kim 2014, arXiv 1408.5882; SeqGAN, arXiv 1609.05473, equations 12 and 13), computed in four ways.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -14,6 +14,7 @@ from .modeling_recurrence_utils import left_align
 
 
 _WINDOW_BATCH_SIZE = 256  # sequences whose windows are looked up together
+_MAX_RESPONSES = 2**18  # responses of filters in memory, which the cache of a core holds
 
 
 def fill_padding(
@@ -117,6 +118,92 @@ class _PooledConvolution(torch.autograd.Function):
         return to_inputs, to_taps.permute(2, 1, 0), gradient.sum(0)
 
 
+def pooled_narrow_features(convolutions: Iterable[nn.Conv1d], inputs: torch.Tensor) -> torch.Tensor:
+    """
+    Returns the largest response of every filter for many sequences of narrow vectors, whose responses take far more
+    memory than the vectors.
+
+    Args:
+        convolutions (`Iterable[nn.Conv1d]`):
+            Convolutions of any widths, with stride 1 and without padding.
+        inputs (`torch.FloatTensor` of shape `(sequence_length, num_sequences, size)`):
+            The sequences, with positions in the first dimension.
+
+    Returns:
+        `torch.FloatTensor` of shape `(num_sequences, num_filters of all)`, on CPU in single precision differentiable
+        once.
+    """
+    if inputs.device.type == "cpu" and inputs.dtype == torch.float32 and not torch.is_autocast_enabled("cpu"):
+        inputs = inputs.contiguous()
+        return torch.cat([_NarrowPooledConvolution.apply(inputs, c.weight, c.bias) for c in convolutions], dim=1)
+    channels = inputs.permute(1, 2, 0)
+    return torch.cat([F.relu(convolution(channels)).amax(dim=2) for convolution in convolutions], dim=1)
+
+
+class _NarrowPooledConvolution(torch.autograd.Function):
+    """
+    A convolution as one matrix product of windows, for so few sequences at a time that their responses stay in the
+    cache: writing all of them to memory and reading them for the maximum would take most of the time. The position of
+    the maximum is kept, and the backward pass makes the gradient of the responses again, a few sequences at a time.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, inputs: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+        # (L, R, E), (F, E, w), (F,)
+        filters, _, width = weight.shape
+        taps = weight.permute(2, 1, 0).reshape(-1, filters)  # (w * E, F)
+        features = inputs.new_empty(inputs.shape[1], filters)
+        kept = torch.uint8 if len(inputs) < 256 else torch.int64
+        argmax = torch.empty(features.shape, dtype=kept)
+        for rows, windows, responses in _narrow_parts(inputs, width, filters):
+            torch.mm(windows.reshape(-1, len(taps)), taps, out=responses.view(-1, filters))
+            largest, where = responses.max(dim=0)
+            features[rows] = largest
+            argmax[rows] = where
+        features.add_(bias).relu_()
+        ctx.save_for_backward(inputs, weight, argmax, features)
+        return features
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        inputs, weight, argmax, features = ctx.saved_tensors
+        needs_inputs, needs_weight, _ = ctx.needs_input_grad
+        filters, size, width = weight.shape
+        taps = weight.permute(2, 1, 0).reshape(-1, filters)
+        gradient = gradient * (features > 0)
+        to_inputs = torch.zeros_like(inputs) if needs_inputs else None
+        to_taps = torch.zeros_like(taps) if needs_weight else None
+        for rows, windows, to_responses in _narrow_parts(inputs, width, filters):
+            to_responses.zero_().scatter_(0, argmax[None, rows].long(), gradient[None, rows])
+            flat = to_responses.view(-1, filters)
+            if to_taps is not None:
+                to_taps.addmm_(windows.reshape(-1, len(taps)).T, flat)
+            if to_inputs is not None:
+                to_windows = (flat @ taps.T).view(*windows.shape[:2], width, size)
+                for index in range(width):
+                    to_inputs[index : index + len(windows), rows] += to_windows[:, :, index]
+        to_weight = to_taps.view(width, size, filters).permute(2, 1, 0) if to_taps is not None else None
+        return to_inputs, to_weight, gradient.sum(0)
+
+
+def _narrow_parts(
+    inputs: torch.Tensor, width: int, filters: int
+) -> Iterator[tuple[slice, torch.Tensor, torch.Tensor]]:
+    """
+    Yields some of the sequences: their windows, `(positions, sequences, width * size)`, and a buffer for the responses
+    to them, `(positions, sequences, filters)`.
+    """
+    length, num_rows, size = inputs.shape
+    positions = length - width + 1
+    number = max(1, _MAX_RESPONSES // (positions * filters))
+    buffer = inputs.new_empty(positions * min(number, num_rows) * filters)
+    for start in range(0, num_rows, number):
+        rows = slice(start, min(start + number, num_rows))
+        windows = inputs[:, rows].unfold(0, width, 1).transpose(2, 3).reshape(positions, -1, width * size)
+        yield rows, windows, buffer[: positions * windows.shape[1] * filters].view(positions, -1, filters)
+
+
 @torch.no_grad()
 def looked_up_features(
     convolutions: Iterable[nn.Conv1d], embedding: torch.Tensor, input_ids: torch.Tensor
@@ -165,4 +252,4 @@ def looked_up_features(
     return features.relu_()
 
 
-__all__ = ["fill_padding", "looked_up_features", "pooled_features"]
+__all__ = ["fill_padding", "looked_up_features", "pooled_features", "pooled_narrow_features"]

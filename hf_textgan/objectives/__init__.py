@@ -6,6 +6,7 @@ from ..core.objective import Objective
 from .arae import *
 from .classifier import *
 from .classifier import ClassifierObjective
+from .gumbel import *
 from .iwgan import *
 from .jsdgan import *
 from .judging import *

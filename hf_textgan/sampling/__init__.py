@@ -6,6 +6,7 @@ from .capabilities import *
 from .categorical import *
 from .engine import *
 from .loading import *
+from .relaxed import *
 from .samples import *
 
 

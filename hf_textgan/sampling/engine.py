@@ -11,7 +11,7 @@ drawn with them and read again when they are scored, and a completion keeps that
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
 import torch
@@ -22,9 +22,10 @@ from transformers import PreTrainedModel
 from ..models.modeling_latent_generation_utils import truncate_at_eos
 from .capabilities import capabilities_of
 from .categorical import check_sampling
-from .inputs import arguments_of, draw_missing, inputs_of_columns
+from .inputs import arguments_of, bare_model, draw_missing, inputs_of_columns
 from .likelihood import linear_logps
 from .reader import Reader, evaluating, passing_through, state_bytes
+from .relaxed import Feed, RelaxedSamples, check_relaxation, check_relaxed, draw_relaxed, global_uniform
 from .samples import RolloutChunk, Samples
 
 
@@ -428,6 +429,66 @@ class RolloutEngine:
                 drawn = reader.draw(slice(None))
                 read[:, position] = torch.where(is_drawn[:, position], drawn, read[:, position])
         return read
+
+    def relaxed_sample(
+        self,
+        model: Callable,
+        num_samples: int,
+        relaxation: float,
+        feed: Feed = "soft",
+        inputs: dict[str, torch.Tensor] | None = None,
+        noise: Callable[[int, int], torch.Tensor] | Literal["global", "none"] = "global",
+    ) -> RelaxedSamples:
+        """
+        Draws sequences as relaxed one-hot vectors ``y_t = softmax((l_t / temperature + g_t) / relaxation)`` with
+        gradient, where ``l_t`` are the scores of the model and ``g_t`` is Gumbel noise (Jang et al. 2017, arXiv
+        1611.01144; Maddison et al. 2017, arXiv 1611.00712). The token ``argmax y_t`` has the distribution of
+        [`~RolloutEngine.sample`] at any `relaxation`, if the model is in evaluation mode and `feed` is not `"soft"`:
+        dropout is as the mode of the model says.
+
+        Args:
+            model (`torch.nn.Module`):
+                The generator, wrapped if it is trained under data parallelism.
+            num_samples (`int`):
+                Number of sequences.
+            relaxation (`float`):
+                The temperature of the relaxation: near 0 the vectors are one-hot, above they are mixtures.
+            feed (`"soft"`, `"hard"` or `"straight-through"`, *optional*, defaults to `"soft"`):
+                What the model reads next: the mixture ``y_t E`` of the embeddings (GSGAN), or the embedding of the
+                token. With `"hard"` no gradient flows through it, and earlier steps get one through the state alone
+                (RelGAN). With `"straight-through"` the vectors themselves are one-hot, in the result as well, with the
+                gradient of ``y_t``.
+            inputs (`dict[str, torch.Tensor]`, *optional*):
+                What the model reads beside tokens, by name, a row per sequence. It draws what is not given.
+            noise (`Callable`, `"global"` or `"none"`, *optional*, defaults to `"global"`):
+                Returns numbers ``u`` from U[0, 1) for a number of rows and of columns, of which ``-log(-log u)`` is
+                Gumbel noise (see [`~StepContext.uniform`]). By default they come from torch's global generator.
+                Without noise ``y_t`` is the soft-argmax (TextGAN, arXiv 1706.03850).
+
+        Returns:
+            [`RelaxedSamples`] of `num_samples` sequences of `max_length` positions.
+        """
+        check_relaxation(relaxation, feed)
+        bare = bare_model(model)
+        check_relaxed(bare, feed)
+        inputs = draw_missing(bare, inputs, num_samples, self.max_length)
+        if noise == "global":
+            noise = global_uniform(bare.device)
+        onehots, sequences = draw_relaxed(
+            model,
+            bare,
+            inputs,
+            num_samples,
+            self.max_length,
+            self.bos_token_id,
+            self.pad_token_id,
+            self.eos_token_id,
+            self.temperature,
+            relaxation,
+            feed,
+            None if noise == "none" else noise,
+        )
+        return RelaxedSamples(onehots, self.as_samples(sequences, inputs))
 
     def per_token_logps(
         self,

@@ -99,7 +99,7 @@ def arguments_of(
         start, stop (`int`):
             The positions of the tokens.
     """
-    model = _bare(model)
+    model = bare_model(model)
     known = capabilities_of(model)
     given = at_positions(known, inputs, start, stop)
     if known.sampling != "encoder-decoder":
@@ -124,8 +124,8 @@ def _has_start(config: Any) -> bool:
     return getattr(config, "decoder_start_token_id", None) is not None
 
 
-def _bare(model: Any) -> Any:
-    """Returns a generator that data parallelism may have wrapped."""
+def bare_model(model: Any) -> Any:
+    """Returns the model that data parallelism may have wrapped."""
     return model.module if isinstance(model, DistributedDataParallel) else model
 
 
@@ -151,6 +151,7 @@ def at_positions(
 __all__ = [
     "arguments_of",
     "at_positions",
+    "bare_model",
     "decoder_start_token_id",
     "draw_inputs",
     "draw_missing",

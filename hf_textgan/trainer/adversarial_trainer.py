@@ -310,9 +310,7 @@ class AdversarialTrainer(HubMixin):
             return torch.zeros((), device=self.args.device)
         iteration = self.state.global_step
         position = self.schedule.at(iteration)
-        context = StepContext(
-            iteration, position.phase.name, position.progress, self.args.temperature, seed=self.args.seed
-        )
+        context = StepContext.at(position, iteration, self.args.temperature, self.args.seed)
         seed_iteration(self.args.seed, iteration, self.args.process_index)
 
         phase_start = iteration - position.iteration_in_phase

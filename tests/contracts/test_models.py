@@ -25,6 +25,8 @@ TINY = {
     "layer_sizes": [8],
     "window_sizes": [1, 2],
     "num_filters": [4, 4],
+    "head_size": 4,
+    "num_representations": 2,
 }
 
 every_model = pytest.mark.parametrize("model_class", MODELS, ids=lambda model_class: model_class.__name__)
@@ -84,7 +86,8 @@ def test_what_a_generator_declares_is_what_it_can_do(model_class):
     samples = engine.sample(model, 5)
     assert samples.sequences.shape == (5, 6)
     if declared.sampling == "autoregressive":
-        assert declared.prompts and declared.likelihood == ("bound" if hasattr(model, "nll_bound") else "exact")
+        assert declared.prompts and declared.likelihood in ("exact", "bound")
+        assert declared.likelihood == "bound" or not hasattr(model, "nll_bound")
         assert engine.score(model, samples).shape == (5, 6)
         assert engine.sample(model, 2, prompt=(3, 4)).sequences[:, :2].tolist() == [[3, 4]] * 2
     else:

@@ -33,6 +33,9 @@ TINY = {
     "autoencoder.embedding_size": 8,
     "num_rollouts": 2,
     "discriminator_steps": 1,
+    "generator.head_size": 4,
+    "discriminator.num_representations": 2,
+    "discriminator.embedding_size": 8,
 }
 CLASSES = ("animals", "people", "things", "vehicles")  # of the captions
 COLUMN_OF = {"labels": "label_column", "conditions": "source_column"}  # of the grammar, for what a system needs

@@ -19,6 +19,7 @@ from hf_textgan.core.schedule import Update
 from hf_textgan.core.step import PlayerOptimizer, take_step
 from hf_textgan.evaluation.generators import sample_sequences
 from hf_textgan.objectives.arae import ARAEObjective
+from hf_textgan.objectives.gumbel import GumbelObjective
 from hf_textgan.objectives.iwgan import IWGANObjective
 from hf_textgan.objectives.mle import MLEObjective
 from hf_textgan.objectives.seqgan import SeqGANObjective
@@ -187,6 +188,9 @@ WASSERSTEIN = {
     "iwgan": (IWGANObjective(discriminator_steps=2), {}),
     "textkd": (TextKDObjective(discriminator_steps=2), {}),
     "textkd, policy gradient": (TextKDObjective(discriminator_steps=2, policy_gradient=0.3), {}),
+    "gumbel": (GumbelObjective(discriminator_steps=2, feed="straight-through"), {}),
+    "gumbel, penalty": (GumbelObjective(loss="wasserstein", gradient_penalty=1.0), {}),
+    "gumbel, ragan": (GumbelObjective(discriminator_steps=2, loss="ragan"), {}),
     "arae, layer": (ARAEObjective(discriminator_steps=2), {"normalization": "layer"}),
     "arae, batch": (ARAEObjective(discriminator_steps=2, penalize_batch_mean=True), {"normalization": "batch"}),
 }
@@ -195,7 +199,7 @@ WASSERSTEIN = {
 def wasserstein(output_dir: Path, name: str, world_size: int) -> dict[str, Any]:
     """Three rounds in batches of 64, split over the processes, and over micro-batches where that is allowed."""
     objective, options = WASSERSTEIN[name]
-    parts = 1 if world_size == 1 or name.startswith("arae") else 2
+    parts = 1 if world_size == 1 or name.startswith("arae") or objective.couples_batch else 2
     run = wasserstein_trainer(
         output_dir,
         objective,

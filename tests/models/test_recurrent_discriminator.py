@@ -11,6 +11,7 @@ from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassificati
 
 import hf_textgan
 from hf_textgan.models import MODELS, RecurrentDiscriminator, RecurrentDiscriminatorConfig
+from hf_textgan.models.modeling_recurrence_utils import usable_kernels
 from tests.helpers import BOS, EOS, PAD, randomize
 
 
@@ -393,3 +394,23 @@ def test_defaults_and_labels():
     assert (default.cell_type, default.bidirectional, default.dropout) == ("lstm", False, 0.25)
     assert RecurrentDiscriminator(default).classifier.out_features == default.num_labels == 2
     assert RecurrentDiscriminatorConfig(num_labels=3).num_labels == 3
+
+
+@pytest.mark.parametrize(
+    ("device_type", "dtype", "training", "gradient", "cudnn_enabled", "mkldnn_enabled"),
+    [
+        ("cuda", torch.float32, False, True, False, True),  # cuDNN has no backward pass in evaluation mode
+        ("cuda", torch.float32, True, True, True, True),
+        ("cuda", torch.float32, False, False, True, True),
+        ("cpu", torch.float32, False, True, True, True),
+        ("cpu", torch.bfloat16, False, True, True, False),
+    ],
+)
+def test_kernels_that_cannot_compute_a_recurrence_are_not_used(
+    device_type, dtype, training, gradient, cudnn_enabled, mkldnn_enabled
+):
+    before = torch.backends.cudnn.enabled, torch.backends.mkldnn.enabled
+    with torch.set_grad_enabled(gradient), usable_kernels(device_type, dtype, training):
+        found = torch.backends.cudnn.enabled, torch.backends.mkldnn.enabled
+    assert found == (cudnn_enabled and before[0], mkldnn_enabled and before[1])
+    assert (torch.backends.cudnn.enabled, torch.backends.mkldnn.enabled) == before

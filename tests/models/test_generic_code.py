@@ -19,11 +19,12 @@ from hf_textgan.models import (
     RecurrentGeneratorConfig,
     RecurrentGeneratorForCausalLM,
 )
+from hf_textgan.systems.spec import config_fields
 from tests.helpers import tiny_gpt2, tiny_lstm
 
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-TIED = [model for model in MODELS if issubclass(model.config_class, RecurrentGeneratorConfig)]
+TIED = [model for model in MODELS if "tie_word_embeddings" in config_fields(model.config_class)]
 IDS = [[5, 6, 2, 0], [5, 7, 8, 2]] * 4
 
 
@@ -76,7 +77,14 @@ def test_tied_embeddings_need_one_size():
 
 @pytest.mark.parametrize("model_class", TIED)
 def test_models_with_tied_embeddings_have_one_matrix_for_both(model_class, tmp_path):
-    config = model_class.config_class(vocab_size=11, embedding_size=6, hidden_size=6, tie_word_embeddings=True)
+    sizes = {"hidden_size": 6, "num_slots": 1, "num_heads": 1, "head_size": 6}
+    known = config_fields(model_class.config_class)
+    config = model_class.config_class(
+        vocab_size=11,
+        embedding_size=6,
+        tie_word_embeddings=True,
+        **{name: size for name, size in sizes.items() if name in known},
+    )
     model = model_class(config)
     model.save_pretrained(tmp_path)
     tables = [

@@ -364,8 +364,14 @@ def test_steps_of_the_updated_player_are_counted_in_the_phase(tmp_path):
         order = [("generator", generator[:2]), ("autoencoder", autoencoder), ("discriminator", discriminator)]
         for player, numbers in [*order, ("generator", generator[2:])]:
             taken += [(player, iteration, "adversarial", (iteration - 3) / 4, number) for number in numbers]
+    iterations = {"pretrain_generator": 2, "pretrain_discriminator": 1, "adversarial": 4}
     expected = [
-        (player, StepContext(iteration, phase, progress, 0.9, step, shard, num_shards=2, seed=5))
+        (
+            player,
+            StepContext(
+                iteration, phase, progress, 0.9, step, shard, num_shards=2, seed=5, num_iterations=iterations[phase]
+            ),
+        )
         for player, iteration, phase, progress, step in taken
         for shard in (0, 1)
     ]

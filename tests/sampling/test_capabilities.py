@@ -11,6 +11,8 @@ from hf_textgan.models import (
     LatentGeneratorConfig,
     MixtureGeneratorForCausalLM,
     RecurrentGeneratorForCausalLM,
+    RelationalMemoryGeneratorForCausalLM,
+    StateNoiseGeneratorForCausalLM,
     VariationalGeneratorForCausalLM,
 )
 from hf_textgan.sampling import Capabilities, capabilities_of
@@ -27,6 +29,8 @@ CLASSES = {
     VariationalGeneratorForCausalLM: Capabilities(likelihood="bound", step_inputs=("noise",)),
     # Of the class; a model reads what its configuration asks for.
     MixtureGeneratorForCausalLM: Capabilities(row_inputs=("class_labels", "latents")),
+    RelationalMemoryGeneratorForCausalLM: AUTOREGRESSIVE,
+    StateNoiseGeneratorForCausalLM: Capabilities(likelihood="bound", row_inputs=("state_noise",)),
     ConvGenerator: ONE_SHOT,
     LatentGenerator: ONE_SHOT,
 }

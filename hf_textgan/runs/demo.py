@@ -10,6 +10,7 @@ from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
+from ..evaluation.classes import names_of_classes
 from ..evaluation.discriminators import score_name, score_texts
 from ..evaluation.generators import decode, sample_sequences
 from ..models import MODELS
@@ -55,16 +56,14 @@ class Demo:
 
     @property
     def labels(self) -> list[str]:
-        """The names of the classes that the generator reads, in the order of their numbers."""
+        """Returns the names of the classes that the generator reads, in the order of their numbers."""
         if "class_labels" not in self.capabilities.row_inputs:
             return []
-        config: Any = self.run.model.config
-        names = config.id2label or {}
-        return [str(names.get(number, number)) for number in range(getattr(config, "num_classes", len(names)))]
+        return names_of_classes(self.run.model)
 
     @property
     def takes_prompts(self) -> bool:
-        """Whether a text can be given to continue."""
+        """Returns whether a text can be given to continue."""
         return self.capabilities.prompts and self.run.tokenizer is not None
 
     @property

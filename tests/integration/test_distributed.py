@@ -114,6 +114,7 @@ def test_two_processes_gather_rows_and_sum_statistics(tmp_path):
     assert first["total"] == [[24.0]], "1 + 2 + 10 + 11"
 
 
+@pytest.mark.slow
 def test_two_processes_read_the_labels_of_their_rows(tmp_path):
     rows = [f"{label},{word} {word}" for word, label in (("a", "good"), ("b", "bad"), ("c", "good"), ("d", "bad"))]
     (tmp_path / "labels.csv").write_text("\n".join(["label,text", *rows, ""]))

@@ -214,7 +214,8 @@ def spread(values: list[float], digits: int = 3) -> str:
 
 
 def write_page(result: dict[str, Any]) -> str:
-    systems, environment = result["systems"], result["environment"]
+    systems = result["systems"]
+    environment = systems["vgan"][-1]["environment"]  # of the runs; a report may be drawn later
     seeds = [run["seed"] for run in systems["vgan"]]
     heads = ["", *(str(number) for number in result["num_samples"]), "Self-BLEU-2", "different texts"]
     bleu_rows = [
@@ -244,13 +245,16 @@ def write_page(result: dict[str, Any]) -> str:
     published = ["| | " + " | ".join(map(str, result["num_samples"])) + " |", "|---" * 6 + "|"]
     published += [f"| {name} | {' | '.join(map(str, row))} |" for name, row in result["published_bleu_2"].items()]
     commands = {name: runs[0]["command"] for name, runs in systems.items()}
-    number = f"{len(seeds)} training seeds" if len(seeds) > 1 else "one training seed"
+    over = f"Mean and standard deviation over {len(seeds)} training seeds ({', '.join(map(str, seeds))})."
+    if len(seeds) == 1:
+        over = f"One training seed ({seeds[0]}), so a difference between two systems may be chance."
     return f"""# VGAN on captions
 
 RNNLM, SeqGAN, VGAN-pre and VGAN on {result["data"]["train"]:,} captions of Multi30k of at most {result["max_words"]}
 words, each with the laptop preset: generators of equal width, and the same number of steps of pre-training. SeqGAN
-makes as many generator steps an iteration as VGAN. Mean and standard deviation over {number}
-({", ".join(map(str, seeds))}).
+makes as many generator steps an iteration as VGAN.
+
+{over}
 
 | | |
 |---|---|

@@ -54,6 +54,7 @@ def measurements(results: Path = RESULTS) -> list[Measurement]:
         "mle_baseline_coco.json": lambda f: _report(f, "On Image COCO captions", "on_text.md"),
         "oracle_t20.json": _oracle,
         "character_gans.json": _characters,
+        "vgan_comparison.json": _vgan,
     }
     return [read(results / name) for name, read in readers.items() if (results / name).is_file()]
 
@@ -112,6 +113,34 @@ def _characters(file: Path) -> Measurement:
         f"One training seed ({seed}), {result['minutes']:g} minutes of training each with the laptop preset, "
         f"{_hardware(result['environment'])}.",
         columns,
+        rows,
+        _systems(result["systems"]),
+    )
+
+
+def _vgan(file: Path) -> Measurement:
+    """Reads BLEU-2 and likelihoods of captions: the means over the seeds."""
+    result = json.loads(file.read_text(encoding="utf-8"))
+    likelihoods = ("nll_per_sequence", "nll_bound_per_sequence", "nll_iw_50_per_sequence")
+    rows: dict[str, tuple[float | None, ...]] = {}
+    for label, runs in result["systems"].items():
+        scores = [(run["bleu_2"][-1], run["self_bleu_2"], *map(run["likelihood"].get, likelihoods)) for run in runs]
+        rows[label] = tuple(
+            None if None in values else math.fsum(values) / len(values) for values in zip(*scores, strict=True)
+        )
+    real = result["real"]
+    rows["real text"] = (real["bleu_2"][-1], real["self_bleu_2"], *(None for _ in likelihoods))
+    runs = result["systems"]["vgan"]
+    seeds = ", ".join(str(run["seed"]) for run in runs)
+    return Measurement(
+        "On captions of Multi30k",
+        file.name,
+        "vgan.md",
+        result["command"],
+        f"{'One training seed' if len(runs) == 1 else 'Means over the training seeds'} ({seeds}), the laptop preset, "
+        f"{result['num_samples'][-1]:,} samples against {result['data']['test']:,} test lines, "
+        f"{_hardware(runs[-1]['environment'])}.",
+        ("bleu_2", "self_bleu_2", *likelihoods),
         rows,
         _systems(result["systems"]),
     )

@@ -43,7 +43,9 @@ def save_player(model: PreTrainedModel, folder: Path, state_dict: dict | None = 
         model.save_pretrained(folder, state_dict=state_dict)
         if has_adapter(model) and getattr(model, "generation_config", None) is not None:
             model.generation_config.save_pretrained(folder)
-    (folder / "README.md").unlink(missing_ok=True)  # peft's, which says nothing and would replace a user's
+    card = folder / "README.md"
+    if card.is_file():  # peft's, which says nothing and would replace a user's
+        card.unlink()
 
 
 def save_tokenizers(
